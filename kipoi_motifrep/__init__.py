@@ -1,0 +1,38 @@
+"""kipoi_motifrep: what did the first layer of a genomic CNN learn?
+
+Kipoi imports every installed plugin on every call, so this module imports
+nothing: public names are found on first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Public name -> module that holds it.
+_PUBLIC = {
+    "InputError": "errors",
+    "cli_main": "cli",
+}
+
+# Kipoi's plugin contract: this plugin adds nothing to model.yaml or dataloader.yaml.
+ModelParser = None
+DataloaderParser = None
+
+__all__ = ["DataloaderParser", "ModelParser", "__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"{__name__}.{name}":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

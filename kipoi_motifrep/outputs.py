@@ -1,0 +1,123 @@
+"""Writing results so that none is ever half-written or without its parameters."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from kipoi_motifrep.errors import InputError
+
+RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to write. Its folder is made when it is missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write. It has the suffix of `path`, and is removed on any error.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output", path=path) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    text : str
+        Its contents.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Write a value as indented JSON, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    value : object
+        Anything the ``json`` module knows, numpy scalars and paths.
+    """
+    write_text(path, json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that decide results.
+
+    Returns
+    -------
+    dict
+        Package name to version; packages that are not installed are left out.
+    """
+    found = {"python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_parameters(folder: str | os.PathLike, command: str, parameters: Mapping[str, object]) -> None:
+    """Write ``parameters.json`` beside a command's outputs.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder of the outputs.
+    command : str
+        Name of the command, as typed after ``kipoi-motifrep``.
+    parameters : mapping
+        Its parameters, defaults included, and digests of its inputs.
+    """
+    write_json(Path(folder) / "parameters.json",
+               {"command": command, "parameters": dict(parameters), "versions": versions()})

@@ -1,0 +1,47 @@
+"""Packaging of kipoi_motifrep; tool settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "kipoi_motifrep/__init__.py").read_text()).group(1)
+
+setup(
+    name="kipoi_motifrep",
+    version=VERSION,
+    description="What did the first layer of a genomic CNN learn? Filters as PWMs, with exact Tomtom statistics.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["kipoi_motifrep", "kipoi_motifrep.*"]),
+    include_package_data=True,
+    python_requires=">=3.11,<3.13",  # kipoi uses pkgutil.find_loader, deprecated in 3.12 and gone in 3.14
+    install_requires=[
+        "kipoi>=0.8.6,<0.9",  # the plugin contract was read off 0.8.6
+        "setuptools<82",  # kipoi's command line imports pkg_resources and does not declare it
+        "numpy>=1.26,<2",  # kipoi's HDF5 writer uses np.string_, gone in numpy 2
+        "pandas<3",  # kipoi is untested with pandas 3
+        "pyarrow<22",  # the newest that works with this numpy and pandas, for kipoi predict -o x.parquet
+        "tensorflow>=2.21,<2.22",  # the version that the shipped networks were trained and tested with
+        "keras>=3.12,<4",  # opens the shipped .keras files
+        "h5py",
+        "pyyaml",
+        "pybedtools",
+        "pysam",  # FASTA indices, plain and bgzip
+        "biopython",  # motif file formats
+        "pyjaspar>=4,<5",  # JASPAR releases 2014 to 2026
+        "scikit-learn",  # AUROC and AUPR
+        "jinja2",
+        "tqdm",
+    ],
+    extras_require={
+        "plot": ["matplotlib", "logomaker"],
+        "pytorch": ["torch==2.13.0"],
+        "distributed": ["dask[distributed]", "dask-jobqueue"],
+        "test": ["pytest", "hypothesis", "ruff", "kipoiseq", "torch==2.13.0"],
+    },
+    entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli:main"]},
+    classifiers=["License :: OSI Approved :: MIT License", "Programming Language :: Python :: 3.11"],
+)
