@@ -1,0 +1,37 @@
+"""``kipoi-motifrep simulate``."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "Make the paper's synthetic task: sequences with known motifs, in one HDF5 file."
+EXAMPLE = """  kipoi-motifrep simulate --published -o synthetic.h5   # the paper's very sequences
+  kipoi-motifrep simulate -n 100000 --seed 7 -o more.h5"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="the dataset file to write (HDF5)")
+    parser.add_argument("-n", "--number", type=int, metavar="N", help="number of sequences (default: 25000)")
+    parser.add_argument("--seed", type=int, help="seed of the random numbers (default: 0)")
+    parser.add_argument("--published", action="store_true", help="the published data set, bit for bit")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Simulate and write."""
+    from kipoi_motifrep import simulate
+    from kipoi_motifrep.errors import InputError
+    from kipoi_motifrep.progress import say
+
+    if args.published and (args.number is not None or args.seed is not None):
+        raise InputError("--published fixes the number and the seed; leave out --number and --seed")
+    number, seed = args.number or simulate.N_SEQUENCES, args.seed or 0
+    if args.published:
+        number, seed = simulate.N_SEQUENCES, simulate.PUBLISHED_SEED
+        data = simulate.simulate_published()
+    else:
+        data = simulate.simulate(number, seed)
+    counts = simulate.write_simulated(args.output, data, {
+        "command": "simulate", "published": args.published, "number": number, "seed": seed})
+    say(f"{args.output}: {number} sequences of {simulate.LENGTH} bp, {len(simulate.LABEL_NAMES)} labels ("
+        + ", ".join(f"{n} {split}" for split, n in counts.items()) + ")")
