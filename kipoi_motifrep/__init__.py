@@ -13,7 +13,13 @@ __version__ = "0.1.0"
 # Public name -> module that holds it.
 _PUBLIC = {
     "InputError": "errors",
+    "Motif": "motifs",
+    "MotifFile": "motifs",
     "cli_main": "cli",
+    "information_content": "motifs",
+    "read_motifs": "motifs",
+    "trim_bounds": "motifs",
+    "write_motifs": "motifs",
 }
 
 # Kipoi's plugin contract: this plugin adds nothing to model.yaml or dataloader.yaml.

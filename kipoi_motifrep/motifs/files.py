@@ -1,0 +1,154 @@
+"""Reading any motif file, and writing the formats that others read."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.motifs import meme
+from kipoi_motifrep.motifs.motif import Motif, check_background
+from kipoi_motifrep.motifs.source import Source
+
+PARSERS = {"meme": meme.parse_meme}
+WRITERS = {"meme": meme.format_meme}
+
+
+@dataclass(frozen=True, eq=False)
+class MotifFile(Sequence):
+    """Motifs of one file, in its order.
+
+    Parameters
+    ----------
+    motifs : tuple of Motif
+        At least one; names are unique.
+    background : numpy.ndarray, shape (4,), or None
+        Letter frequencies, if the file states them (MEME only).
+    format : str
+        ``meme``, ``jaspar``, ``pfm``, ``transfac``, ``homer``, ``cisbp`` or ``uniprobe``.
+    path : pathlib.Path
+        The file.
+    digest : str
+        SHA-256 of its bytes, hexadecimal.
+    """
+
+    motifs: tuple[Motif, ...]
+    background: np.ndarray | None
+    format: str
+    path: Path
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.motifs)
+
+    @overload
+    def __getitem__(self, index: int) -> Motif: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Motif, ...]: ...
+    def __getitem__(self, index):
+        return self.motifs[index]
+
+    def __iter__(self) -> Iterator[Motif]:
+        return iter(self.motifs)
+
+
+def read_motifs(path: str | os.PathLike) -> MotifFile:
+    """Read a motif file of any known format, plain or gzip-compressed.
+
+    The format is found by content: MEME (minimal in every shape, and MEME's text
+    output), JASPAR (``jaspar`` with brackets, ``pfm`` rows with or without a
+    header), TRANSFAC, HOMER, CIS-BP, UniPROBE. RNA motifs are read with U as T.
+    Results refer to motifs by name, so a name that occurs twice is refused.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    MotifFile
+        Its motifs, background, format and digest.
+
+    Raises
+    ------
+    InputError
+        Names the file, the row and what is wrong there.
+    """
+    source = Source.read(path)
+    kind = detect_format(source)
+    found, background = PARSERS[kind](source)
+    if not found:
+        raise source.error(f"no motifs in this {kind} file")
+    rows: dict[str, int] = {}
+    for row, motif in found:
+        first = rows.setdefault(motif.name, row)
+        if first != row:
+            raise source.error(f"motif {motif.name} is here twice (first in row {first}); rename one", row)
+    return MotifFile(tuple(motif for _, motif in found), background, kind, source.path, source.digest)
+
+
+def detect_format(source: Source) -> str:
+    """Tell the format of a motif file from its content.
+
+    Parameters
+    ----------
+    source : Source
+        The file.
+
+    Returns
+    -------
+    str
+        A key of `PARSERS`.
+    """
+    if meme.looks_like_meme(source.lines):
+        return "meme"
+    raise source.error("not a motif file of a known format (MEME, JASPAR, TRANSFAC, HOMER, CIS-BP, UniPROBE)")
+
+
+def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str = "meme",
+                 background: Sequence[float] | np.ndarray | None = None) -> None:
+    """Write motifs to a file, whole or not at all; ``.gz`` compresses.
+
+    Parameters
+    ----------
+    motifs : iterable of Motif
+        A `MotifFile` hands its background on.
+    path : str or path-like
+        The file.
+    format : {"meme", "jaspar", "transfac", "homer"}
+        MEME holds names, probabilities, nsites and background; JASPAR names and
+        counts; TRANSFAC all but the background; HOMER name, probabilities and nsites.
+        White space in names becomes ``_``.
+    background : sequence of 4 floats, optional
+        Letter frequencies for MEME and HOMER; uniform by default.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, two names are equal, or the file cannot be written.
+    """
+    from kipoi_motifrep.outputs import replacing
+
+    if format not in WRITERS:
+        raise InputError(f"unknown motif format {format!r}; choose one of {', '.join(WRITERS)}")
+    if background is None:
+        background = getattr(motifs, "background", None)
+    motifs = list(motifs)
+    seen: set[str] = set()
+    for motif in motifs:
+        name = meme.word(motif.name)
+        if name in seen:
+            raise InputError(f"two motifs are named {name}; names in a motif file must differ", path=path)
+        seen.add(name)
+    text = "\n".join(WRITERS[format](motifs, check_background(background))) + "\n"
+    data = text.encode()
+    with replacing(path) as temporary:
+        # Without a time stamp equal motifs give equal files.
+        temporary.write_bytes(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
