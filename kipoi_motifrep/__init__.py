@@ -12,11 +12,14 @@ __version__ = "0.1.0"
 
 # Public name -> module that holds it.
 _PUBLIC = {
+    "Database": "jaspar",
     "InputError": "errors",
     "Motif": "motifs",
     "MotifFile": "motifs",
     "cli_main": "cli",
     "information_content": "motifs",
+    "open_database": "jaspar",
+    "open_databases": "jaspar",
     "read_motifs": "motifs",
     "trim_bounds": "motifs",
     "write_motifs": "motifs",

@@ -12,12 +12,20 @@ from typing import overload
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.motifs import meme
+from kipoi_motifrep.motifs.cisbp import parse_cisbp
+from kipoi_motifrep.motifs.detect import detect_format
+from kipoi_motifrep.motifs.homer import format_homer, parse_homer
+from kipoi_motifrep.motifs.jaspar_format import format_jaspar, parse_jaspar
+from kipoi_motifrep.motifs.meme import format_meme, parse_meme
 from kipoi_motifrep.motifs.motif import Motif, check_background
 from kipoi_motifrep.motifs.source import Source
+from kipoi_motifrep.motifs.spelling import word
+from kipoi_motifrep.motifs.transfac import format_transfac, parse_transfac
+from kipoi_motifrep.motifs.uniprobe import parse_uniprobe
 
-PARSERS = {"meme": meme.parse_meme}
-WRITERS = {"meme": meme.format_meme}
+PARSERS = {"meme": parse_meme, "jaspar": parse_jaspar, "pfm": parse_jaspar, "transfac": parse_transfac,
+           "homer": parse_homer, "cisbp": parse_cisbp, "uniprobe": parse_uniprobe}
+WRITERS = {"meme": format_meme, "jaspar": format_jaspar, "transfac": format_transfac, "homer": format_homer}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,24 +102,6 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     return MotifFile(tuple(motif for _, motif in found), background, kind, source.path, source.digest)
 
 
-def detect_format(source: Source) -> str:
-    """Tell the format of a motif file from its content.
-
-    Parameters
-    ----------
-    source : Source
-        The file.
-
-    Returns
-    -------
-    str
-        A key of `PARSERS`.
-    """
-    if meme.looks_like_meme(source.lines):
-        return "meme"
-    raise source.error("not a motif file of a known format (MEME, JASPAR, TRANSFAC, HOMER, CIS-BP, UniPROBE)")
-
-
 def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str = "meme",
                  background: Sequence[float] | np.ndarray | None = None) -> None:
     """Write motifs to a file, whole or not at all; ``.gz`` compresses.
@@ -124,8 +114,9 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
         The file.
     format : {"meme", "jaspar", "transfac", "homer"}
         MEME holds names, probabilities, nsites and background; JASPAR names and
-        counts; TRANSFAC all but the background; HOMER name, probabilities and nsites.
-        White space in names becomes ``_``.
+        counts; TRANSFAC all but the background; HOMER names, probabilities and nsites.
+        Where a format has room for one matrix it is the counts, if they are known.
+        White space in a name becomes ``_``, for names are single words there.
     background : sequence of 4 floats, optional
         Letter frequencies for MEME and HOMER; uniform by default.
 
@@ -143,7 +134,7 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
     motifs = list(motifs)
     seen: set[str] = set()
     for motif in motifs:
-        name = meme.word(motif.name)
+        name = word(motif.name)
         if name in seen:
             raise InputError(f"two motifs are named {name}; names in a motif file must differ", path=path)
         seen.add(name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kipoi_motifrep.motifs.motif import LETTERS, Motif
 from kipoi_motifrep.motifs.source import Source, is_number
+from kipoi_motifrep.motifs.spelling import decimal, plain, word
 
 _MATRIX = "letter-probability matrix"
 _FIELD = re.compile(r"(\w+)\s*=\s*([^\s=]+)")
@@ -183,18 +184,3 @@ def format_meme(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str
         yield f"{_MATRIX}: alength= 4 w= {motif.width}{nsites}"
         for row in motif.pwm:
             yield " " + "  ".join(decimal(p) for p in row)
-
-
-def word(name: str) -> str:
-    """Name as one word: white space becomes ``_``."""
-    return "_".join(name.split())
-
-
-def decimal(value: float) -> str:
-    """Probability with 6 decimals, or as many more as it takes to read the same number back."""
-    return np.format_float_positional(value, unique=True, min_digits=6, trim="k")
-
-
-def plain(value: float) -> str:
-    """Count without a needless fraction; reads back as the same number."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

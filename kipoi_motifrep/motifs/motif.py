@@ -62,10 +62,10 @@ class Motif:
             raise InputError("a motif needs a name")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "pwm", _frozen_matrix(self.pwm, f"PWM of motif {name}"))
-        total = self.pwm.sum(axis=1)
-        wrong = np.flatnonzero(np.abs(total - 1) > ROW_SUM_TOLERANCE)
-        if len(wrong):
-            raise InputError(f"PWM of motif {name}: position {wrong[0] + 1} sums to {total[wrong[0]]:g}; "
+        miss = np.abs(self.pwm.sum(axis=1) - 1)
+        if miss.max() > ROW_SUM_TOLERANCE:
+            position = int(miss.argmax())
+            raise InputError(f"PWM of motif {name}: position {position + 1} sums to {self.pwm[position].sum():g}; "
                              "probabilities must sum to 1")
         if self.counts is not None:
             object.__setattr__(self, "counts", _frozen_matrix(self.counts, f"counts of motif {name}"))
