@@ -13,7 +13,12 @@ __version__ = "0.1.0"
 # Public name -> module that holds it.
 _PUBLIC = {
     "Database": "jaspar",
+    "DatasetDl": "dataset_loader",
     "InputError": "errors",
+    "IntervalsDl": "sequences.loaders",
+    "Keras3Model": "kipoi_model",
+    "SequencesDl": "sequences.loaders",
+    "open_dataset": "datasets",
     "Motif": "motifs",
     "MotifFile": "motifs",
     "cli_main": "cli",

@@ -165,7 +165,7 @@ class Split:
             group = file[self.name]
             if key == "names":
                 if key in group:
-                    return group[key].asstr()[rows.start:rows.stop]
+                    return group[key].asstr()[rows.start:rows.stop].astype(str)  # kipoi's writers fail on objects
                 return np.array([f"{self.name}_{i}" for i in rows])
             return group[key][rows.start:rows.stop]
 

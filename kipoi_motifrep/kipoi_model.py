@@ -1,0 +1,344 @@
+"""A Kipoi model class for Keras 3: verified weights, activations and input gradients.
+
+Kipoi's own ``KerasModel`` was written for Keras 2: under Keras 3 it cannot give
+activations or gradients, cannot open a downloaded weight file (Kipoi saves it
+under its bare md5, without a suffix) and never checks that md5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from kipoi.model import KerasModel
+
+from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+
+if TYPE_CHECKING:
+    import keras
+
+SUFFIX_OF_MAGIC = {b"PK\x03\x04": ".keras", b"\x89HDF": ".h5"}
+REDUCTIONS = ("sum", "max", "min", "absmax")
+
+
+class Keras3Model(KerasModel):
+    """A whole Keras model from a ``.keras`` or ``.h5`` file, for ``defined_as`` in a model.yaml.
+
+    The file is opened in Keras's safe mode: code in it does not run.
+
+    Parameters
+    ----------
+    weights : str
+        The file; a download that Kipoi named by its md5 is recognised and checked.
+    md5 : str, optional
+        Expected md5 of a local file.
+
+    Attributes
+    ----------
+    model : keras.Model
+        The network.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, its md5 differs, or Keras cannot open it.
+    """
+
+    MODEL_PACKAGE = "keras"
+
+    def __init__(self, weights: str, md5: str | None = None):
+        show_plainly_in_kipoi()
+        check_md5(weights, md5)
+        self.weights, self.arch, self.backend, self.image_dim_ordering = weights, None, None, None
+        self.custom_objects, self.gradient_functions, self.activation_functions = {}, {}, {}
+        self.model = open_network(weights)
+        self._folder = os.getcwd()  # Kipoi makes the model in its own folder
+
+    @property
+    def test(self):
+        """Kipoi's description of the model's test; a local file of expected predictions lies with the model."""
+        return self._test
+
+    @test.setter
+    def test(self, value):
+        if isinstance(value.expect, str):
+            value.expect = os.path.join(self._folder, value.expect)
+        self._test = value
+
+    def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
+        """Predict one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, shape (n, L, 4), or what else the network reads
+            One-hot sequences.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, n_outputs)
+            Predictions.
+
+        Raises
+        ------
+        InputError
+            If the sequences are not as long as those the network reads.
+        """
+        self._check_shape(x)
+        return self.model.predict_on_batch(x)
+
+    def _check_shape(self, x: np.ndarray) -> None:
+        expected = self.model.inputs[0].shape
+        if not isinstance(x, np.ndarray) or len(self.model.inputs) > 1:
+            return
+        if x.ndim == len(expected) and all(e in (None, g) for e, g in zip(expected, x.shape, strict=True)):
+            return
+        advice = "set alphabet_axis and dummy_axis of the dataloader"
+        if x.ndim == len(expected) == 3 and x.shape[2] == expected[2]:
+            advice = f"give the dataloader auto_resize_len={expected[1]}"
+        raise InputError(f"the network reads sequences of shape {_shape(expected[1:])}, these have "
+                         f"{_shape(x.shape[1:])}; {advice}")
+
+    def predict_activation_on_batch(self, x: np.ndarray, layer: int | str,
+                                    pre_nonlinearity: bool = False) -> np.ndarray | list[np.ndarray]:
+        """Give a layer's output for one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            As for :meth:`predict_on_batch`.
+        layer : str or int
+            Name, or position counted from 1 (the input is not counted).
+        pre_nonlinearity : bool, default False
+            Give what enters the layer's activation function.
+
+        Returns
+        -------
+        numpy.ndarray
+            The output; a list where the layer is used several times.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer.
+        """
+        self._check_shape(x)
+        key = f"{layer}, {pre_nonlinearity}"
+        if key not in self.activation_functions:
+            self.activation_functions[key] = self._network_to(self._layer(layer), pre_nonlinearity)
+        outputs = self.activation_functions[key].predict_on_batch(x)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
+                   layer: int | str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
+                   pre_nonlinearity: bool = False) -> np.ndarray:
+        """Give the gradient of outputs with respect to the input, sequence by sequence.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            As for :meth:`predict_on_batch`.
+        filter_idx : int, slice or tuple, optional
+            Which of the layer's outputs. A tuple indexes all its axes, with or
+            without the batch axis.
+        avg_func : str, optional
+            "sum" (as without it), "max", "min" or "absmax" of the chosen outputs
+            of each sequence.
+        layer : str or int, optional
+            As for :meth:`predict_activation_on_batch`; overrides `final_layer`.
+        final_layer : bool, default True
+            Use the network's output.
+        selected_fwd_node : None
+            Part of Kipoi's signature; not supported.
+        pre_nonlinearity : bool, default False
+            Differentiate what enters the layer's activation function.
+
+        Returns
+        -------
+        numpy.ndarray, shape of `x`
+            Gradients; the answer does not depend on the batch.
+
+        Raises
+        ------
+        InputError
+            If the outputs are not chosen, or an argument is wrong.
+        """
+        if filter_idx is None and avg_func is None:
+            raise InputError("input_grad needs filter_idx (which outputs) or avg_func (how to sum them up)")
+        if avg_func is not None and avg_func not in REDUCTIONS:
+            raise InputError(f"avg_func is {avg_func!r}; it must be one of {', '.join(REDUCTIONS)}")
+        if selected_fwd_node is not None:
+            raise InputError("selected_fwd_node is not supported for Keras models")
+        if layer is None and not final_layer:
+            raise InputError("input_grad needs layer, or final_layer=True")
+        self._check_shape(x)
+        key = f"{layer}, {pre_nonlinearity}"
+        if key not in self.gradient_functions:
+            chosen = self.model.layers[-1] if layer is None else self._layer(layer)
+            self.gradient_functions[key] = self._network_to(chosen, pre_nonlinearity)
+        return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
+
+    def _layer(self, layer: int | str) -> keras.layers.Layer:
+        import keras
+
+        layers = [one for one in self.model.layers if not isinstance(one, keras.layers.InputLayer)]
+        if isinstance(layer, int) or str(layer).isdigit():
+            if 1 <= int(layer) <= len(layers):
+                return layers[int(layer) - 1]
+        for one in layers:
+            if one.name == layer:
+                return one
+        raise InputError(f"there is no layer {layer!r}; the network's layers are "
+                         f"{', '.join(one.name for one in layers)}")
+
+    def _network_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> keras.Model:
+        import keras
+
+        nodes = layer._inbound_nodes
+        if pre_nonlinearity:
+            outputs = [_before_activation(layer, node) for node in nodes]
+        else:
+            outputs = [node.outputs[0] for node in nodes]
+        # A layer that is shared with other models has uses outside this one.
+        known = {id(tensor) for operation in self.model.operations for node in operation._inbound_nodes
+                 for tensor in node.outputs} | {id(tensor) for tensor in self.model.inputs}
+        kept = [out for out, node in zip(outputs, nodes, strict=True)
+                if all(id(tensor) in known for tensor in node.input_tensors)]
+        return keras.Model(self.model.inputs, kept)
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def _before_activation(layer: keras.layers.Layer, node: object):
+    import keras
+
+    entering = node.input_tensors[0]
+    activation = getattr(layer, "activation", None)
+    if isinstance(layer, keras.layers.Activation | keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU
+                  | keras.layers.PReLU | keras.layers.Softmax):
+        return entering
+    if activation is None or activation is keras.activations.linear:
+        return node.outputs[0]
+    # The same layer without its activation, on the same weights.
+    linear = layer.__class__.from_config({**layer.get_config(), "activation": "linear",
+                                          "name": f"{layer.name}_before_activation"})
+    output = linear(entering)
+    linear.set_weights(layer.get_weights())
+    return output
+
+
+def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None,
+              avg_func: str | None) -> np.ndarray:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
+    import tensorflow as tf
+
+    inputs = tf.convert_to_tensor(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        [output] = network(inputs, training=False)
+        chosen = output if filter_idx is None else output[_full_index(filter_idx, len(output.shape))]
+        axes = list(range(1, len(chosen.shape)))
+        if avg_func in ("max", "min"):
+            chosen = getattr(tf, f"reduce_{avg_func}")(chosen, axes)
+        elif avg_func == "absmax":
+            chosen = tf.reduce_max(tf.abs(chosen), axes)
+        target = tf.reduce_sum(chosen)
+    return tape.gradient(target, inputs).numpy()
+
+
+def _full_index(filter_idx: int | slice | tuple, n_axes: int) -> tuple:
+    index = filter_idx if isinstance(filter_idx, tuple) else tuple(filter_idx) if isinstance(filter_idx, list) else (
+        filter_idx,)
+    if len(index) == n_axes:
+        return index
+    if len(index) > n_axes:
+        raise InputError(f"filter_idx has {len(index)} axes, the layer's output {n_axes}")
+    # One index alone chooses filters, which are the last axis.
+    return (Ellipsis, *index) if len(index) == 1 else (slice(None), *index)
+
+
+def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
+    """Check a file against its md5, or against its own name where that is an md5.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    md5 : str, optional
+        Expected, hexadecimal.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or differs.
+    """
+    name = os.path.basename(path)
+    expected = md5 or (name if re.fullmatch("[0-9a-f]{32}", name) else None)
+    if not os.path.isfile(path):
+        raise InputError("there is no such weight file", path=path)
+    if expected is None:
+        return
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != expected.lower():
+        raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
+                         "file and fetch it again", path=path)
+
+
+def open_network(path: str | os.PathLike) -> keras.Model:
+    """Open a whole-model file by its contents, whatever its name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A ``.keras`` or ``.h5`` file, with or without that suffix.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled; opened in safe mode.
+
+    Raises
+    ------
+    InputError
+        If it is neither, is damaged, or holds layers that Keras does not know.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    with open(path, "rb") as file:
+        suffix = SUFFIX_OF_MAGIC.get(file.read(4))
+    if suffix is None:
+        raise InputError("is neither a .keras nor a Keras .h5 file", path=path)
+    with _named(path, suffix) as named:
+        try:
+            return keras.saving.load_model(named, compile=False, safe_mode=True)
+        except Exception as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise InputError(f"Keras cannot open it: {reason[0][:300]}", path=path) from error
+
+
+@contextmanager
+def _named(path: str | os.PathLike, suffix: str) -> Iterator[str]:
+    """Give a name with the suffix that Keras goes by."""
+    if str(path).endswith((suffix, ".hdf5") if suffix == ".h5" else suffix):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        named = os.path.join(folder, f"weights{suffix}")
+        try:
+            os.symlink(os.path.abspath(path), named)
+        except OSError:
+            shutil.copyfile(path, named)
+        yield named

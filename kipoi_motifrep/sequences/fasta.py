@@ -1,0 +1,105 @@
+"""Reading FASTA files of sequences, record by record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
+from kipoi_motifrep.sequences.textfile import open_text
+
+
+class Record(NamedTuple):
+    """One sequence of a FASTA file.
+
+    Attributes
+    ----------
+    row : int
+        Line of its header, from 1.
+    name : str
+        The header's first word.
+    codes : numpy.ndarray of uint8, shape (L,)
+        The sequence.
+    """
+
+    row: int
+    name: str
+    codes: np.ndarray
+
+
+def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
+    """Go through a FASTA file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Plain or gzip; ``-`` for standard input. Either case, IUPAC letters, U as T.
+
+    Yields
+    ------
+    Record
+        In the order of the file.
+
+    Raises
+    ------
+    InputError
+        With the row: if the file is empty or no FASTA, or a sequence is empty
+        or has characters that are no nucleotides.
+    """
+    header, row, parts = None, 0, []
+    number = 0
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            line = line.strip()
+            if line.startswith(b">"):
+                if header is not None:
+                    yield _record(path, row, header, parts)
+                header, row, parts = line, number, []
+            elif header is None and line:
+                raise InputError("this is no FASTA file: its first line must start with '>'", path=path, row=number)
+            elif line:
+                parts.append((number, line))
+    if header is None:
+        raise InputError("holds no sequences" if number else "the file is empty", path=path)
+    yield _record(path, row, header, parts)
+
+
+def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[int, bytes]]) -> Record:
+    words = header[1:].split()
+    name = words[0].decode(errors="replace") if words else f"row_{row}"
+    codes = np.frombuffer(b"".join(part for _, part in parts).translate(CODE_OF_BYTE), np.uint8)
+    if not len(codes):
+        raise InputError(f"sequence {name!r} is empty", path=path, row=row)
+    if codes.max() == INVALID:
+        for number, part in parts:
+            wrong = np.frombuffer(part.translate(CODE_OF_BYTE), np.uint8) == INVALID
+            if wrong.any():
+                letter = chr(part[int(wrong.argmax())])
+                raise InputError(f"{letter!r} in sequence {name!r} is no DNA letter (A C G T N and the IUPAC codes are)",
+                                 path=path, row=number)
+    return Record(row, name, codes)
+
+
+def resize(codes: np.ndarray, length: int) -> np.ndarray:
+    """Cut or pad a sequence on both sides about its centre.
+
+    Parameters
+    ----------
+    codes : numpy.ndarray of uint8, shape (L,)
+        A sequence.
+    length : int
+        The length wanted.
+
+    Returns
+    -------
+    numpy.ndarray of uint8, shape (length,)
+        Same centre as kipoiseq's resizing of an interval; what is added is ``OUTSIDE``.
+    """
+    start = len(codes) // 2 - length // 2
+    before, after = max(-start, 0), max(start + length - len(codes), 0)
+    kept = codes[max(start, 0):start + length]
+    return np.concatenate([np.full(before, OUTSIDE, np.uint8), kept, np.full(after, OUTSIDE, np.uint8)])

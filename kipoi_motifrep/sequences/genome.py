@@ -1,0 +1,267 @@
+"""Random access to an indexed FASTA file, a whole batch of intervals at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep.cache import cache_folder
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.outputs import replacing
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.sequences.alphabet import INVALID, OUTSIDE, encode
+from kipoi_motifrep.sequences.textfile import GZIP_MAGIC
+
+# Bounds the index arithmetic of one fetch to some 10 MB, whatever batch and width are.
+POSITIONS_AT_ONCE = 1 << 18
+# bgzip only: intervals closer than this are read as one stretch, so that blocks are unpacked once.
+NEARBY = 1 << 16
+STRETCH = 1 << 22
+LARGE_FILE = 200_000_000
+
+
+class Genome:
+    """A FASTA file, plain or bgzip, with its index.
+
+    The index is the usual ``.fai``. A missing or outdated one is made beside the
+    file, or in the user's cache where the folder cannot be written.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The FASTA file.
+
+    Attributes
+    ----------
+    path : str
+        The FASTA file.
+    names : list of str
+        Names of its sequences.
+    lengths : numpy.ndarray of int64, shape (n_sequences,)
+        Their lengths in bases.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no FASTA, is gzip but not bgzip, has lines of
+        uneven length, or is shorter than its index says.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = str(path)
+        bgzip = _check_kind(self.path)
+        fai, gzi = _index_files(Path(self.path), bgzip)
+        index = _read_index(self.path, fai)
+        if not bgzip:
+            _check_size(self.path, fai, index[-1])
+        self.names = [name for name, *_ in index]
+        self.lengths, self._offsets, self._bases, self._bytes = np.array(
+            [numbers for _, *numbers in index], np.int64).T
+        self._number = {name: i for i, name in enumerate(self.names)}
+        self._reader = _BgzipReader(self.path, fai, gzi, self.names) if bgzip else _PlainReader(self)
+
+    def find(self, name: str) -> int:
+        """Find a sequence by name, with or without ``chr`` in front.
+
+        Parameters
+        ----------
+        name : str
+            For example "chr1" or "1"; "chrM", "M" and "MT" are the same.
+
+        Returns
+        -------
+        int
+            Its place in :attr:`names`, or -1.
+        """
+        bare = name[3:] if name[:3].lower() == "chr" else name
+        spellings = [name, bare, f"chr{bare}"]
+        if bare in ("M", "MT"):
+            spellings += ["chrM", "MT", "M", "chrMT"]
+        return next((self._number[spelling] for spelling in spellings if spelling in self._number), -1)
+
+    def fetch(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+        """Read intervals of one width.
+
+        Parameters
+        ----------
+        number : numpy.ndarray of int, shape (n,)
+            Place of each interval's sequence in :attr:`names`.
+        start : numpy.ndarray of int64, shape (n,)
+            First base, from 0; may lie before the sequence.
+        width : int
+            Bases of each interval; it may end past the sequence.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (n, width)
+            Codes; ``OUTSIDE`` before the start and past the end.
+
+        Raises
+        ------
+        InputError
+            If the file holds a character that is no nucleotide.
+        """
+        number, start = np.asarray(number, np.intp), np.asarray(start, np.int64)
+        codes = np.empty((len(start), width), np.uint8)
+        rows = max(1, POSITIONS_AT_ONCE // max(width, 1))
+        for first in range(0, len(start), rows):
+            block = slice(first, first + rows)
+            codes[block] = encode(self._reader.letters(number[block], start[block], width))
+        over = (start < 0) | (start + width > self.lengths[number])
+        for i in np.flatnonzero(over):
+            codes[i, :max(0, -start[i])] = OUTSIDE
+            codes[i, max(0, self.lengths[number[i]] - start[i]):] = OUTSIDE
+        if codes.size and codes.max() == INVALID:
+            i, j = np.argwhere(codes == INVALID)[0]
+            raise InputError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter", path=self.path)
+        return codes
+
+
+class _PlainReader:
+    """Letters of an uncompressed file, by arithmetic on its line lengths."""
+
+    def __init__(self, genome: Genome):
+        self._path, self._lengths, self._offsets = genome.path, genome.lengths, genome._offsets
+        self._bases, self._extra = genome._bases.clip(1), genome._bytes - genome._bases
+        with open(genome.path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._file_bytes = np.frombuffer(self._map, np.uint8)
+        even = len(np.unique(self._bases)) == 1 and len(np.unique(self._extra)) == 1
+        self._line = (int(self._bases[0]), int(self._extra[0])) if even else None  # scalars divide faster
+
+    def letters(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+        at = start[:, None] + np.arange(width)
+        np.clip(at, 0, self._lengths[number, None] - 1, out=at)
+        bases, extra = self._line or (self._bases[number, None], self._extra[number, None])
+        at += at // bases * extra
+        at += self._offsets[number, None]
+        letters = self._file_bytes[at]
+        if hasattr(mmap, "MADV_DONTNEED"):
+            # Pages stay in the system's cache, but do not add up in this process.
+            self._map.madvise(mmap.MADV_DONTNEED)
+        return letters
+
+
+class _BgzipReader:
+    """Letters of a bgzip file; nearby intervals are unpacked together."""
+
+    def __init__(self, path: str, fai: Path, gzi: Path, names: list[str]):
+        self._files, self._names = (path, str(fai), str(gzi)), names
+        self._open: dict[int, object] = {}
+
+    def _fasta(self):
+        # One handle a process: a forked worker must not share the file position.
+        import pysam
+
+        if os.getpid() not in self._open:
+            path, fai, gzi = self._files
+            self._open = {os.getpid(): pysam.FastaFile(path, filepath_index=fai, filepath_index_compressed=gzi)}
+        return self._open[os.getpid()]
+
+    def letters(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+        fasta = self._fasta()
+        letters = np.full((len(start), width), ord("N"), np.uint8)
+        order = np.lexsort((start, number))
+        begin = 0
+        while begin < len(order):
+            end = begin + 1
+            first = max(0, int(start[order[begin]]))
+            chromosome = number[order[begin]]
+            while (end < len(order) and number[order[end]] == chromosome
+                   and start[order[end]] - start[order[end - 1]] - width < NEARBY
+                   and start[order[end]] + width - first < STRETCH):
+                end += 1
+            stop = max(first, int(start[order[end - 1]]) + width)
+            stretch = np.frombuffer(fasta.fetch(self._names[chromosome], first, stop).encode("latin-1"), np.uint8)
+            for i in order[begin:end]:
+                piece = stretch[max(0, start[i] - first):max(0, start[i] + width - first)]
+                skip = max(0, -int(start[i]))
+                letters[i, skip:skip + len(piece)] = piece
+            begin = end
+        return letters
+
+
+def _check_kind(path: str) -> bool:
+    """Say whether the file is bgzip; refuse what is no FASTA."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(18)
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror.lower()
+        raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
+    if head[:2] == GZIP_MAGIC:
+        if head[12:14] != b"BC":
+            raise InputError("is gzip, which cannot be read at random; unpack it (gunzip), or pack it with bgzip: "
+                             f"gunzip -c {path} | bgzip > genome.fa.bgz", path=path)
+        return True
+    if not head.strip():
+        raise InputError("the file is empty", path=path)
+    if not head.startswith(b">"):
+        raise InputError("this is no FASTA file: its first line must start with '>'", path=path, row=1)
+    return False
+
+
+def _index_files(path: Path, bgzip: bool) -> tuple[Path, Path]:
+    """Find the index beside the file or in the cache, or make it."""
+    status = path.stat()
+    key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
+    beside, cached = path.parent, cache_folder("fasta_index") / key
+    for folder in (beside, cached):
+        fai, gzi = folder / f"{path.name}.fai", folder / f"{path.name}.gzi"
+        files = [fai, gzi] if bgzip else [fai]
+        if all(file.exists() and file.stat().st_mtime >= status.st_mtime for file in files):
+            return fai, gzi
+    if status.st_size > LARGE_FILE:
+        say(f"{path}: making its index, once")
+    folder = beside if os.access(beside, os.W_OK) else cached
+    return _make_index(path, folder / f"{path.name}.fai", folder / f"{path.name}.gzi", bgzip)
+
+
+def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Path]:
+    import pysam
+
+    with ExitStack() as stack:
+        options = ["--fai-idx", str(stack.enter_context(replacing(fai)))]
+        if bgzip:
+            options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
+        try:
+            pysam.faidx(*options, str(path))
+        except pysam.SamtoolsError as error:
+            raise InputError(_plain_reason(str(error)), path=path) from error
+    return fai, gzi
+
+
+def _plain_reason(message: str) -> str:
+    found = re.search(r'[Dd]ifferent line length in sequence "?\'?([^"\'\s]+)', message)
+    if found:
+        return (f"lines of different lengths in sequence {found.group(1)!r}; rewrap it, for example with "
+                "'seqtk seq -l 60'")
+    lines = [line for line in message.replace("\\n", "\n").splitlines() if "[" in line]
+    return f"cannot be indexed: {lines[0] if lines else message}"
+
+
+def _read_index(path: str, fai: Path) -> list[tuple[str, int, int, int, int]]:
+    entries = []
+    for row, line in enumerate(fai.read_text().splitlines(), 1):
+        fields = line.split("\t")
+        try:
+            name, length, offset, bases, line_bytes = fields[0], *map(int, fields[1:5])
+        except ValueError as error:
+            raise InputError("the index is damaged; remove it, and it will be made anew", path=fai, row=row) from error
+        entries.append((name, length, offset, bases, line_bytes))
+    if not entries:
+        raise InputError("holds no sequences", path=path)
+    return entries
+
+
+def _check_size(path: str, fai: Path, last: tuple[str, int, int, int, int]) -> None:
+    _, length, offset, bases, line_bytes = last
+    end = offset + length + max(length - 1, 0) // max(bases, 1) * (line_bytes - bases)
+    if end > os.path.getsize(path):
+        raise InputError(f"is shorter than its index {fai} says; if the file is complete, remove the index", path=path)

@@ -1,0 +1,277 @@
+"""Reading BED files: as messy as they come, checked against a genome in one pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.sequences.problems import Problems
+from kipoi_motifrep.sequences.spool import Spool, TextSpool
+from kipoi_motifrep.sequences.textfile import open_text
+
+ROWS_AT_ONCE = 1 << 15
+STRANDS = {"+": 0, "-": 1, ".": 0, "*": 0}
+OUTSIDE_CHOICES = ("average", "zeros", "refuse")
+
+
+@dataclass
+class _Rows:
+    """Rows of a BED file that are at least well-formed."""
+
+    row: list[int] = field(default_factory=list)
+    chromosome: list[str] = field(default_factory=list)
+    start: list[int] = field(default_factory=list)
+    end: list[int] = field(default_factory=list)
+    name: list[str] = field(default_factory=list)
+    strand: list[str] = field(default_factory=list)
+
+
+def _read_rows(path: str | os.PathLike, problems: Problems) -> Iterator[_Rows]:
+    rows, seen_data, number = _Rows(), False, 0
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            text = line.decode("utf-8", "replace").rstrip()
+            if number == 1:
+                text = text.removeprefix("\ufeff")
+            if not text or text.startswith(("#", "track ", "browser ", "track\t", "browser\t")):
+                continue
+            fields = text.split("\t") if "\t" in text else text.split()
+            if not _add(rows, number, fields, problems, header_allowed=not seen_data):
+                continue
+            seen_data = True
+            if len(rows.row) == ROWS_AT_ONCE:
+                yield rows
+                rows = _Rows()
+    if not number:
+        raise InputError("the file is empty", path=path)
+    yield rows
+
+
+def _add(rows: _Rows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
+    try:
+        start, end = int(fields[1]), int(fields[2])
+    except IndexError:
+        problems.add(number, f"has {len(fields)} column{'s' * (len(fields) != 1)}; BED needs chromosome, start and end, "
+                             "separated by tabs")
+        return False
+    except ValueError:
+        if not (header_allowed and _looks_like_header(fields)):
+            problems.add(number, f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers")
+        return False
+    rows.row.append(number)
+    rows.chromosome.append(fields[0])
+    rows.start.append(start)
+    rows.end.append(end)
+    rows.name.append(fields[3] if len(fields) > 3 else "")
+    rows.strand.append(fields[5] if len(fields) > 5 else "")
+    return True
+
+
+def _looks_like_header(fields: list[str]) -> bool:
+    return not any(character.isdigit() for column in fields[1:3] for character in column)
+
+
+_RECORD = np.dtype([("chromosome", np.int32), ("number", np.int32), ("start", np.int64), ("end", np.int64),
+                    ("reverse", np.int8)])
+
+
+@dataclass(frozen=True)
+class IntervalBatch:
+    """Some consecutive intervals.
+
+    Attributes
+    ----------
+    chromosome : numpy.ndarray of str, shape (n,)
+        As spelled in the BED file.
+    number : numpy.ndarray of int, shape (n,)
+        Place of the chromosome in the genome.
+    start, end : numpy.ndarray of int64, shape (n,)
+        After resizing, from 0, end excluded.
+    reverse : numpy.ndarray of bool, shape (n,)
+        Whether the reverse strand is to be read.
+    name : numpy.ndarray of str, shape (n,)
+        The BED file's fourth column, or the interval's number from 0.
+    strand : numpy.ndarray of str, shape (n,)
+        "+", "-", or "*" where strands are not used.
+    """
+
+    chromosome: np.ndarray
+    number: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    reverse: np.ndarray
+    name: np.ndarray
+    strand: np.ndarray
+
+
+class Intervals:
+    """The intervals of a BED file, checked against a genome.
+
+    The file is read once, here. What is needed later lies in a temporary file,
+    so that memory does not grow with the number of intervals.
+
+    Parameters
+    ----------
+    path : str or path-like
+        BED, plain or gzip, 3 or more columns, tabs or spaces; comment, track,
+        browser, header and blank lines are skipped.
+    genome : Genome
+        To check against. Chromosomes match with or without ``chr``.
+    length : int, optional
+        Resize every interval to so many bases about its centre. Without it, all
+        must have one width.
+    use_strand : bool, default False
+        Read intervals with ``-`` in column 6 from the reverse strand.
+    outside : str, default "average"
+        What to do with bases beyond a chromosome's ends: "average" and "zeros"
+        keep the interval, "refuse" makes it a problem.
+
+    Attributes
+    ----------
+    problems : Problems
+        Everything wrong with the file.
+    width : int
+        Bases of each interval.
+    n_padded : int
+        Intervals that reach beyond an end of their chromosome.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds no intervals, or an argument is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike, genome: Genome, *, length: int | None = None,
+                 use_strand: bool = False, outside: str = "average"):
+        if length is not None and length < 1:
+            raise InputError(f"the length to resize to is {length}; it must be at least 1")
+        if outside not in OUTSIDE_CHOICES:
+            raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
+        self.path, self.genome, self.problems = str(path), genome, Problems(path)
+        self.width, self._width_row, self.n_padded = length or 0, 0, 0
+        self._length, self._use_strand, self._outside = length, use_strand, outside
+        self._records, self._names = Spool(_RECORD), TextSpool()
+        self._spelling: dict[str, int] = {}
+        self._found: list[int] = []
+        for rows in _read_rows(path, self.problems):
+            self._append(rows)
+        if not len(self._records) and not self.problems.count:
+            raise InputError("holds no intervals", path=path)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def _append(self, rows: _Rows) -> None:
+        if not rows.row:
+            return
+        spelling = np.array([self._spell(name) for name in rows.chromosome], np.int32)
+        records = np.zeros(len(rows.row), _RECORD)
+        records["chromosome"] = spelling
+        records["number"] = np.array(self._found, np.int32)[spelling]
+        row = np.array(rows.row)
+        start, end = _as_int64(rows.start), _as_int64(rows.end)
+        good = self._check_positions(rows, row, records["number"], start, end)
+        if self._use_strand:
+            good &= self._check_strand(rows, row)
+            records["reverse"] = [STRANDS.get(strand, 0) for strand in rows.strand]
+        if self._length is not None:
+            start = (start + end) // 2 - self._length // 2
+            end = start + self._length
+        good &= self._check_width(row, start, end, good)
+        records["start"], records["end"] = start, end
+        good &= self._check_ends(rows, row, records, good)
+        first = len(self._records)
+        self._records.append(records)
+        self._names.append([name or str(first + i) for i, name in enumerate(rows.name)])
+
+    def _spell(self, name: str) -> int:
+        if name not in self._spelling:
+            self._spelling[name] = len(self._spelling)
+            self._found.append(self.genome.find(name))
+        return self._spelling[name]
+
+    def _check_positions(self, rows: _Rows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
+                         end: np.ndarray) -> np.ndarray:
+        """Note positions that no BED file can have, or that this genome does not have."""
+        size = np.where(number < 0, np.iinfo(np.int64).max, self.genome.lengths[number])
+        wrong = [
+            (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
+                                   f"{_few(self.genome.names)}); is the file for another genome build?"),
+            (start < 0, lambda i: f"start {start[i]} is negative; BED counts positions from 0"),
+            (end < start, lambda i: f"start {start[i]} lies after end {end[i]}; swap the columns"),
+            (end == start, lambda i: f"start and end are both {start[i]}: the interval is empty"),
+            (start >= size, lambda i: f"{rows.chromosome[i]}:{start[i]}-{end[i]} starts past the end of the chromosome "
+                                      f"({size[i]} bp); is the file for another genome build?"),
+        ]
+        good = np.ones(len(row), bool)
+        for found, message in wrong:
+            for i in np.flatnonzero(found & good):
+                self.problems.add(row[i], message(i))
+            good &= ~found
+        return good
+
+    def _check_strand(self, rows: _Rows, row: np.ndarray) -> np.ndarray:
+        good = np.array([strand in STRANDS for strand in rows.strand])
+        for i in np.flatnonzero(~good):
+            found = f"strand {rows.strand[i]!r} must be + or -" if rows.strand[i] else "has no strand in column 6"
+            self.problems.add(row[i], f"{found}; correct it, or do not ask for use_strand")
+        return good
+
+    def _check_width(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, good: np.ndarray) -> np.ndarray:
+        width = end - start
+        if not self.width and good.any():
+            first = int(good.argmax())
+            self.width, self._width_row = int(width[first]), int(row[first])
+        same = width == self.width
+        for i in np.flatnonzero(good & ~same):
+            self.problems.add(row[i], f"is {width[i]} bp wide, and row {self._width_row} is {self.width}; give "
+                                      f"auto_resize_len={self.width} to centre and resize all")
+        return same
+
+    def _check_ends(self, rows: _Rows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> np.ndarray:
+        size = self.genome.lengths[records["number"]]
+        over = good & ((records["start"] < 0) | (records["end"] > size))
+        self.n_padded += int(over.sum())
+        if self._outside != "refuse":
+            return np.ones(len(row), bool)
+        for i in np.flatnonzero(over):
+            self.problems.add(row[i], f"{rows.chromosome[i]}:{records['start'][i]}-{records['end'][i]} reaches beyond "
+                                      f"the chromosome (0-{size[i]}); move it, or allow padding with outside='average'")
+        return ~over
+
+    def read(self, start: int, stop: int) -> IntervalBatch:
+        """Read consecutive intervals.
+
+        Parameters
+        ----------
+        start, stop : int
+            Within the number of intervals.
+
+        Returns
+        -------
+        IntervalBatch
+            The intervals in the order of the file.
+        """
+        records = self._records.read(start, stop)
+        strand = np.array(["+", "-"])[records["reverse"]] if self._use_strand else np.full(len(records), "*")
+        return IntervalBatch(np.array(list(self._spelling))[records["chromosome"]], records["number"],
+                             records["start"], records["end"], records["reverse"].astype(bool),
+                             self._names.read(start, stop), strand)
+
+
+def _as_int64(numbers: list[int]) -> np.ndarray:
+    # Python reads integers of any size; what does not fit is past every chromosome's end.
+    limit = np.iinfo(np.int64).max // 4
+    try:
+        return np.clip(np.array(numbers, np.int64), -limit, limit)
+    except OverflowError:
+        return np.array([max(-limit, min(limit, number)) for number in numbers], np.int64)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,278 @@
+"""Kipoi dataloaders: intervals of a genome, and sequences from a FASTA file.
+
+Arguments are documented where Kipoi's users look for them, in the Kipoi
+descriptions (``loader_descriptions/*.yaml``, to which ``dataloaders/`` links);
+their names are those of kipoiseq's loaders.
+"""
+
+from __future__ import annotations
+
+import logging
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+from kipoi.data import BatchDataset
+from kipoi.metadata import GenomicRanges
+from kipoi.specs import DataLoaderDescription
+from kipoi_utils.data_utils import numpy_collate_concat
+from kipoi_utils.external.torch.data import DataLoader
+
+from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.sequences.alphabet import ALPHABET, arrange, one_hot, one_hot_table, reverse_complement
+from kipoi_motifrep.sequences.fasta import read_fasta, resize
+from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.sequences.intervals import OUTSIDE_CHOICES, Intervals
+from kipoi_motifrep.sequences.problems import Problems
+from kipoi_motifrep.sequences.spool import Spool, TextSpool
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTIONS = Path(__file__).parent.parent / "loader_descriptions"
+KIPOI_BATCH_SIZE = 32
+SPOOL_BATCH = 1 << 22  # bytes of sequence gathered before they go to the temporary file
+
+
+def described(name: str):
+    """Give a loader class its Kipoi description, so that it is a loader without a folder, too.
+
+    Parameters
+    ----------
+    name : str
+        File in ``loader_descriptions``, without its suffix.
+
+    Returns
+    -------
+    function
+        A class decorator.
+    """
+    description = DataLoaderDescription.load(str(DESCRIPTIONS / f"{name}.yaml"))
+    return lambda loader: loader._add_description_factory(description)
+
+
+class _Batches:
+    """The batches of a loader, in order, by position."""
+
+    def __init__(self, loader: OneHotBatches, batch_size: int):
+        self._loader, self._size = loader, batch_size
+
+    def __len__(self) -> int:
+        return -(-self._loader.n // self._size)
+
+    def __getitem__(self, i: int) -> dict[str, object]:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self._loader.batch(i * self._size, min((i + 1) * self._size, self._loader.n))
+
+
+class OneHotBatches(BatchDataset):
+    """Base of our loaders: codes in, one-hot batches in the asked-for layout out.
+
+    Subclasses say how many sequences there are (``n``) and give the codes and
+    the rest of a batch (``_rows``).
+
+    Parameters
+    ----------
+    length : int
+        Bases of every sequence.
+    alphabet_axis, dummy_axis : int
+        Layout, see :func:`kipoi_motifrep.sequences.alphabet.arrange`.
+    alphabet : str
+        Order of the four columns.
+    dtype : str or dtype, optional
+        float32 by default.
+    outside : str
+        "average" gives 0.25 in all columns beyond a sequence's end, "zeros" 0.
+    """
+
+    def __init__(self, length: int, alphabet_axis: int, dummy_axis: int | None, alphabet: str,
+                 dtype: str | np.dtype | None, outside: str):
+        try:
+            dtype = np.dtype(dtype or np.float32)
+        except TypeError as error:
+            raise InputError(f"dtype is {dtype!r}; it must be a numpy type such as float32") from error
+        self._axes = {"alphabet_axis": alphabet_axis, "dummy_axis": dummy_axis}
+        self._table = one_hot_table(dtype, alphabet=alphabet, outside=0.25 if outside == "average" else 0)
+        self.length = length
+        self._describe(n_axes=arrange(np.zeros((1, 1, 4)), **self._axes).ndim - 1)
+
+    def _describe(self, n_axes: int) -> None:
+        """Let the class's schema show the layout asked for; Kipoi checks batches against it."""
+        schema = deepcopy(self.output_schema)
+        axis, dummy = self._axes["alphabet_axis"], self._axes["dummy_axis"]
+        schema.inputs.shape = tuple(4 if i == axis else 1 if i == dummy else None for i in range(n_axes))
+        type(self).output_schema = schema
+
+    def _rows(self, start: int, stop: int) -> tuple[np.ndarray, dict[str, object]]:
+        raise NotImplementedError
+
+    def batch(self, start: int, stop: int) -> dict[str, object]:
+        """Make one batch.
+
+        Parameters
+        ----------
+        start, stop : int
+            Sequences, within :attr:`n`.
+
+        Returns
+        -------
+        dict
+            ``inputs``, ``metadata``, and ``targets`` where there are any.
+        """
+        codes, rest = self._rows(start, stop)
+        return {"inputs": arrange(one_hot(codes, self._table), **self._axes), **rest}
+
+    def __len__(self) -> int:
+        return len(_Batches(self, KIPOI_BATCH_SIZE))
+
+    def __getitem__(self, i: int) -> dict[str, object]:
+        """Give batch `i` of Kipoi's default size."""
+        return _Batches(self, KIPOI_BATCH_SIZE)[i]
+
+    def _batch_iterable(self, batch_size: int = KIPOI_BATCH_SIZE, num_workers: int = 0, shuffle: bool = False,
+                        **kwargs):
+        if shuffle:
+            raise InputError("this loader gives sequences in their order; shuffle=True is for Dataset loaders")
+        batches = _Batches(self, batch_size)
+        if not num_workers:
+            return batches
+        return DataLoader(batches, batch_size=1, collate_fn=numpy_collate_concat, num_workers=num_workers)
+
+    def batch_iter(self, batch_size: int = KIPOI_BATCH_SIZE, num_workers: int = 0, **kwargs):
+        """Go through all batches.
+
+        Parameters
+        ----------
+        batch_size : int, default 32
+            Sequences a batch.
+        num_workers : int, default 0
+            Worker processes.
+
+        Returns
+        -------
+        iterator of dict
+            ``inputs`` and ``metadata``, and ``targets`` where there are any.
+        """
+        return iter(self._batch_iterable(batch_size=batch_size, num_workers=num_workers, **kwargs))
+
+
+def flag(value: object) -> bool:
+    """Read a boolean as it arrives from ``--dataloader_args key=value``.
+
+    Parameters
+    ----------
+    value : object
+        A boolean, or its text.
+
+    Returns
+    -------
+    bool
+        Whether it says true.
+    """
+    return value.strip().lower() in ("1", "true", "yes") if isinstance(value, str) else bool(value)
+
+
+def number(value: object, argument: str) -> int | None:
+    """Read a whole number as it arrives from ``--dataloader_args key=value``.
+
+    Parameters
+    ----------
+    value : object
+        A number, its text, or None.
+    argument : str
+        Its name, for the error.
+
+    Returns
+    -------
+    int or None
+        The number.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if value is None or value == "None":
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{argument} is {value!r}; it must be a whole number") from error
+
+
+@described("intervals")
+class IntervalsDl(OneHotBatches):
+    """BED + genome FASTA to one-hot; arguments in ``loader_descriptions/intervals.yaml``."""
+
+    def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
+                 alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
+        show_plainly_in_kipoi()
+        self._genome = Genome(fasta_file)
+        self._intervals = Intervals(intervals_file, self._genome, length=number(auto_resize_len, "auto_resize_len"),
+                                    use_strand=flag(use_strand), outside=outside)
+        self._intervals.problems.raise_first()
+        if self._intervals.n_padded:
+            logger.warning("%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
+                           intervals_file, self._intervals.n_padded, len(self._intervals),
+                           "0.25 each" if outside == "average" else "all zero")
+        self.n = len(self._intervals)
+        super().__init__(self._intervals.width, number(alphabet_axis, "alphabet_axis"),
+                         number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
+
+    def _rows(self, start, stop):
+        batch = self._intervals.read(start, stop)
+        codes = self._genome.fetch(batch.number, batch.start, self.length)
+        if batch.reverse.any():
+            codes[batch.reverse] = reverse_complement(codes[batch.reverse])
+        ranges = GenomicRanges(batch.chromosome, batch.start, batch.end, batch.name, batch.strand)
+        return codes, {"metadata": {"ranges": ranges}}
+
+
+@described("sequences")
+class SequencesDl(OneHotBatches):
+    """FASTA of sequences to one-hot; arguments in ``loader_descriptions/sequences.yaml``."""
+
+    def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
+                 alphabet=ALPHABET, dtype=None):
+        show_plainly_in_kipoi()
+        if outside not in OUTSIDE_CHOICES:
+            raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
+        self._names = TextSpool()
+        self._codes = self._read(fasta_file, number(auto_resize_len, "auto_resize_len"), outside)
+        self.n = len(self._codes)
+        super().__init__(self._codes.read(0, 1).shape[1], number(alphabet_axis, "alphabet_axis"),
+                         number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
+
+    def _read(self, path, length, outside) -> Spool:
+        problems, spool, waiting, names, width_row = Problems(path), None, [], [], 0
+        for record in read_fasta(path):
+            codes = record.codes
+            if length is not None:
+                if outside == "refuse" and len(codes) < length:
+                    problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, shorter than {length}; "
+                                             "allow padding with outside='average'")
+                codes = resize(codes, length)
+            if spool is None:
+                spool, width_row = Spool(np.uint8, (len(codes),)), record.row
+                width = len(codes)
+            if len(codes) != width:
+                problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
+                                         f"{width}; give auto_resize_len={width} to centre and resize all")
+                continue
+            waiting.append(codes)
+            names.append(record.name)
+            if len(waiting) * width >= SPOOL_BATCH:
+                self._flush(spool, waiting, names)
+        problems.raise_first()
+        self._flush(spool, waiting, names)
+        return spool
+
+    def _flush(self, spool: Spool, waiting: list[np.ndarray], names: list[str]) -> None:
+        if waiting:
+            spool.append(np.stack(waiting))
+            self._names.append(names)
+        waiting.clear()
+        names.clear()
+
+    def _rows(self, start, stop):
+        return self._codes.read(start, stop), {"metadata": {"id": self._names.read(start, stop)}}

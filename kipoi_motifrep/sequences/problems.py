@@ -1,0 +1,78 @@
+"""What is wrong with an input file, by row."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from kipoi_motifrep.errors import InputError
+
+SHOWN_AT_MOST = 1000
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a file.
+
+    Attributes
+    ----------
+    row : int
+        Line of the file, from 1.
+    message : str
+        What is wrong and the cure.
+    """
+
+    row: int
+    message: str
+
+
+class Problems:
+    """The problems found so far in one file; the first thousand are kept.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = path
+        self.count = 0
+        self.kept: list[Problem] = []
+
+    def add(self, row: int, message: str) -> None:
+        """Note a problem.
+
+        Parameters
+        ----------
+        row : int
+            Line of the file, from 1.
+        message : str
+            What is wrong and the cure.
+        """
+        self.count += 1
+        if len(self.kept) < SHOWN_AT_MOST:
+            self.kept.append(Problem(int(row), message))
+
+    def in_order(self) -> list[Problem]:
+        """List the problems that were kept by row.
+
+        Returns
+        -------
+        list of Problem
+            At most a thousand.
+        """
+        return sorted(self.kept)
+
+    def raise_first(self) -> None:
+        """Raise the first problem, if there is any.
+
+        Raises
+        ------
+        InputError
+            It names the row, and the number of further rows with problems.
+        """
+        if not self.count:
+            return
+        first = self.in_order()[0]
+        others = f" ({self.count - 1} more problems; 'kipoi-motifrep validate' lists them)" if self.count > 1 else ""
+        raise InputError(first.message + others, path=self.path, row=first.row)

@@ -1,0 +1,98 @@
+"""Arrays kept in a temporary file, so that memory does not grow with their length."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Spool:
+    """Rows of one dtype, appended once and read back by position.
+
+    The file has no name and vanishes with the object. Reads do not move a file
+    position, so forked worker processes can share it.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of one item.
+    shape : tuple of int, default ()
+        Of one row.
+    """
+
+    def __init__(self, dtype: np.dtype | type | str, shape: tuple[int, ...] = ()):
+        self._dtype, self._shape = np.dtype(dtype), shape
+        self._row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=int))
+        self._file = tempfile.TemporaryFile(prefix="kipoi_motifrep_")
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows at the end.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray, shape (n, *shape)
+            Converted to the spool's dtype.
+        """
+        self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        self._n += len(rows)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read rows.
+
+        Parameters
+        ----------
+        start, stop : int
+            Within the spool's length.
+
+        Returns
+        -------
+        numpy.ndarray, shape (stop - start, *shape)
+            The rows, read-only.
+        """
+        self._file.flush()
+        data = os.pread(self._file.fileno(), (stop - start) * self._row_bytes, start * self._row_bytes)
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._shape)
+
+
+class TextSpool:
+    """Texts, appended once and read back by position."""
+
+    def __init__(self):
+        self._ends, self._bytes = Spool(np.int64), Spool(np.uint8)
+
+    def append(self, texts: Sequence[str]) -> None:
+        """Add texts at the end.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Any number.
+        """
+        encoded = [text.encode() for text in texts]
+        self._ends.append(np.cumsum([len(text) for text in encoded], dtype=np.int64) + len(self._bytes))
+        self._bytes.append(np.frombuffer(b"".join(encoded), np.uint8))
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read texts.
+
+        Parameters
+        ----------
+        start, stop : int
+            Within the spool's length.
+
+        Returns
+        -------
+        numpy.ndarray of str, shape (stop - start,)
+            The texts.
+        """
+        first = int(self._ends.read(start - 1, start)[0]) if start else 0
+        bounds = [first, *self._ends.read(start, stop).tolist()]
+        data = self._bytes.read(bounds[0], bounds[-1]).tobytes()
+        return np.array([data[a - first:b - first].decode() for a, b in zip(bounds, bounds[1:], strict=False)], str)

@@ -1,0 +1,56 @@
+"""Opening text files, compressed or not, with errors a person can read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from kipoi_motifrep.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextmanager
+def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, unpacking gzip whatever its name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; ``-`` for standard input.
+
+    Yields
+    ------
+    binary file
+        Its uncompressed bytes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, a folder, or a damaged gzip file.
+    """
+    try:
+        with _open(path) as raw:
+            packed = raw.peek(2)[:2] == GZIP_MAGIC
+            with (gzip.open(raw) if packed else raw) as file:
+                yield file
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise InputError("the compressed file is damaged or cut off; fetch it again", path=path) from error
+    except FileNotFoundError as error:
+        raise InputError("there is no such file", path=path) from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"cannot be read ({error.strerror.lower()})", path=path) from error
+
+
+@contextmanager
+def _open(path: str | os.PathLike) -> Iterator[io.BufferedReader]:
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    with open(path, "rb") as file:
+        yield file

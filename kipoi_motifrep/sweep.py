@@ -1,0 +1,170 @@
+"""Training many networks: which ones, in how many processes, and how far along they are."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+from kipoi_motifrep.datasets import open_dataset
+from kipoi_motifrep.errors import InputError, one_line
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.training import Protocol, Unit, train_unit
+from kipoi_motifrep.variants import select
+
+_messages = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one network.
+
+    Attributes
+    ----------
+    unit : Unit
+        Which one.
+    result : dict or None
+        Contents of its ``result.json``.
+    error : str
+        Why there is no result.
+    """
+
+    unit: Unit
+    result: dict | None
+    error: str = ""
+
+
+def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
+    """List the networks of a sweep, all variants of a trial before the next trial.
+
+    Parameters
+    ----------
+    variants : sequence of str
+        Names, or ``["all"]``.
+    trials : int
+        Initialisations of each.
+    seed : int
+        Of the sweep.
+
+    Returns
+    -------
+    list of Unit
+        In the order of training.
+    """
+    if trials < 1:
+        raise InputError(f"trials is {trials}; it must be at least 1")
+    return [Unit(name, trial, seed) for trial in range(trials) for name in select(variants)]
+
+
+def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str | os.PathLike,
+              protocol: Protocol = Protocol(), jobs: int = 1) -> Iterator[Outcome]:  # noqa: B008
+    """Train networks, each in a process of its own kind, and give each outcome as it comes.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        The networks. Those already finished in `out` come back at once.
+    dataset_path : str or path-like
+        A dataset file.
+    out : str or path-like
+        Folder of the sweep.
+    protocol : Protocol
+        The paper's by default.
+    jobs : int, default 1
+        Processes side by side, of one thread each if there are several.
+
+    Yields
+    ------
+    Outcome
+        A network that fails has an error, and the rest go on.
+    """
+    open_dataset(dataset_path)  # a bad file is told before any process starts
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}; it must be at least 1")
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    threads = 0 if jobs == 1 else 1
+    progress = _Progress(len(units), protocol)
+    with ProcessPoolExecutor(jobs, context, _start_worker, (messages, threads)) as pool:
+        waiting = {pool.submit(_train, unit, str(dataset_path), str(out), protocol) for unit in units}
+        try:
+            while waiting:
+                progress.drain(messages)
+                for future in [future for future in waiting if future.done()]:
+                    waiting.remove(future)
+                    progress.finish(future.result().unit)
+                    yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            progress.close()
+
+
+def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
+    global _messages
+    _messages = messages
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if threads:
+        for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ[variable] = str(threads)
+
+
+def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outcome:
+    try:
+        result = train_unit(unit, open_dataset(dataset_path), out, protocol,
+                            on_epoch=lambda row: _messages.put((unit, row)))
+    except (InputError, OSError) as error:
+        return Outcome(unit, None, one_line(error))
+    except Exception as error:
+        return Outcome(unit, None, f"{type(error).__name__}: {one_line(error)}")
+    return Outcome(unit, result)
+
+
+class _Progress:
+    """A bar of finished networks, with the epochs of those under way."""
+
+    def __init__(self, n_units: int, protocol: Protocol):
+        from tqdm import tqdm
+
+        self._quiet = not sys.stderr.isatty()
+        self._bar = tqdm(total=n_units, desc="networks", unit="network", file=sys.stderr, disable=self._quiet)
+        self._epochs: dict[Unit, str] = {}
+        self._protocol = protocol
+
+    def drain(self, messages: multiprocessing.Queue) -> None:
+        try:
+            unit, row = messages.get(timeout=0.2)
+        except queue.Empty:
+            return
+        self._epochs[unit] = f"{unit.variant} epoch {row['epoch']} loss {row['val_loss']:.4f}"
+        self._bar.set_postfix_str(", ".join(self._epochs.values()))
+
+    def finish(self, unit: Unit) -> None:
+        self._epochs.pop(unit, None)
+        self._bar.update()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def report(outcome: Outcome) -> None:
+    """Say on standard error what became of a network.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        From :func:`run_sweep`.
+    """
+    name = f"{time.strftime('%H:%M:%S')} {outcome.unit.variant} trial {outcome.unit.trial}"
+    if outcome.result is None:
+        say(f"{name}: failed: {outcome.error}")
+        return
+    test = outcome.result["test"]
+    figures = ", ".join(f"{key.upper()} {test[key]:.3f}" for key in ("auroc", "aupr") if test[key] is not None)
+    say(f"{name}: {outcome.result['epochs']} epochs, {outcome.result['seconds']:.0f} s, test {figures}")
