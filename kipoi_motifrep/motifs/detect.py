@@ -45,7 +45,7 @@ def detect_format(source: Source) -> str:
         return "meme"
     if any(cisbp.HEADER.match(line) for _, line in filled):
         return "cisbp"
-    if _TRANSFAC_START.match(first) or any(re.match(r"P[0O]\s", line) for _, line in filled):
+    if _TRANSFAC_START.match(first) or any(re.match(r"P[0O]\s+[ACGTU]\b", line) for _, line in filled):
         return "transfac"
     if first.startswith(">") or is_number(first.split()[0]) or jaspar_format.LETTER_ROW.match(first) or "[" in first:
         if not first.startswith(">") and uniprobe.LETTER_ROW.match(first):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -45,10 +46,8 @@ def parse_meme(source: Source) -> tuple[list[tuple[int, Motif]], np.ndarray | No
     _check_alphabet(source, header_stop)
     background = _background(source, header_stop)
     motifs = []
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
-        motif = _section(source, start, stop)
-        if motif is not None:
-            motifs.append((start + 1, motif))
+    for start, stop in itertools.pairwise([*starts, len(lines)]):
+        motifs.append((start + 1, _section(source, start, stop)))
     stray = next((i for i in range(header_stop) if lines[i].lstrip().startswith(_MATRIX)), None)
     if stray is not None:
         raise source.error("a matrix without a MOTIF line before it", stray + 1)
@@ -108,7 +107,7 @@ def _background(source: Source, stop: int) -> np.ndarray | None:
     return values
 
 
-def _section(source: Source, start: int, stop: int) -> Motif | None:
+def _section(source: Source, start: int, stop: int) -> Motif:
     words = _SUMMARY.sub("", source.lines[start].strip()).split()[1:]
     if not words:
         raise source.error("MOTIF without a name", start + 1)

@@ -118,7 +118,7 @@ def _finish(source: Source, block: _Block, motifs: list[tuple[int, Motif]]) -> N
 
 
 def format_transfac(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str]:
-    """Give the lines of a TRANSFAC file, laid out as JASPAR's.
+    """Give the lines of a TRANSFAC file; class, family and nsites as JASPAR comments.
 
     Parameters
     ----------
@@ -134,13 +134,15 @@ def format_transfac(motifs: Iterable[Motif], background: np.ndarray) -> Iterator
     """
     for motif in motifs:
         name, alt = word(motif.name), " ".join(motif.alt_name.split())
-        yield from (f"AC {name}", "XX", f"ID {alt or name}", "XX", f"DE {name} {alt}".rstrip(), "PO\tA\tC\tG\tT")
+        # Two spaces after each code: strict readers ask for them.
+        yield from (f"AC  {name}", "XX", f"ID  {alt or name}", "XX", f"DE  {name} {alt}".rstrip(), "XX")
+        yield "P0      A      C      G      T"
         matrix, spell = (motif.pwm, decimal) if motif.counts is None else (motif.counts, plain)
         for position, (row, letter) in enumerate(zip(matrix, motif.consensus, strict=True), start=1):
-            yield "\t".join([f"{position:02d}", *(spell(value) for value in row), letter])
+            yield "  ".join([f"{position:02d}", *(f"{spell(value):>5}" for value in row), letter])
         yield "XX"
-        comments = [f"CC tf_class:{name}" for name in motif.tf_class]
-        comments += [f"CC tf_family:{name}" for name in motif.tf_family]
+        comments = [f"CC  tf_class:{name}" for name in motif.tf_class]
+        comments += [f"CC  tf_family:{name}" for name in motif.tf_family]
         if motif.nsites is not None:
-            comments.append(f"CC nsites:{plain(motif.nsites)}")
+            comments.append(f"CC  nsites:{plain(motif.nsites)}")
         yield from (*comments, *(["XX"] if comments else []), "//")

@@ -30,7 +30,8 @@ def parse_uniprobe(source: Source) -> tuple[list[tuple[int, Motif]], None]:
     background : None
         UniPROBE files state none.
     """
-    labelled = any(_PROBABILITIES.match(line) for line in source.lines)
+    labels = [row for row, line in enumerate(source.lines, start=1) if _PROBABILITIES.match(line)]
+    labelled = bool(labels)
     wanted, title, motifs, i = not labelled, "", [], 0
     while i < len(source.lines):
         line = source.lines[i]
@@ -48,7 +49,7 @@ def parse_uniprobe(source: Source) -> tuple[list[tuple[int, Motif]], None]:
             motifs.append((first + 1, _motif(source, title, first, i)))
             wanted, title = not labelled, ""
     if labelled and not motifs:
-        raise source.error("no rows under 'Probability matrix'; is the file cut off?", len(source.lines))
+        raise source.error("no rows under 'Probability matrix'; is the file cut off?", labels[-1])
     return motifs, None
 
 
