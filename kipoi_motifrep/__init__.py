@@ -1,4 +1,4 @@
-"""kipoi_motifrep: what did the first layer of a genomic CNN learn?
+"""What did the first layer of a genomic CNN learn? PWMs, JASPAR matches, and trained networks.
 
 Kipoi imports every installed plugin on every call, so this module imports
 nothing: public names are found on first use (PEP 562).

@@ -62,7 +62,7 @@ def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
 
 
 def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str | os.PathLike,
-              protocol: Protocol = Protocol(), jobs: int = 1) -> Iterator[Outcome]:  # noqa: B008
+              protocol: Protocol = Protocol(), jobs: int = 1) -> Iterator[Outcome]:
     """Train networks, each in a process of its own kind, and give each outcome as it comes.
 
     Parameters
@@ -127,27 +127,35 @@ def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outco
 
 
 class _Progress:
-    """A bar of finished networks, with the epochs of those under way."""
+    """A bar of epochs, with the losses of the networks under way.
+
+    Networks that stop early make the total smaller, so the time left is at most
+    what it says.
+    """
 
     def __init__(self, n_units: int, protocol: Protocol):
         from tqdm import tqdm
 
-        self._quiet = not sys.stderr.isatty()
-        self._bar = tqdm(total=n_units, desc="networks", unit="network", file=sys.stderr, disable=self._quiet)
-        self._epochs: dict[Unit, str] = {}
-        self._protocol = protocol
+        self._bar = tqdm(total=n_units * protocol.epochs, desc="training", unit="epoch", file=sys.stderr,
+                         disable=not sys.stderr.isatty())
+        self._epochs: dict[Unit, int] = {}
+        self._losses: dict[Unit, str] = {}
+        self._most = protocol.epochs
 
     def drain(self, messages: multiprocessing.Queue) -> None:
         try:
             unit, row = messages.get(timeout=0.2)
         except queue.Empty:
             return
-        self._epochs[unit] = f"{unit.variant} epoch {row['epoch']} loss {row['val_loss']:.4f}"
-        self._bar.set_postfix_str(", ".join(self._epochs.values()))
+        self._bar.update(row["epoch"] - self._epochs.get(unit, 0))
+        self._epochs[unit] = row["epoch"]
+        self._losses[unit] = f"{unit.variant} {row['val_loss']:.4f}"
+        self._bar.set_postfix_str(", ".join(self._losses.values()))
 
     def finish(self, unit: Unit) -> None:
-        self._epochs.pop(unit, None)
-        self._bar.update()
+        self._losses.pop(unit, None)
+        self._bar.total -= self._most - self._epochs.get(unit, 0)
+        self._bar.refresh()
 
     def close(self) -> None:
         self._bar.close()

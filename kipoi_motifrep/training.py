@@ -228,7 +228,7 @@ def data_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = Protocol(),  # noqa: B008
+def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = Protocol(),
                on_epoch: Callable[[dict[str, float]], None] | None = None) -> dict[str, object]:
     """Train one network, or go on with it, or return what is already there.
 

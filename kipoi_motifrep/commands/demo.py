@@ -1,3 +1,22 @@
-SUMMARY = EXAMPLE = "x"
-def add_arguments(p): pass
-def run(a): pass
+"""``kipoi-motifrep demo``."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "Show the main job on shipped data: a trained network on real and on planted sequences."
+EXAMPLE = """  kipoi-motifrep demo
+  kipoi-motifrep demo -o my_demo"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("-o", "--output", default="motifrep_demo", metavar="DIR",
+                        help="folder for the results (default: motifrep_demo)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the demo and print its lines."""
+    from kipoi_motifrep.demo import run_demo
+
+    print("\n".join(run_demo(args.output)))

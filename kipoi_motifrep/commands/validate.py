@@ -1,3 +1,39 @@
-SUMMARY = EXAMPLE = "x"
-def add_arguments(p): pass
-def run(a): pass
+"""``kipoi-motifrep validate``."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "Check a BED file against a genome before a long run: all that is wrong, by row."
+EXAMPLE = """  kipoi-motifrep validate --intervals peaks.bed --fasta hg38.fa
+  kipoi-motifrep validate --intervals peaks.bed.gz --fasta hg38.fa --auto-resize-len 200 --use-strand"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--intervals", required=True, metavar="BED", help="BED file, plain or .gz")
+    parser.add_argument("--fasta", required=True, metavar="FASTA", help="genome, plain or bgzip")
+    parser.add_argument("--auto-resize-len", type=int, metavar="BP", help="as the dataloader's auto_resize_len")
+    parser.add_argument("--use-strand", action="store_true", help="as the dataloader's use_strand")
+    parser.add_argument("--outside", default="average", choices=["average", "zeros", "refuse"],
+                        help="bases beyond a chromosome's ends: padded (average, zeros) or refused (default: average)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the problems; status 2 if there are any."""
+    from kipoi_motifrep.sequences.validate import validate
+
+    found = validate(args.intervals, args.fasta, auto_resize_len=args.auto_resize_len, use_strand=args.use_strand,
+                     outside=args.outside)
+    for problem in found.problems:
+        print(f"{args.intervals}, row {problem.row}: {problem.message}")
+    if found.n_problems:
+        more = found.n_problems - len(found.problems)
+        print(f"{args.intervals}: {found.n_problems} problems" + (f", {more} not shown" if more else ""))
+        return 2
+    print(f"{args.intervals}: {found.n} intervals of {found.width} bp, nothing wrong")
+    if found.n_padded:
+        print(f"  {found.n_padded} reach beyond their chromosome and will be padded")
+    if found.n_ambiguous:
+        print(f"  {found.n_ambiguous} contain letters other than A, C, G, T")
+    return 0

@@ -33,9 +33,8 @@ def _code_table() -> bytes:
 
 CODE_OF_BYTE = _code_table()  # for bytes.translate
 _CODE_OF_BYTE = np.frombuffer(CODE_OF_BYTE, np.uint8)
-_COMPLEMENT = np.array(
-    [LETTERS.index(next(c for c in LETTERS if set(IUPAC[c]) == {dict(zip("ACGT", "TGCA"))[b] for b in IUPAC[letter]}))
-     for letter in LETTERS] + [OUTSIDE], np.uint8)
+_COMPLEMENT = np.array([*map(LETTERS.index, LETTERS.translate(str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB"))), OUTSIDE],
+                       np.uint8)
 
 
 def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = ALPHABET,

@@ -79,7 +79,7 @@ def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[
             wrong = np.frombuffer(part.translate(CODE_OF_BYTE), np.uint8) == INVALID
             if wrong.any():
                 letter = chr(part[int(wrong.argmax())])
-                raise InputError(f"{letter!r} in sequence {name!r} is no DNA letter (A C G T N and the IUPAC codes are)",
+                raise InputError(f"{letter!r} in sequence {name!r} is no DNA letter; replace it, for example with N",
                                  path=path, row=number)
     return Record(row, name, codes)
 

@@ -1,0 +1,119 @@
+"""The main job in miniature, on data that comes with the project, without a network connection."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.simulate import LABEL_NAMES
+
+NETWORK = "models/synthetic/cnn_25"
+THRESHOLD = 0.5
+
+
+def find_checkout() -> Path:
+    """Find the folder that holds ``models/`` and ``dataloaders/``.
+
+    Returns
+    -------
+    pathlib.Path
+        The current folder, or that of the installed package.
+
+    Raises
+    ------
+    InputError
+        If neither holds them.
+    """
+    for folder in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if (folder / "models/synthetic/models.tsv").exists() and (folder / "dataloaders").is_dir():
+            return folder
+    raise InputError("the shipped networks are not here; run this in a checkout of the project")
+
+
+def predict(checkout: Path, output: Path, arguments: Mapping[str, str], dataloader: str | None = None) -> None:
+    """Run ``kipoi predict`` with a shipped network.
+
+    Parameters
+    ----------
+    checkout : pathlib.Path
+        From :func:`find_checkout`.
+    output : pathlib.Path
+        TSV file to write.
+    arguments : mapping
+        Of the dataloader.
+    dataloader : str, optional
+        Python name of another dataloader than the network's own.
+    """
+    command = ["predict", NETWORK, "--source", "dir", "--batch_size", "256", "-m", "-o", str(output.resolve()),
+               "--dataloader_args", *(f"{key}={value}" for key, value in arguments.items())]
+    if dataloader:
+        command += ["--dataloader", dataloader]
+    say(f"$ kipoi {' '.join(command)}")
+    done = subprocess.run([sys.executable, "-m", "kipoi", *command], cwd=checkout, capture_output=True, text=True,
+                          check=False)
+    if done.returncode:
+        raise InputError(f"kipoi predict failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
+
+
+def run_demo(out: str | os.PathLike) -> list[str]:
+    """Predict a real stretch of a genome and sequences with planted motifs.
+
+    Parameters
+    ----------
+    out : str or path-like
+        Folder for the predictions.
+
+    Returns
+    -------
+    list of str
+        Lines to print: predictions beside the truth.
+    """
+    checkout, out = find_checkout(), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    examples = checkout / "dataloaders"
+    real, planted = out / "real_chr20.tsv", out / "planted.tsv"
+    stretch = examples / "intervals/example_files"
+    predict(checkout, real, {"intervals_file": str(stretch / "windows.bed"),
+                             "fasta_file": str(stretch / "hg19_chr20_200kb.fa")})
+    fasta = examples / "sequences/example_files/planted.fa"
+    predict(checkout, planted, {"fasta_file": str(fasta)}, dataloader="kipoi_motifrep.SequencesDl")
+    return [*_real_lines(real), "", *_planted_lines(planted, _truth(fasta))]
+
+
+def _truth(fasta: Path) -> dict[str, list[str]]:
+    headers = [line[1:].split() for line in fasta.read_text().splitlines() if line.startswith(">")]
+    return {name: labels.split(",") for name, labels in headers}
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _called(row: dict[str, str]) -> list[str]:
+    return [name for i, name in enumerate(LABEL_NAMES) if float(row[f"preds/{i}"]) > THRESHOLD]
+
+
+def _real_lines(path: Path) -> list[str]:
+    rows = _read(path)
+    called = sum(bool(_called(row)) for row in rows)
+    return [f"{len(rows)} windows of human chromosome 20: {called} with a motif called (P > {THRESHOLD}); the first:",
+            *(f"  {row['metadata/ranges/chr']}:{row['metadata/ranges/start']}-{row['metadata/ranges/end']}  "
+              f"{', '.join(_called(row)) or '-'}" for row in rows[:5])]
+
+
+def _planted_lines(path: Path, truth: dict[str, list[str]]) -> list[str]:
+    rows = _read(path)
+    lines = [f"{len(rows)} sequences with planted motifs:", f"  {'sequence':<16}{'planted':<32}called"]
+    right = 0
+    for row in rows:
+        planted, called = truth[row["metadata/id"]], _called(row)
+        right += sum((name in planted) == (name in called) for name in LABEL_NAMES)
+        lines.append(f"  {row['metadata/id']:<16}{', '.join(planted):<32}{', '.join(called) or '-'}")
+    return [*lines, f"{right} of {len(rows) * len(LABEL_NAMES)} labels right"]
