@@ -215,7 +215,7 @@ WITH_BACKGROUND = {"full.meme", "tabs.meme", "crlf.meme", "zipped.meme.gz", "rna
 
 
 def test_every_golden_file_is_listed():
-    assert {path.name for path in DATA.iterdir()} == set(GOLDEN)
+    assert {path.name for path in DATA.glob("[!.]*")} == set(GOLDEN)
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -256,6 +256,11 @@ def test_class_and_family_from_transfac():
 def test_family_from_cisbp_and_a_word_on_empty_tables(capsys):
     assert read_motifs(DATA / "many.cisbp")[0].tf_family == ("AP-2",)
     assert "left out 1" in capsys.readouterr().err
+
+
+def test_name_from_cisbp_without_a_motif_line(tmp_path):
+    (tmp_path / "m.txt").write_text(f"TF\tT1\n{CISBP}\nTF\tT2\n{CISBP}")
+    assert [motif.name for motif in read_motifs(tmp_path / "m.txt")] == ["T1", "T2"]
 
 
 def test_byte_order_mark_and_latin_1(tmp_path):

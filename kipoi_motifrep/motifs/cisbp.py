@@ -26,7 +26,7 @@ def parse_cisbp(source: Source) -> tuple[list[tuple[int, Motif]], None]:
     Returns
     -------
     motifs : list of (row, Motif)
-        With the row of the table's head. The name is the ``Motif`` line, or the file's.
+        With the row of the table's head. The name is the ``Motif`` line, else ``TF``, else the file's.
     background : None
         CIS-BP files state none.
     """
@@ -50,7 +50,7 @@ def parse_cisbp(source: Source) -> tuple[list[tuple[int, Motif]], None]:
         if values:
             matrix = np.array(values)
             source.check_rows(matrix, rows)
-            motifs.append((head + 1, Motif(name=fields.get("Motif", source.stem), pwm=matrix,
+            motifs.append((head + 1, Motif(name=fields.get("Motif") or fields.get("TF") or source.stem, pwm=matrix,
                                            alt_name=fields.get("TF Name", ""),
                                            tf_family=tuple(fields.get("Family", "").split(",")) if "Family" in fields
                                            else ())))
