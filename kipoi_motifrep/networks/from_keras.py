@@ -1,0 +1,338 @@
+"""Keras networks (Sequential, functional, nested, subclassed) as a :class:`Graph`.
+
+The network is replayed on fresh symbolic inputs, nested models opened, so that
+every layer becomes one step; only ``keras`` itself is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Window, ungrouped
+
+
+class KerasSource:
+    """A loaded Keras model, ready to be replayed.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network.
+    """
+
+    framework = "Keras"
+
+    def __init__(self, model):
+        self.model = model
+        self.names = _layer_names(model)
+
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of one sample of every input, by name; empty for a model that was never built.
+
+        Returns
+        -------
+        dict
+            Name to shape without the batch axis, None where it is open.
+        """
+        return {name: tuple(tensor.shape[1:]) for name, tensor in self._inputs().items()}
+
+    def _inputs(self) -> dict:
+        tensors = getattr(self.model, "inputs", None) or []
+        structure = getattr(self.model, "_inputs_struct", None)
+        names = sorted(structure) if isinstance(structure, dict) else [tensor.name.split(":")[0] for tensor in tensors]
+        return dict(zip(names, tensors, strict=True))
+
+    def trace(self, shapes: dict[str, tuple[int, ...]], dna: str, probe: np.ndarray, others: dict) -> Graph:
+        """Replay the network.
+
+        Parameters
+        ----------
+        shapes : dict
+            Concrete shape of one sample of every input, in the model's order.
+        dna : str
+            Which input is the DNA.
+        probe : numpy.ndarray, shape (2, *shapes[dna])
+            Its values.
+        others : dict
+            Not needed here: the shapes say enough.
+
+        Returns
+        -------
+        Graph
+            Every layer call is one step.
+        """
+        import keras
+
+        dtypes = {name: tensor.dtype for name, tensor in self._inputs().items()}
+        inputs = [keras.KerasTensor((2, *shape), dtype=dtypes.get(name, "float32"), name=name)
+                  for name, shape in shapes.items()]
+        try:
+            outputs = self._replay(self.model, inputs)
+        except Exception as error:
+            raise InputError(f"this Keras model cannot be replayed layer by layer ({_first_line(error)}); "
+                             "give a Sequential or functional model") from error
+        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
+        keep = list(inputs)
+        steps = [self._step(node, numbers, keep) for node in _nodes(outputs)]
+        given = {}
+        for number, (name, shape) in enumerate(shapes.items()):
+            given[number] = probe if name == dna else np.zeros((2, *shape), np.float32)
+        graph = Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep},
+                      list(shapes).index(dna), given, _to_numpy)
+        graph.keep_alive = keep  # values are numbered by identity
+        return graph
+
+    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
+        """Cut out the steps up to some activations.
+
+        Parameters
+        ----------
+        graph : Graph
+            From :meth:`trace`.
+        chains : sequence of (Step, Chain)
+            Convolutions and the ways to their activations.
+        names : sequence of str
+            Names of the inputs, in order.
+        dna : str
+            The DNA input.
+
+        Returns
+        -------
+        callable
+            From a dict of input arrays to a list of feature maps, numpy float32.
+        """
+        import keras
+
+        wanted = [chain.output for _, chain in chains]
+        steps = _cut(graph, chains)
+        needed = [number for number in range(len(names))
+                  if any(number in step.inputs for step in steps)]
+
+        class Front(keras.Model):
+            def call(self, inputs):
+                values = dict(zip(needed, inputs, strict=True))
+                for step, renamed in steps.items():
+                    results = step.call([values[renamed.get(one, one)] for one in step.inputs])
+                    values.update(zip(step.outputs, results, strict=True))
+                return [values[one] for one in wanted]
+
+        front = Front()
+        # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
+        front.compile(jit_compile=False, run_eagerly=False)
+        batch_size = None
+
+        def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            nonlocal batch_size
+            arrays = [inputs[names[number]] for number in needed]
+            n = len(arrays[0])
+            batch_size = max(n, batch_size or 0)
+            if n < batch_size:  # a batch of another size would be compiled afresh
+                arrays = [np.concatenate([array, np.zeros((batch_size - n, *array.shape[1:]), array.dtype)])
+                          for array in arrays]
+            return [np.asarray(result, np.float32)[:n] for result in front.predict_on_batch(arrays)]
+
+        return run
+
+    def _replay(self, operation, inputs: list) -> list:
+        """Call a model on symbolic inputs, nested models opened."""
+        import keras
+
+        if isinstance(operation, keras.Sequential):
+            values = inputs
+            for layer in operation.layers:
+                values = _flat(self._apply(layer, values, {}))
+            return values
+        if not hasattr(operation, "_nodes_by_depth"):
+            structure = inputs[0] if len(inputs) == 1 else inputs
+            return _flat(operation.call(structure))
+        values = {id(tensor): value for tensor, value in zip(operation.inputs, inputs, strict=True)}
+        for depth in sorted(operation._nodes_by_depth, reverse=True):
+            for node in operation._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                args, kwargs = node.arguments.fill_in(values)
+                results = _flat(self._apply(node.operation, args, kwargs))
+                values.update((id(tensor), value) for tensor, value in zip(node.outputs, results, strict=True))
+        return [values[id(tensor)] for tensor in operation.outputs]
+
+    def _apply(self, operation, args: Sequence, kwargs: dict):
+        import keras
+
+        if isinstance(operation, keras.layers.InputLayer):
+            return list(args)
+        if isinstance(operation, keras.Model) and not kwargs.get("mask"):
+            return self._replay(operation, _flat(list(args)))
+        if isinstance(operation, keras.Layer) and not _is_convolution(operation) and _holds_convolution(operation):
+            return operation.call(*args, **kwargs)
+        return operation(*args, **kwargs)
+
+    def _step(self, node, numbers: dict[int, int], keep: list) -> Step:
+        inputs = tuple(numbers[id(tensor)] for tensor in node.input_tensors)
+        for tensor in node.outputs:
+            numbers[id(tensor)] = len(keep)
+            keep.append(tensor)
+        operation, symbols = node.operation, node.input_tensors
+
+        def call(values: Sequence) -> list:
+            args, kwargs = node.arguments.fill_in({id(tensor): value
+                                                   for tensor, value in zip(symbols, values, strict=True)})
+            return _flat(operation(*args, **kwargs))
+
+        shape = tuple(symbols[0].shape[1:]) if symbols else ()
+        convolution, pooling = _geometry(operation, shape)
+        label = _label(operation)
+        return Step(self.names.get(id(operation), operation.name), label, inputs,
+                    tuple(numbers[id(tensor)] for tensor in node.outputs), call, convolution, pooling)
+
+
+def _cut(graph: Graph, chains: Sequence) -> dict[Step, dict[int, int]]:
+    """Collect the steps up to the ends of some chains, in order, each with its renamed inputs."""
+    steps: dict[Step, dict[int, int]] = {}
+    for convolution, chain in chains:
+        for step in (*graph.upstream([convolution.outputs[0]]), *chain.steps):
+            steps.setdefault(step, {}).update(chain.inputs if step in chain.steps else {})
+    order = {step: place for place, step in enumerate(graph.steps)}
+    return dict(sorted(steps.items(), key=lambda item: order[item[0]]))
+
+
+def _nodes(outputs: Sequence) -> list:
+    """Collect the calls that lead to some symbolic outputs, in the order they run."""
+    found, seen = [], set()
+    stack = [(node, False) for node in map(_node_of, reversed(outputs)) if node is not None]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            found.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack.extend((parent, False) for parent in map(_node_of, reversed(node.input_tensors))
+                         if parent is not None and id(parent) not in seen)
+    return found
+
+
+def _node_of(tensor):
+    history = getattr(tensor, "_keras_history", None)
+    if history is None or history.operation is None:
+        return None
+    node = history.operation._inbound_nodes[history.node_index]
+    return None if node.is_input else node
+
+
+def _geometry(operation, shape: tuple[int, ...]) -> tuple[Convolution | None, Window | None]:
+    """Convolution or pooling geometry of an operation on one sample of `shape`."""
+    from keras import layers
+
+    if _is_convolution(operation):
+        window = _window(operation, operation.kernel_size, operation.strides, operation.dilation_rate, shape)
+        channels = len(shape) - 1 if operation.data_format == "channels_last" else 0
+        return Convolution(window, channels, _groups(operation, shape[channels]),
+                           lambda: _kernel(operation, shape[channels]), _fused(operation)), None
+    pools = (layers.MaxPooling1D, layers.MaxPooling2D, layers.AveragePooling1D, layers.AveragePooling2D)
+    if isinstance(operation, pools):
+        size = operation.pool_size
+        return None, _window(operation, size, operation.strides, (1,) * len(size), shape)
+    return None, None
+
+
+def _window(operation, kernel, stride, dilation, shape: tuple[int, ...]) -> Window:
+    first = 0 if operation.data_format == "channels_last" else 1
+    axes = tuple(range(first, first + len(kernel)))
+    left = []
+    for size, width, step, hole in zip((shape[axis] for axis in axes), kernel, stride, dilation, strict=True):
+        span = (width - 1) * hole + 1
+        if operation.padding == "causal":
+            left.append(span - 1)
+        elif operation.padding == "same":
+            left.append(max((-(-size // step) - 1) * step + span - size, 0) // 2)
+        else:
+            left.append(0)
+    return Window(axes, tuple(kernel), tuple(stride), tuple(dilation), tuple(left), operation.padding)
+
+
+def _is_convolution(operation) -> bool:
+    from keras import layers
+
+    return isinstance(operation, (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv1D, layers.DepthwiseConv2D,
+                                  layers.SeparableConv1D, layers.SeparableConv2D)) \
+        and not isinstance(operation, (layers.Conv1DTranspose, layers.Conv2DTranspose))
+
+
+def _holds_convolution(layer) -> bool:
+    return any(_is_convolution(inner) for inner in layer._flatten_layers(include_self=False))
+
+
+def _groups(layer, channels: int) -> int:
+    from keras import layers
+
+    return channels if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)) \
+        else getattr(layer, "groups", 1)
+
+
+def _kernel(layer, channels: int) -> np.ndarray:
+    """Kernel as (*kernel, input channels, filters), groups and separable parts multiplied out."""
+    from keras import layers
+
+    if hasattr(layer, "depthwise_kernel"):
+        pointwise = _to_numpy(layer.pointwise_kernel) if hasattr(layer, "pointwise_kernel") else None
+        return _separable(_to_numpy(layer.depthwise_kernel), pointwise)
+    if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
+        return _separable(_to_numpy(layer.kernel), None)
+    return ungrouped(_to_numpy(layer.kernel), channels)
+
+
+def _separable(depthwise: np.ndarray, pointwise: np.ndarray | None) -> np.ndarray:
+    *size, channels, multiplier = depthwise.shape
+    wide = np.zeros((*size, channels, channels, multiplier), np.float32)
+    for channel in range(channels):
+        wide[..., channel, channel, :] = depthwise[..., channel, :]
+    wide = wide.reshape(*size, channels, channels * multiplier)
+    return wide if pointwise is None else wide @ pointwise.reshape(channels * multiplier, -1)
+
+
+def _fused(layer) -> str | None:
+    import keras
+
+    activation = layer.activation
+    if activation is None or activation is keras.activations.linear:
+        return None
+    return getattr(activation, "__name__", None) or getattr(activation, "name", type(activation).__name__)
+
+
+def _label(operation) -> str:
+    activation = getattr(operation, "activation", None)
+    if activation is not None and hasattr(activation, "__name__"):
+        return activation.__name__
+    return type(operation).__name__
+
+
+def _layer_names(model) -> dict[int, str]:
+    """Names of all layers by identity, ``outer/inner`` for nested ones."""
+    names: dict[int, str] = {}
+
+    def visit(container, prefix: str) -> None:
+        for layer in container._flatten_layers(include_self=False, recursive=False):
+            names.setdefault(id(layer), prefix + layer.name)
+            visit(layer, f"{prefix}{layer.name}/")
+
+    visit(model, "")
+    return names
+
+
+def _flat(structure) -> list:
+    import keras
+
+    return keras.tree.flatten(structure)
+
+
+def _to_numpy(tensor) -> np.ndarray:
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

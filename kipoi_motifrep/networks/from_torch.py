@@ -1,0 +1,315 @@
+"""PyTorch networks as a :class:`Graph`: what they do is recorded while they run.
+
+A recorder sees every ``torch`` call of the forward pass, whether a module or a
+functional call made it, so any control flow is fine. No code but the module's
+own forward pass runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Window, ungrouped
+
+CONVOLUTIONS = {"conv1d": 1, "conv2d": 2}
+POOLINGS = {"max_pool1d": 1, "max_pool2d": 2, "avg_pool1d": 1, "avg_pool2d": 2}
+
+
+class TorchSource:
+    """A PyTorch module, ready to be run under a recorder.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network; it is put into evaluation mode while it runs here.
+    """
+
+    framework = "PyTorch"
+
+    def __init__(self, module: torch.nn.Module):
+        self.module = module
+
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Say nothing: a module does not know its inputs.
+
+        Returns
+        -------
+        dict
+            Empty.
+        """
+        return {}
+
+    def trace(self, shapes: dict[str, tuple[int, ...]], dna: str, probe: np.ndarray, others: dict) -> Graph:
+        """Run the network once on a probe.
+
+        Parameters
+        ----------
+        shapes : dict
+            Shape of one sample of every input, in order.
+        dna : str
+            Which input is the DNA.
+        probe : numpy.ndarray, shape (2, *shapes[dna])
+            Its values.
+        others : dict
+            Values of the other inputs, two samples each.
+
+        Returns
+        -------
+        Graph
+            Every torch call that uses an input is one step. ``failure`` is the
+            exception that ended the run, or None.
+        """
+        inputs = {name: torch.as_tensor(np.asarray(probe if name == dna else others[name])) for name in shapes}
+        inputs = {name: self._placed(tensor) for name, tensor in inputs.items()}
+        recorder = _Recorder(list(inputs.values()))
+        failure = None
+        with self._running(), _module_names(self.module) as recorder.modules, torch.no_grad():
+            try:
+                with recorder:
+                    self._forward(inputs)
+            except Exception as error:  # a stranger's forward pass can fail in any way
+                failure = error
+        graph = Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
+                      list(shapes).index(dna), recorder.values, _to_numpy)
+        graph.failure = failure
+        return graph
+
+    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
+        """Run the network only as far as some activations.
+
+        Parameters
+        ----------
+        graph : Graph
+            From :meth:`trace`.
+        chains : sequence of (Step, Chain)
+            Convolutions and the ways to their activations.
+        names : sequence of str
+            Names of the inputs, in order.
+        dna : str
+            The DNA input.
+
+        Returns
+        -------
+        callable
+            From a dict of input arrays to a list of feature maps, numpy float32.
+        """
+        calls = [step for step in graph.steps if step.convolution]
+        wanted = {calls.index(convolution): convolution for convolution, _ in chains}
+
+        def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            tensors = {name: self._placed(torch.as_tensor(np.ascontiguousarray(inputs[name]))) for name in names}
+            catcher = _Catcher(set(wanted))
+            with self._running(), torch.no_grad():
+                try:
+                    with catcher:
+                        self._forward(tensors)
+                except _Reached:
+                    pass
+                return [_to_numpy(_follow(convolution, chain, catcher.caught[calls.index(convolution)]))
+                        .astype(np.float32, copy=False) for convolution, chain in chains]
+
+        return run
+
+    def _forward(self, inputs: dict[str, torch.Tensor]):
+        if all(isinstance(name, str) and not name.isdigit() for name in inputs) and len(inputs) > 1:
+            return self.module(**inputs)
+        return self.module(*inputs.values())
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        like = next(self.module.parameters(), None)
+        if like is None or (not tensor.is_floating_point() and tensor.dtype not in (torch.int8, torch.uint8)):
+            return tensor
+        return tensor.to(device=like.device, dtype=like.dtype)
+
+    @contextmanager
+    def _running(self):
+        # In training mode batch norm would use the batch and dropout would drop.
+        training = [module for module in self.module.modules() if module.training]
+        self.module.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+
+class _Reached(Exception):
+    """All activations that were wanted are there."""
+
+
+class _Catcher(TorchFunctionMode):
+    """Catches the outputs of some convolutions, counted in the order they run, then stops."""
+
+    def __init__(self, wanted: set[int]):
+        super().__init__()
+        self.wanted, self.caught, self.count = wanted, {}, 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "") in CONVOLUTIONS:
+            if self.count in self.wanted:
+                self.caught[self.count] = result
+                if len(self.caught) == len(self.wanted):
+                    raise _Reached
+            self.count += 1
+        return result
+
+
+class _Recorder(TorchFunctionMode):
+    """Records every call that uses a value made from the inputs."""
+
+    def __init__(self, inputs: Sequence[torch.Tensor]):
+        super().__init__()
+        self.steps: list[Step] = []
+        self.values: dict[int, np.ndarray] = {}
+        self.modules: list[str] = []
+        self._numbers: dict[int, int] = {}
+        self._alive: list[torch.Tensor] = []  # so that no identity is used twice
+        for tensor in inputs:
+            self._number(tensor)
+
+    def _number(self, tensor: torch.Tensor) -> int:
+        number = len(self.values)
+        self._numbers[id(tensor)] = number  # a tensor changed in place gets a new number
+        self._alive.append(tensor)
+        self.values[number] = _to_numpy(tensor.clone())
+        return number
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        flowing = [tensor for tensor in _tensors((args, kwargs)) if id(tensor) in self._numbers]
+        inputs = tuple(self._numbers[id(tensor)] for tensor in flowing)
+        shapes = [tuple(tensor.shape) for tensor in flowing]
+        result = function(*args, **kwargs)
+        outputs = [tensor for tensor in _tensors(result)]
+        if not inputs or not outputs:
+            return result
+        label = getattr(function, "__name__", "call")
+        convolution, pooling = _geometry(label, args, kwargs, shapes[0])
+        template = _numbered((args, kwargs), self._numbers)
+        name = self.modules[-1] if self.modules else ""
+        numbers = tuple(self._number(tensor) for tensor in outputs)
+        self.steps.append(Step(name or label, label, inputs, numbers, _replayer(function, template, inputs),
+                               convolution, pooling))
+        return result
+
+
+class _Flow(int):
+    """Number of a value, in the place of the tensor in a recorded call."""
+
+
+def _replayer(function, template, inputs: tuple[int, ...]) -> Callable:
+    def call(values: Sequence) -> list[torch.Tensor]:
+        like = next((one for one in _tensors(template) if one.is_floating_point()), None)
+        tensors = [value if isinstance(value, torch.Tensor) else _like(value, like) for value in values]
+        args, kwargs = _filled(template, dict(zip(inputs, tensors, strict=True)))
+        with torch.no_grad():
+            return list(_tensors(function(*args, **kwargs)))
+
+    return call
+
+
+def _like(value: np.ndarray, like: torch.Tensor | None) -> torch.Tensor:
+    tensor = torch.from_numpy(np.array(value))  # a copy: the call may work in place
+    if like is not None and tensor.is_floating_point():
+        tensor = tensor.to(like.device, like.dtype)
+    return tensor
+
+
+def _follow(convolution: Step, chain, output: torch.Tensor) -> torch.Tensor:
+    values = {convolution.outputs[0]: output}
+    for step in chain.steps:
+        results = step.call([values[chain.inputs.get(one, one)] for one in step.inputs])
+        values.update(zip(step.outputs, results, strict=True))
+    return values[chain.output]
+
+
+def _geometry(label: str, args: tuple, kwargs: dict,
+              shape: tuple[int, ...]) -> tuple[Convolution | None, Window | None]:
+    if label in CONVOLUTIONS:
+        return _convolution(CONVOLUTIONS[label], shape, *args, **kwargs), None
+    base = label.removesuffix("_with_indices")
+    if base in POOLINGS:
+        return None, _pooling(POOLINGS[base], *args, **kwargs)
+    return None, None
+
+
+def _convolution(n: int, shape, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Convolution:
+    kernel, stride, dilation = tuple(weight.shape[2:]), _tuple(stride, n), _tuple(dilation, n)
+    axes = tuple(range(1, n + 1))
+    if padding == "same":
+        left = tuple((size - 1) * hole // 2 for size, hole in zip(kernel, dilation, strict=True))
+    else:
+        left = (0,) * n if padding == "valid" else _tuple(padding, n)
+    weights, channels = weight.detach(), shape[1]
+    return Convolution(
+        Window(axes, kernel, stride, dilation, left, str(padding)), 0, groups,
+        lambda: ungrouped(np.moveaxis(_to_numpy(weights), (0, 1), (-1, -2)), channels))
+
+
+def _pooling(n: int, input, kernel_size, stride=None, padding=0, *rest, **kwargs) -> Window:
+    dilation = kwargs.get("dilation", 1)
+    if rest and not isinstance(rest[0], bool):  # max pooling's dilation; average pooling has a switch there
+        dilation = rest[0]
+    kernel = _tuple(kernel_size, n)
+    stride = _tuple(stride, n) if stride not in (None, [], ()) else kernel
+    return Window(tuple(range(1, n + 1)), kernel, stride, _tuple(dilation, n), _tuple(padding, n), str(padding))
+
+
+def _tuple(value, n: int) -> tuple[int, ...]:
+    if isinstance(value, int):
+        return (value,) * n
+    value = tuple(int(one) for one in value)
+    return value * n if len(value) == 1 else value
+
+
+def _tensors(structure):
+    if isinstance(structure, torch.Tensor):
+        yield structure
+    elif isinstance(structure, dict):
+        for one in structure.values():
+            yield from _tensors(one)
+    elif isinstance(structure, (list, tuple)):
+        for one in structure:
+            yield from _tensors(one)
+
+
+def _mapped(structure, change: Callable):
+    if isinstance(structure, dict):
+        return {key: _mapped(one, change) for key, one in structure.items()}
+    if isinstance(structure, (list, tuple)) and not isinstance(structure, torch.Size):
+        return type(structure)(_mapped(one, change) for one in structure)
+    return change(structure)
+
+
+def _numbered(structure, numbers: dict[int, int]):
+    return _mapped(structure, lambda one: _Flow(numbers[id(one)])
+                   if isinstance(one, torch.Tensor) and id(one) in numbers else one)
+
+
+def _filled(structure, values: dict[int, torch.Tensor]):
+    return _mapped(structure, lambda one: values[int(one)] if isinstance(one, _Flow) else one)
+
+
+@contextmanager
+def _module_names(module: torch.nn.Module):
+    """Keep a list of the names of the modules that are running, innermost last."""
+    running: list[str] = []
+    handles = []
+    for name, inner in module.named_modules():
+        handles.append(inner.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
+        handles.append(inner.register_forward_hook(lambda *_: running.pop() and None, always_call=True))
+    try:
+        yield running
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _to_numpy(tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy() if isinstance(tensor, torch.Tensor) else np.asarray(tensor)

@@ -1,0 +1,238 @@
+"""Axis order and alphabet of a network's DNA input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+
+NO_BASE = 4
+FLAT = (("L4",), ("4L",))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one sequence is laid out in an array.
+
+    Parameters
+    ----------
+    axes : tuple of str
+        One entry an axis, without the batch axis: ``"L"`` positions, ``"4"``
+        bases, ``"1"`` dummy. A flat input has one axis, ``"L4"`` (base fastest)
+        or ``"4L"`` (position fastest).
+    alphabet : str
+        Order of the bases, a permutation of ACGT.
+    """
+
+    axes: tuple[str, ...]
+    alphabet: str = "ACGT"
+
+    def __post_init__(self):
+        if self.axes not in FLAT and sorted(axis for axis in self.axes if axis != "1") != ["4", "L"]:
+            raise InputError(f"axes {','.join(self.axes)!r} must name L and 4 once, the rest 1, like L,4 or 4,1,L")
+        if sorted(self.alphabet) != list("ACGT"):
+            raise InputError(f"alphabet {self.alphabet!r} must be a permutation of ACGT")
+
+    def __str__(self) -> str:
+        return f"({', '.join(self.axes)}) {self.alphabet}"
+
+    def shape(self, length: int) -> tuple[int, ...]:
+        """Shape of one sequence of `length` bases.
+
+        Parameters
+        ----------
+        length : int
+            Number of bases.
+
+        Returns
+        -------
+        tuple of int
+            Without the batch axis.
+        """
+        sizes = {"L": length, "4": 4, "1": 1, "L4": 4 * length, "4L": 4 * length}
+        return tuple(sizes[axis] for axis in self.axes)
+
+    def length(self, shape: Sequence[int | None]) -> int | None:
+        """Read the number of bases off the shape of one sequence.
+
+        Parameters
+        ----------
+        shape : sequence of int or None
+            Without the batch axis.
+
+        Returns
+        -------
+        int or None
+            None where the shape leaves it open.
+        """
+        if self.axes in FLAT:
+            return None if shape[0] is None else shape[0] // 4
+        return shape[self.axes.index("L")]
+
+    def fits(self, shape: Sequence[int | None]) -> bool:
+        """Tell whether one sequence can have this shape.
+
+        Parameters
+        ----------
+        shape : sequence of int or None
+            Without the batch axis; None fits anything.
+
+        Returns
+        -------
+        bool
+            Whether it can.
+        """
+        if len(shape) != len(self.axes):
+            return False
+        if self.axes in FLAT:
+            return shape[0] is None or shape[0] % 4 == 0
+        return all(axis == "L" or size is None or size == int(axis)
+                   for axis, size in zip(self.axes, shape, strict=True))
+
+    def encode(self, codes: np.ndarray) -> np.ndarray:
+        """One-hot encode base codes into this layout.
+
+        Parameters
+        ----------
+        codes : numpy.ndarray, shape (n, L), uint8
+            0 to 3 for A, C, G, T; 4 for no base, which becomes zeros.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, *shape(L)), float32
+            The network's input.
+        """
+        table = np.zeros((5, 4), np.float32)
+        for column, base in enumerate(self.alphabet):
+            table["ACGT".index(base), column] = 1
+        return self.from_one_hot(table[codes])
+
+    def from_one_hot(self, one_hot: np.ndarray) -> np.ndarray:
+        """Put (n, L, 4) arrays, bases in this alphabet, into this axis order.
+
+        Parameters
+        ----------
+        one_hot : numpy.ndarray, shape (n, L, 4)
+            Sequences or anything else of that shape.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, *shape(L))
+            The same values.
+        """
+        length = one_hot.shape[1]
+        if self._base_first():
+            one_hot = one_hot.transpose(0, 2, 1)
+        return np.ascontiguousarray(one_hot).reshape(len(one_hot), *self.shape(length))
+
+    def to_one_hot(self, inputs: np.ndarray) -> np.ndarray:
+        """Undo :meth:`from_one_hot`.
+
+        Parameters
+        ----------
+        inputs : numpy.ndarray, shape (n, *shape(L))
+            The network's input.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, L, 4)
+            A view where possible.
+        """
+        n, length = len(inputs), self.length(inputs.shape[1:])
+        if self._base_first():
+            return inputs.reshape(n, 4, length).transpose(0, 2, 1)
+        return inputs.reshape(n, length, 4)
+
+    def decode(self, inputs: np.ndarray) -> np.ndarray:
+        """Read base codes from a network's input.
+
+        A position carries the base whose channel is larger than the other
+        three; without such a channel (N as zeros or as 0.25 each) it carries none.
+
+        Parameters
+        ----------
+        inputs : numpy.ndarray, shape (n, *shape(L))
+            The network's input.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, L), uint8
+            0 to 3 for A, C, G, T; 4 for no base.
+        """
+        one_hot = self.to_one_hot(inputs)
+        channels = [one_hot[:, :, self.alphabet.index(base)] for base in "ACGT"]
+        ac, gt = np.maximum(channels[0], channels[1]), np.maximum(channels[2], channels[3])
+        codes = np.full(one_hot.shape[:2], NO_BASE, np.uint8)
+        for code, (rival, others) in enumerate(zip((1, 0, 3, 2), (gt, gt, ac, ac), strict=True)):
+            codes[channels[code] > np.maximum(channels[rival], others)] = code
+        return codes
+
+    def _base_first(self) -> bool:
+        if self.axes in FLAT:
+            return self.axes == ("4L",)
+        return self.axes.index("4") < self.axes.index("L")
+
+    @classmethod
+    def parse(cls, axes: str | Sequence[str | int], alphabet: str = "ACGT") -> Layout:
+        """Read an axis order as a person writes it.
+
+        Parameters
+        ----------
+        axes : str or sequence
+            ``"L,4"``, ``"(4, 1, L)"``, ``"41L"``, ``("L", 4)``; ``"flat"`` is ``L*4``.
+        alphabet : str, default "ACGT"
+            Order of the bases.
+
+        Returns
+        -------
+        Layout
+            The layout.
+
+        Raises
+        ------
+        InputError
+            If it does not name L and 4 once each.
+        """
+        text = ",".join(map(str, axes)) if not isinstance(axes, str) else axes
+        compact = text.upper().replace(" ", "").strip("()[]")
+        flat = {"FLAT": ("L4",), "L*4": ("L4",), "4*L": ("4L",)}
+        if compact in flat:
+            return cls(flat[compact], alphabet.upper())
+        found = tuple(re.findall(r"[L41]", compact))
+        if "".join(found) != re.sub(r"[,X]", "", compact):
+            raise InputError(f"axes {text!r} must be made of L, 4 and 1, like L,4 or 4,1,L")
+        return cls(found, alphabet.upper())
+
+
+def layouts(shape: Sequence[int | None], alphabet: str = "ACGT") -> list[Layout]:
+    """Ways to read one input's shape as DNA, the likeliest first.
+
+    Parameters
+    ----------
+    shape : sequence of int or None
+        Without the batch axis.
+    alphabet : str, default "ACGT"
+        Order of the bases.
+
+    Returns
+    -------
+    list of Layout
+        Empty when the shape cannot be DNA.
+    """
+    found = []
+    for base in range(len(shape) - 1, -1, -1):
+        if shape[base] != 4:
+            continue
+        rest = [axis for axis in range(len(shape)) if axis != base]
+        positions = [axis for axis in rest if shape[axis] != 1] or rest[:1]
+        if len(positions) == 1:
+            axes = ["1"] * len(shape)
+            axes[base], axes[positions[0]] = "4", "L"
+            found.append(Layout(tuple(axes), alphabet))
+    if len(shape) == 1 and shape[0] is not None and shape[0] % 4 == 0 and shape[0] > 4:
+        found = [Layout(axes, alphabet) for axes in FLAT]
+    return found

@@ -1,0 +1,230 @@
+"""From what a user has (a Kipoi model, a Keras file, a model in memory) to a :class:`Network`."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.networks.network import Network, find_network
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+TORCH_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt", ".bin", ".safetensors")
+OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a TensorFlow graph",
+          "tensorflow2": "a TensorFlow SavedModel"}
+
+
+def is_file_model(model: object) -> bool:
+    """Tell whether a model is named by a bare weight file.
+
+    Parameters
+    ----------
+    model : object
+        Anything :func:`load_model` takes.
+
+    Returns
+    -------
+    bool
+        True for paths that end like a Keras or PyTorch file.
+    """
+    return isinstance(model, (str, os.PathLike)) and str(model).lower().endswith(KERAS_SUFFIXES + TORCH_SUFFIXES)
+
+
+def load_model(model: object, source: str | None = None):
+    """Load a model without running code that comes inside its weight file.
+
+    Parameters
+    ----------
+    model : str, path-like or object
+        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, or a
+        model that is loaded already.
+    source : str, optional
+        Kipoi source of a model's name; ``dir`` when the name is a directory
+        here, else ``kipoi``.
+
+    Returns
+    -------
+    object
+        A Kipoi model, a Keras model, or what was given.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded, or is of a kind that hides its layers.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        return model
+    if is_file_model(model):
+        return _load_keras_file(Path(model))
+    return _load_kipoi(str(model), source or ("dir" if Path(model).is_dir() else "kipoi"))
+
+
+def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
+                 axes: str | None = None, alphabet: str | None = None, example=None) -> Network:
+    """Find where a model reads DNA.
+
+    Parameters
+    ----------
+    model : str, path-like or object
+        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, a
+        loaded Kipoi model, a Keras model or a ``torch.nn.Module``.
+    source : str, optional
+        Kipoi source of a model's name.
+    length : int, optional
+        Sequence length in bases, where the model leaves it open.
+    layer : str, optional
+        Name of a convolution; the first that reads DNA by default.
+    axes : str, optional
+        Axis order of the DNA input without the batch axis, like ``"L,4"`` or
+        ``"4,1,L"``; found by default.
+    alphabet : str, optional
+        Order of the bases; that of the Kipoi model's loader, else ACGT.
+    example : numpy.ndarray, list or dict, optional
+        A batch of the model's inputs, to learn shapes from.
+
+    Returns
+    -------
+    Network
+        Its banks of filters, and their activations batch by batch.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded or has no convolution that reads DNA.
+    """
+    loaded = load_model(model, source)
+    return find_network(_source(loaded), length=length, layer=layer, axes=axes,
+                        alphabet=alphabet or loader_alphabet(loaded), example=example, shapes=_schema_shapes(loaded))
+
+
+def loader_alphabet(model: object) -> str:
+    """Order of the bases that a Kipoi model's own loader gives.
+
+    Parameters
+    ----------
+    model : object
+        A loaded model.
+
+    Returns
+    -------
+    str
+        The loader's ``alphabet`` argument where there is one, else ACGT.
+    """
+    import inspect
+
+    loader = getattr(model, "default_dataloader", None)
+    try:
+        alphabet = inspect.signature(loader).parameters["alphabet"].default
+    except (KeyError, TypeError, ValueError):
+        return "ACGT"
+    letters = "".join(alphabet).upper() if isinstance(alphabet, (str, list, tuple)) else ""
+    return letters if sorted(letters) == list("ACGT") else "ACGT"
+
+
+def _source(model: object):
+    """Wrap the network inside a loaded model for its framework."""
+    for network in _networks_in(model):
+        kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
+        if "torch" in kinds and "RecursiveScriptModule" not in {base.__name__ for base in type(network).__mro__}:
+            from kipoi_motifrep.networks.from_torch import TorchSource
+
+            return TorchSource(network)
+        if "keras" in kinds:
+            from kipoi_motifrep.networks.from_keras import KerasSource
+
+            return KerasSource(network)
+    kind = f"{type(model).__module__}.{type(model).__name__}"
+    raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module (not TorchScript) with a convolution "
+                     "is needed")
+
+
+def _networks_in(model: object) -> list:
+    """Keras models and torch modules: the model itself, its ``model`` attribute, then its other attributes."""
+    attributes = getattr(model, "__dict__", {})
+    held = [model, getattr(model, "model", None), *attributes.values()]
+    return [one for one in held if any(
+        (base.__module__.split(".")[0], base.__name__) in (("keras", "Model"), ("torch", "Module"))
+        for base in type(one).__mro__)]
+
+
+def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
+    inputs = getattr(getattr(model, "schema", None), "inputs", None)
+    if inputs is None:
+        return {}
+    if isinstance(inputs, Mapping):
+        return {str(name): tuple(one.shape) for name, one in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return {str(place): tuple(one.shape) for place, one in enumerate(inputs)}
+    return {"0": tuple(inputs.shape)}
+
+
+def _load_keras_file(path: Path):
+    if not path.is_file():
+        raise InputError("there is no such file", path=path)
+    if path.suffix.lower() in TORCH_SUFFIXES:
+        raise InputError("a bare PyTorch file holds weights without a network; give the Kipoi model that uses it",
+                         path=path)
+    _check_container(path)
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise InputError(_keras_problem(error), path=path) from error
+
+
+def _check_container(path: Path) -> None:
+    """Refuse cut-off files and weights without a network before Keras is imported."""
+    import h5py
+
+    if path.suffix.lower() == ".keras":
+        if not zipfile.is_zipfile(path):
+            raise InputError("no whole .keras file; was its download cut off?", path=path)
+        return
+    try:
+        with h5py.File(path, "r") as file:
+            whole = "model_config" in file.attrs
+    except OSError as error:
+        raise InputError("no whole HDF5 file; was its download cut off?", path=path) from error
+    if not whole:
+        raise InputError("holds weights without a network; save the whole model, or give the Kipoi model that uses it",
+                         path=path)
+
+
+def _keras_problem(error: Exception) -> str:
+    import re
+
+    text = " ".join(str(error).split())
+    if "ambda" in text and "safe" in text:
+        return ("has a Lambda layer, which is code inside the file, and is not run; "
+                "save the model with a registered layer instead")
+    custom = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+(?: \w+)?:?) '?(\w+)", text)
+    if custom:
+        return (f"needs the custom object {custom[1]!r}, which is code outside the file; load the model yourself with "
+                "custom_objects and give the model, or give it as a Kipoi model")
+    return f"Keras cannot load it ({text[:200]})"
+
+
+def _load_kipoi(name: str, source: str):
+    import kipoi
+
+    try:
+        description = kipoi.get_model_descr(name, source)
+    except Exception as error:
+        raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({_short(error)})") from error
+    kind = (description.type or str(description.defined_as).removeprefix("kipoi.model.").removesuffix("Model")).lower()
+    if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
+        raise InputError(f"{name} is {OPAQUE[kind]}, which shows no layers; a Keras or PyTorch network with a "
+                         "convolution is needed")
+    try:
+        return kipoi.get_model(name, source)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"Kipoi cannot load {name!r} ({type(error).__name__}: {_short(error)})") from error
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
