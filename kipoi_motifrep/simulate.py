@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kipoi_motifrep import jaspar
 from kipoi_motifrep.datasets import create_dataset
 from kipoi_motifrep.errors import InputError
 
@@ -55,14 +56,10 @@ def load_planted_motifs() -> list[np.ndarray]:
         Probabilities (counts / column sum, no pseudocount); index 2 * TF +
         strand, where strand 1 is the reverse complement.
     """
-    from pyjaspar import jaspardb
-
-    database = jaspardb(release=RELEASE)
+    database = jaspar.load(RELEASE, versions="all").index
     matrices = []
     for matrix_id in MOTIFS.values():
-        motif = database.fetch_motif_by_id(matrix_id)
-        counts = np.array([motif.counts[base] for base in "ACGT"], float).T
-        pwm = counts / counts.sum(axis=1, keepdims=True)
+        pwm = database[matrix_id].pwm
         matrices += [pwm, pwm[::-1, ::-1]]
     return matrices
 

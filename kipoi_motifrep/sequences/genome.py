@@ -127,25 +127,34 @@ class _PlainReader:
     """Letters of an uncompressed file, by arithmetic on its line lengths."""
 
     def __init__(self, genome: Genome):
-        self._path, self._lengths, self._offsets = genome.path, genome.lengths, genome._offsets
-        self._bases, self._extra = genome._bases.clip(1), genome._bytes - genome._bases
+        self._offsets, self._bases, self._extra = genome._offsets, genome._bases.clip(1), genome._bytes - genome._bases
         with open(genome.path, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._file_bytes = np.frombuffer(self._map, np.uint8)
-        even = len(np.unique(self._bases)) == 1 and len(np.unique(self._extra)) == 1
-        self._line = (int(self._bases[0]), int(self._extra[0])) if even else None  # scalars divide faster
+        self._one_layout = len(np.unique(self._bases)) == 1 and len(np.unique(self._extra)) == 1
 
     def letters(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
-        at = start[:, None] + np.arange(width)
-        np.clip(at, 0, self._lengths[number, None] - 1, out=at)
-        bases, extra = self._line or (self._bases[number, None], self._extra[number, None])
-        at += at // bases * extra
-        at += self._offsets[number, None]
-        letters = self._file_bytes[at]
+        # What lies outside the sequence is read from anywhere, and overwritten by the caller.
+        letters = self._file_bytes.take(self._places(number, start, width), mode="clip")
         if hasattr(mmap, "MADV_DONTNEED"):
             # Pages stay in the system's cache, but do not add up in this process.
             self._map.madvise(mmap.MADV_DONTNEED)
         return letters
+
+    def _places(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+        """Places in the file of every base, (n, width)."""
+        if not self._one_layout:
+            bases, extra = self._bases[number, None], self._extra[number, None]
+            at = start[:, None] + np.arange(width)
+            return self._offsets[number, None] + at + at // bases * extra
+        # With one line length, all intervals that begin at the same column of a line look alike.
+        bases, extra = int(self._bases[0]), int(self._extra[0])
+        line, column = np.divmod(start, bases)
+        along = np.arange(bases + width - 1)
+        along += along // bases * extra
+        places = np.lib.stride_tricks.sliding_window_view(along, width)[column]
+        places += (self._offsets[number] + line * (bases + extra))[:, None]
+        return places
 
 
 class _BgzipReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from kipoi_motifrep.sequences.spool import Spool, TextSpool
 from kipoi_motifrep.sequences.textfile import open_text
 
 ROWS_AT_ONCE = 1 << 15
+SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
 STRANDS = {"+": 0, "-": 1, ".": 0, "*": 0}
 OUTSIDE_CHOICES = ("average", "zeros", "refuse")
 
@@ -34,11 +36,9 @@ class _Rows:
 def _read_rows(path: str | os.PathLike, problems: Problems) -> Iterator[_Rows]:
     rows, seen_data, number = _Rows(), False, 0
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
-            text = line.decode("utf-8", "replace").rstrip()
-            if number == 1:
-                text = text.removeprefix("\ufeff")
-            if not text or text.startswith(("#", "track ", "browser ", "track\t", "browser\t")):
+        for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", "replace"), 1):
+            text = line.rstrip()
+            if not text or text.startswith(SKIPPED):
                 continue
             fields = text.split("\t") if "\t" in text else text.split()
             if not _add(rows, number, fields, problems, header_allowed=not seen_data):
