@@ -1,0 +1,113 @@
+"""Where sequences come from: batches that can be gone through more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences that go through the network together.
+
+    Parameters
+    ----------
+    inputs : numpy.ndarray, list or dict of them
+        The model's inputs, or the DNA alone.
+    metadata : mapping
+        ``ranges`` (Kipoi's GenomicRanges) or ``id``, where known.
+    """
+
+    inputs: object
+    metadata: Mapping
+
+
+class ArrayBatches:
+    """Sequences in memory.
+
+    Parameters
+    ----------
+    inputs : numpy.ndarray, list or dict of them, shape (n, ...)
+        The model's inputs, or the DNA alone; (n, L, 4) is fine for any network.
+    batch_size : int
+        Sequences a batch.
+    """
+
+    def __init__(self, inputs, batch_size: int):
+        self.inputs, self.batch_size = inputs, batch_size
+        self.n = len(_first(inputs))
+        if not self.n:
+            raise InputError("there are no sequences")
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, self.n, self.batch_size):
+            yield Batch(_rows(self.inputs, slice(start, start + self.batch_size)), {})
+
+
+class LoaderBatches:
+    """Sequences of a Kipoi dataloader.
+
+    Parameters
+    ----------
+    loader : kipoi.data.BaseDataLoader
+        It must give the same sequences in the same order every time.
+    batch_size : int
+        Sequences a batch.
+    """
+
+    def __init__(self, loader, batch_size: int):
+        self.loader, self.batch_size = loader, batch_size
+
+    def __len__(self) -> int:
+        n = getattr(self.loader, "n", None)
+        if n is None:
+            n = len(self.loader)
+        return -(-n // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.loader.batch_iter(batch_size=self.batch_size):
+            yield Batch(batch["inputs"], batch.get("metadata") or {})
+
+
+def first_batch(batches) -> Batch:
+    """Look at the first batch.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        Left as they are.
+
+    Returns
+    -------
+    Batch
+        The first.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for batch in batches:
+        if len(_first(batch.inputs)):
+            return batch
+    raise InputError("there are no sequences")
+
+
+def _first(inputs):
+    if isinstance(inputs, Mapping):
+        return next(iter(inputs.values()))
+    return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+
+
+def _rows(inputs, rows: slice):
+    if isinstance(inputs, Mapping):
+        return {name: values[rows] for name, values in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return [values[rows] for values in inputs]
+    return np.asarray(inputs)[rows]

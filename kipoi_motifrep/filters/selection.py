@@ -1,0 +1,280 @@
+"""Which positions of a feature map are sites: thresholds, and the partial results behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """Sites of some filters, one entry each.
+
+    Parameters
+    ----------
+    sequence, position, filter : numpy.ndarray, shape (sites,), int64
+        Row of the batch (or of the whole set), position of the feature map, filter.
+    value : numpy.ndarray, shape (sites,), float32
+        Activation.
+    """
+
+    sequence: np.ndarray
+    position: np.ndarray
+    filter: np.ndarray
+    value: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def where(self, keep: np.ndarray) -> Sites:
+        """Choose some of the sites.
+
+        Parameters
+        ----------
+        keep : numpy.ndarray
+            Boolean mask or indices.
+
+        Returns
+        -------
+        Sites
+            Those.
+        """
+        return Sites(self.sequence[keep], self.position[keep], self.filter[keep], self.value[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Maxima:
+    """Largest activation of every filter over some sequences; parts add up with ``+``.
+
+    Parameters
+    ----------
+    maximum : numpy.ndarray, shape (n_filters,), float32
+        Over all sequences and positions.
+    n_sequences : int
+        How many sequences.
+    n_positions : int
+        Positions of the feature map.
+    """
+
+    maximum: np.ndarray
+    n_sequences: int
+    n_positions: int
+
+    def __add__(self, other: Maxima) -> Maxima:
+        return Maxima(np.maximum(self.maximum, other.maximum), self.n_sequences + other.n_sequences, self.n_positions)
+
+    @classmethod
+    def of(cls, activations: np.ndarray) -> Maxima:
+        """Measure one batch.
+
+        Parameters
+        ----------
+        activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
+            Feature map.
+
+        Returns
+        -------
+        Maxima
+            Of this batch.
+        """
+        return cls(activations.max(axis=(0, 1)), activations.shape[0], activations.shape[1])
+
+    def thresholds(self, fraction: float) -> np.ndarray:
+        """Give the level that a site must exceed.
+
+        Parameters
+        ----------
+        fraction : float
+            Of the filter's maximum; the paper uses 0.5.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_filters,), float32
+            Infinite for filters that are never active.
+        """
+        return np.where(self.maximum > 0, np.float32(fraction) * self.maximum, np.inf).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts of activations by their upper or lower 16 bits; parts add up with ``+``.
+
+    Two of them, one after the other, give exact quantiles in bounded memory.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray, shape (n_filters, 65536), int64
+        Number of activations by the key.
+    """
+
+    counts: np.ndarray
+
+    def __add__(self, other: Histogram) -> Histogram:
+        return Histogram(self.counts + other.counts)
+
+    @classmethod
+    def of(cls, activations: np.ndarray, upper: np.ndarray | None = None) -> Histogram:
+        """Count one batch.
+
+        Parameters
+        ----------
+        activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
+            Feature map.
+        upper : numpy.ndarray, shape (n_filters,), optional
+            Count only values with these upper bits, by their lower bits.
+
+        Returns
+        -------
+        Histogram
+            Of this batch.
+        """
+        counts = np.empty((activations.shape[2], 1 << 16), np.int64)
+        for one in range(activations.shape[2]):
+            keys = _ordered_bits(np.ascontiguousarray(activations[:, :, one]).ravel())
+            high = keys >> 16
+            chosen = high if upper is None else keys[high == upper[one]] & 0xFFFF
+            counts[one] = np.bincount(chosen, minlength=1 << 16)
+        return cls(counts)
+
+    def locate(self, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the bin that holds the value of a rank.
+
+        Parameters
+        ----------
+        rank : numpy.ndarray, shape (n_filters,), int64
+            From 1, smallest first.
+
+        Returns
+        -------
+        key : numpy.ndarray, shape (n_filters,), int64
+            The bin.
+        rank : numpy.ndarray, shape (n_filters,), int64
+            Rank within the bin.
+        """
+        cumulative = np.cumsum(self.counts, axis=1)
+        key = (cumulative < rank[:, None]).sum(axis=1)
+        rows = np.arange(len(key))
+        below = np.where(key > 0, cumulative[rows, np.maximum(key, 1) - 1], 0)
+        return key, rank - below
+
+
+def _ordered_bits(values: np.ndarray) -> np.ndarray:
+    """Map float32 to uint32 in the same order."""
+    bits = (values + np.float32(0)).view(np.uint32)  # + 0 makes one zero of -0 and 0
+    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+
+
+def value_of_key(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Put a float32 together from the two keys of :class:`Histogram`.
+
+    Parameters
+    ----------
+    upper, lower : numpy.ndarray, shape (n_filters,), int64
+        Upper and lower 16 bits.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_filters,), float32
+        The value.
+    """
+    keys = ((upper << 16) | lower).astype(np.uint32)
+    return np.where(keys >> 31, keys & np.uint32(0x7FFFFFFF), ~keys).astype(np.uint32).view(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class TopSites:
+    """The k highest sites of every filter; parts add up with ``+``.
+
+    Ties go to the earlier sequence, then the earlier position. ``sequence``
+    counts over the whole set: shards must be numbered on.
+
+    Parameters
+    ----------
+    sites : Sites
+        At most `k` a filter.
+    k : int
+        How many to keep.
+    """
+
+    sites: Sites
+    k: int
+
+    def __add__(self, other: TopSites) -> TopSites:
+        both = Sites(*(np.concatenate([getattr(self.sites, name), getattr(other.sites, name)])
+                       for name in ("sequence", "position", "filter", "value")))
+        order = np.lexsort((both.position, both.sequence, -both.value, both.filter))
+        starts = np.searchsorted(both.filter[order], both.filter[order])  # where each entry's filter begins
+        return TopSites(both.where(order[np.arange(len(order)) - starts < self.k]), self.k)
+
+    @classmethod
+    def nothing(cls, k: int) -> TopSites:
+        """Start with no sites.
+
+        Parameters
+        ----------
+        k : int
+            How many to keep.
+
+        Returns
+        -------
+        TopSites
+            Empty.
+        """
+        none = np.empty(0, np.int64)
+        return cls(Sites(none, none, none, np.empty(0, np.float32)), k)
+
+    def levels(self, n_filters: int) -> np.ndarray:
+        """Give the values that further sites must reach.
+
+        Parameters
+        ----------
+        n_filters : int
+            Number of filters.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_filters,), float32
+            0 while there are fewer than k sites.
+        """
+        full = np.bincount(self.sites.filter, minlength=n_filters) >= self.k
+        lowest = np.full(n_filters, np.inf, np.float32)
+        np.minimum.at(lowest, self.sites.filter, self.sites.value)
+        return np.where(full, lowest, 0).astype(np.float32)
+
+
+def sites_above(activations: np.ndarray, levels: np.ndarray, best_per_sequence: bool = False) -> Sites:
+    """Find the sites of one batch.
+
+    Parameters
+    ----------
+    activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
+        Feature map.
+    levels : numpy.ndarray, shape (n_filters,), float32
+        A site is above its filter's level and above 0.
+    best_per_sequence : bool, default False
+        Only the highest site of a filter in each sequence, the first in a tie.
+
+    Returns
+    -------
+    Sites
+        By sequence, then position, then filter (or filter, then position).
+    """
+    levels = np.maximum(levels, np.float32(0))
+    if best_per_sequence:
+        position = activations.argmax(axis=1)
+        value = np.take_along_axis(activations, position[:, None], axis=1)[:, 0]
+        sequence, chosen = np.nonzero(value > levels)
+        return Sites(sequence, position[sequence, chosen], chosen, value[sequence, chosen])
+    n_positions, n_filters = activations.shape[1:]
+    if activations.flags.c_contiguous or not activations.transpose(0, 2, 1).flags.c_contiguous:
+        activations = np.ascontiguousarray(activations)
+        flat = np.flatnonzero(activations > levels)
+        place, chosen = np.divmod(flat, n_filters)
+        sequence, position = np.divmod(place, n_positions)
+        return Sites(sequence, position, chosen, activations.ravel()[flat])
+    activations = activations.transpose(0, 2, 1)  # frameworks that keep channels first
+    flat = np.flatnonzero(activations > levels[:, None])
+    place, position = np.divmod(flat, n_positions)
+    sequence, chosen = np.divmod(place, n_filters)
+    return Sites(sequence, position, chosen, activations.ravel()[flat])
