@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from kipoi.model import KerasModel
 
+from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
 
 if TYPE_CHECKING:
@@ -314,9 +315,7 @@ def open_network(path: str | os.PathLike) -> keras.Model:
     InputError
         If it is neither, is damaged, or holds layers that Keras does not know.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-
+    keras = import_keras()
     with open(path, "rb") as file:
         suffix = SUFFIX_OF_MAGIC.get(file.read(4))
     if suffix is None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError, one_line
 from kipoi_motifrep.progress import say
-from kipoi_motifrep.training import Protocol, Unit, train_unit
+from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit, train_unit
 from kipoi_motifrep.variants import select
 
 _messages = None
@@ -62,7 +63,7 @@ def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
 
 
 def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str | os.PathLike,
-              protocol: Protocol = Protocol(), jobs: int = 1) -> Iterator[Outcome]:
+              protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1) -> Iterator[Outcome]:
     """Train networks, each in a process of its own kind, and give each outcome as it comes.
 
     Parameters
@@ -109,10 +110,10 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
 def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
     global _messages
     _messages = messages
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if threads:
         for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             os.environ[variable] = str(threads)
+    import_keras()
 
 
 def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outcome:

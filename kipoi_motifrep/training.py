@@ -64,6 +64,9 @@ class Protocol:
     first_activation: str = "relu"
 
 
+PAPER_PROTOCOL = Protocol()
+
+
 @dataclass(frozen=True)
 class Unit:
     """One network of a sweep.
@@ -228,7 +231,7 @@ def data_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = Protocol(),
+def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
                on_epoch: Callable[[dict[str, float]], None] | None = None) -> dict[str, object]:
     """Train one network, or go on with it, or return what is already there.
 

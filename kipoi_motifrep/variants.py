@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
     InputError
         If the name is unknown.
     """
-    import keras
+    keras = import_keras()
     from keras import layers
 
     [name] = select([name])

@@ -1,0 +1,50 @@
+"""Importing Keras without the pages that TensorFlow prints while it starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+
+def import_keras() -> ModuleType:
+    """Import Keras with its backend.
+
+    Returns
+    -------
+    module
+        ``keras``. What its backend printed on standard error is thrown away,
+        unless the import fails.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" not in sys.modules:
+        with _quiet_start():
+            import keras
+    import keras
+
+    return keras
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    # TensorFlow's libraries write to file descriptor 2 themselves, before any log level applies.
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
