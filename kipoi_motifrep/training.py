@@ -179,8 +179,7 @@ class _Run:
                           self.protocol.first_activation)
             model.compile(keras.optimizers.Adam(self.protocol.learning_rate, self.protocol.beta_1,
                                                 self.protocol.beta_2),
-                          loss=masked_binary_crossentropy, jit_compile=False if _on_cpu_tensorflow() else "auto",
-                          steps_per_execution=10)
+                          loss=masked_binary_crossentropy, **_execution())
         self.settings = settings
         return model
 
@@ -199,15 +198,17 @@ class _Run:
             path.unlink(missing_ok=True)
 
 
-def _on_cpu_tensorflow() -> bool:
-    # XLA makes these networks 3 to 20 times slower on a CPU.
+def _execution() -> dict[str, object]:
+    """Choose what makes the backend fast; the results are the same."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return False
+        return {}
     import tensorflow
 
-    return not tensorflow.config.list_physical_devices("GPU")
+    # XLA makes these networks 3 to 20 times slower on a CPU.
+    jit_compile = "auto" if tensorflow.config.list_physical_devices("GPU") else False
+    return {"jit_compile": jit_compile, "steps_per_execution": 10}
 
 
 def data_digest(dataset: Dataset) -> str:
