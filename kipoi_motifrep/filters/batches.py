@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -59,20 +60,23 @@ class LoaderBatches:
         It must give the same sequences in the same order every time.
     batch_size : int
         Sequences a batch.
+    columns : sequence of int, optional
+        New order of the last axis of the inputs, for networks with another
+        order of the bases than the loader.
     """
 
-    def __init__(self, loader, batch_size: int):
-        self.loader, self.batch_size = loader, batch_size
+    def __init__(self, loader, batch_size: int, columns: Sequence[int] | None = None):
+        self.loader, self.batch_size, self._columns = loader, batch_size, columns
 
     def __len__(self) -> int:
-        n = getattr(self.loader, "n", None)
-        if n is None:
-            n = len(self.loader)
-        return -(-n // self.batch_size)
+        if not isinstance(getattr(self.loader, "n", None), int):
+            raise TypeError("this loader does not say how many sequences it has")
+        return -(-self.loader.n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.loader.batch_iter(batch_size=self.batch_size):
-            yield Batch(batch["inputs"], batch.get("metadata") or {})
+            inputs = batch["inputs"]
+            yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {})
 
 
 def first_batch(batches) -> Batch:

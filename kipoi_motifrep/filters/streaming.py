@@ -114,7 +114,7 @@ def site_sums(network: Network, batches: Iterable[Batch], levels: Sequence[np.nd
     tuple of SiteSums
         One a bank; those of several shards add up.
     """
-    windows = _windows(network, window)
+    windows = bank_windows(network, window)
     total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
     for batch in batches:
         codes = network.codes(batch.inputs)
@@ -182,7 +182,7 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
     batches = sequences
     if isinstance(sequences, (np.ndarray, list, dict)):
         batches = ArrayBatches(sequences, batch_size or fitting_batch_size(network))
-    windows = _windows(network, window)
+    windows = bank_windows(network, window)
     maxima, kept, top_sites = _first_pass(network, batches, rule, memory)
     levels = _levels(network, batches, rule, maxima, top_sites)
     sums = _last_pass(network, batches, rule, windows, levels, kept, top_sites, on_sites)
@@ -217,7 +217,21 @@ def fitting_batch_size(network: Network) -> int:
     return max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
 
 
-def _windows(network: Network, width: int | None) -> list[Field]:
+def bank_windows(network: Network, width: int | None = None) -> list[Field]:
+    """Give the window of every bank.
+
+    Parameters
+    ----------
+    network : Network
+        From ``open_network``.
+    width : int, optional
+        Width of the windows, around the same centre; the receptive field by default.
+
+    Returns
+    -------
+    list of Field
+        One a bank.
+    """
     if width is not None and width < 1:
         raise InputError(f"window must be at least 1 base wide, not {width}")
     return [bank.field if width is None else bank.field.resized(width) for bank in network.banks]

@@ -71,7 +71,7 @@ class Network:
         numpy.ndarray, shape (n, *layout.shape(length))
             Brought into the network's axis order where the loader's differs.
         """
-        return self._dna_in(_named(inputs, list(self.input_shapes), self.input_name))
+        return self._dna_in(named_inputs(inputs, list(self.input_shapes), self.input_name))
 
     def codes(self, inputs) -> np.ndarray:
         """Read the base codes of a batch.
@@ -102,7 +102,7 @@ class Network:
         list of numpy.ndarray, shape (n, n_positions, n_filters), float32
             One a bank.
         """
-        named = _named(inputs, list(self.input_shapes), self.input_name)
+        named = named_inputs(inputs, list(self.input_shapes), self.input_name)
         arrays = {self.input_name: self._dna_in(named)}
         n = len(arrays[self.input_name])
         for name, shape in self.input_shapes.items():
@@ -276,7 +276,7 @@ def _concrete(shape: tuple[int | None, ...], length: int) -> tuple[int, ...]:
 
 def _others(example, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
     """Two samples of every input but the DNA: from the example, or zeros."""
-    named = {} if example is None else _named(example, list(shapes), dna)
+    named = {} if example is None else named_inputs(example, list(shapes), dna)
     others = {}
     for name, shape in shapes.items():
         if name != dna:
@@ -285,7 +285,23 @@ def _others(example, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[st
     return others
 
 
-def _named(inputs, names: list[str], dna: str) -> dict[str, np.ndarray]:
+def named_inputs(inputs, names: list[str], dna: str) -> dict[str, np.ndarray]:
+    """Give a batch's inputs by name.
+
+    Parameters
+    ----------
+    inputs : numpy.ndarray, list or dict of them
+        As a Kipoi dataloader gives them; a lone array is the DNA.
+    names : list of str
+        Names of the model's inputs, in order.
+    dna : str
+        Name of the DNA input.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Inputs by name.
+    """
     if isinstance(inputs, Mapping):
         if len(inputs) == len(names) == 1:
             return {names[0]: next(iter(inputs.values()))}

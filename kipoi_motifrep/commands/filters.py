@@ -1,0 +1,75 @@
+"""``kipoi-motifrep filters``: what each filter of a network's first layer learned."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "PWMs of the filters of a network's first layer, from sequences or from the weights."
+EXAMPLE = """\
+  kipoi-motifrep filters models/synthetic/cnn_25 --source dir --dataset synthetic.h5 -o filters/
+  kipoi-motifrep filters network.keras --fasta peaks.fa -o filters/
+  kipoi-motifrep filters MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa --sites -o filters/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's own parser.
+    """
+    parser.add_argument("model", help="name or directory of a Kipoi model, or a bare .keras / .h5 file")
+    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a directory, else kipoi)")
+    sequences = parser.add_mutually_exclusive_group(required=True)
+    sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
+                           help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file")
+    sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences")
+    sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
+    parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
+    parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
+    parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
+    parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
+    parser.add_argument("--window", type=int, metavar="BP",
+                        help="width of the window cut at a site (default: what the filter sees)")
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument("--threshold", type=float, default=0.5, metavar="FRACTION",
+                      help="sites are above this fraction of the filter's maximum (default: 0.5)")
+    rule.add_argument("--quantile", type=float, metavar="Q",
+                      help="sites are above this quantile of the filter's activations")
+    rule.add_argument("--top", type=int, metavar="K", help="the best K sites of every filter")
+    parser.add_argument("--unweighted", dest="weighted", action="store_false",
+                        help="count sites instead of weighting them by activation")
+    parser.add_argument("--best-per-sequence", action="store_true", help="at most one site a filter and sequence")
+    parser.add_argument("--sites", action="store_true",
+                        help="also write every site: sites.bed with coordinates, else sites.tsv")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+    """
+    from kipoi_motifrep.filters import extract_filters
+
+    given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
+    if args.dataloader_args is not None:
+        given["dataloader_args"] = _loader_arguments(args.dataloader_args)
+    extract_filters(given.pop("model"), **given)
+
+
+def _loader_arguments(texts: list[str]) -> dict[str, object]:
+    from kipoi_utils import parse_json_file_str_or_arglist
+
+    from kipoi_motifrep.errors import InputError
+
+    try:
+        return parse_json_file_str_or_arglist(texts)
+    except Exception as error:
+        raise InputError(f"--dataloader_args {' '.join(texts)}: give key=value pairs, JSON text or a JSON file "
+                         f"({error})") from error

@@ -1,0 +1,183 @@
+"""From a model and sequences on disk to files of PWMs: what the ``filters`` command does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
+from kipoi_motifrep.filters.result import FilterPWMs, filter_names
+from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule, bank_windows, filter_pwms, fitting_batch_size
+from kipoi_motifrep.filters.writing import SiteFile, write_filters
+from kipoi_motifrep.networks import Layout, Network, load_model, open_network
+from kipoi_motifrep.networks.layout import layouts
+from kipoi_motifrep.networks.loading import is_file_model
+from kipoi_motifrep.networks.network import named_inputs
+from kipoi_motifrep.outputs import replacing, write_parameters
+from kipoi_motifrep.progress import say
+
+PROBE_SEQUENCES = 8
+
+
+def extract_filters(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
+                    fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
+                    split: str = "test", layer: str | None = None, axes: str | None = None,
+                    alphabet: str | None = None, window: int | None = None, threshold: float = THRESHOLD,
+                    quantile: float | None = None, top: int | None = None, weighted: bool = True,
+                    best_per_sequence: bool = False, sites: bool = False, batch_size: int | None = None,
+                    output: str | os.PathLike | None = None) -> tuple[FilterPWMs, ...]:
+    """Compute the PWMs of a model's filters from sequences on disk, and write them.
+
+    Parameters
+    ----------
+    model : str, path-like or object
+        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, or a loaded model.
+    source : str, optional
+        Kipoi source of the model; ``dir`` for a directory, else ``kipoi``.
+    dataloader_args : mapping, optional
+        Arguments of the Kipoi model's own loader. Of this, `fasta` and
+        `dataset` one is needed.
+    fasta : path-like, optional
+        FASTA file of sequences.
+    dataset : path-like, optional
+        HDF5 dataset of ours.
+    split : str, default "test"
+        Split of the dataset.
+    layer, axes, alphabet : str, optional
+        Which convolution, axis order and bases' order; found by default. See ``open_network``.
+    window, threshold, quantile, top, weighted, best_per_sequence
+        See :func:`filter_pwms`.
+    sites : bool, default False
+        Also write every site: ``sites.bed`` when the input has coordinates, else ``sites.tsv``.
+    batch_size : int, optional
+        Sequences a batch; chosen by the size of the feature map by default.
+    output : path-like, optional
+        Folder for the files; nothing is written without it.
+
+    Returns
+    -------
+    tuple of FilterPWMs
+        One a bank of filters.
+
+    Raises
+    ------
+    InputError
+        If something given is wrong; before any long computation, and with nothing written.
+    """
+    parameters = dict(locals())
+    rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
+    _check(parameters)
+    loader = _own_loader(fasta, dataset, split)  # before the model: it is quick to fail
+    loaded = load_model(model, source)
+    own = loader is None
+    if own:
+        loader = _kipoi_loader(loaded, dataloader_args)
+    network, columns = _network(loaded, loader, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
+    batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), columns)
+    for line in network.describe().splitlines():
+        say(line)
+    with _site_file(network, batches, window, output if sites else None) as on_sites:
+        results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
+        if output is not None:
+            write_filters(results, output)
+            write_parameters(output, "filters", {**parameters, **_origin(model, fasta, dataset),
+                                                 "found": network.describe().splitlines(),
+                                                 "n_sequences": results[0].n_sequences})
+    return results
+
+
+def _check(parameters: Mapping[str, object]) -> None:
+    if sum(parameters[name] is not None for name in ("dataloader_args", "fasta", "dataset")) != 1:
+        raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
+    if parameters["sites"] and parameters["output"] is None:
+        raise InputError("sites need an output folder")
+    for name in ("batch_size", "window"):
+        if parameters[name] is not None and parameters[name] < 1:
+            raise InputError(f"{name} must be at least 1, not {parameters[name]}")
+    for name in ("axes", "alphabet"):
+        if parameters[name] is not None:
+            Layout.parse(parameters["axes"] or "L,4", parameters["alphabet"] or "ACGT")
+
+
+def _own_loader(fasta, dataset, split: str):
+    if fasta is not None:
+        from kipoi_motifrep.sequences.loaders import SequencesDl
+
+        return SequencesDl(str(fasta))
+    if dataset is not None:
+        from kipoi_motifrep.dataset_loader import DatasetDl
+
+        return DatasetDl(str(dataset), split)
+    return None
+
+
+def _kipoi_loader(model: object, arguments: Mapping):
+    make = getattr(model, "default_dataloader", None)
+    if make is None:
+        raise InputError("this model has no Kipoi dataloader; give the sequences as a FASTA file or a dataset")
+    try:
+        return make(**arguments)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
+
+
+def _network(model: object, loader, own: bool, choices: Mapping) -> tuple[Network, list[int] | None]:
+    """Open the network for the length of the sequences; also the order of columns it needs."""
+    first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
+    example = first.inputs if own else None
+    network = open_network(model, example=example, **choices)
+    length = _length(network, first, loader)
+    bank = network.banks[0]
+    if bank.kernels is not None and length < bank.field.width:
+        raise InputError(f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "
+                         f"layer {bank.layer} sees; give longer ones")
+    if network.length != length:
+        network = open_network(model, example=example, length=length, **choices)
+    if network.length != length:
+        raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
+                         f"give sequences of {network.length} bp")
+    network.codes(first.inputs)  # says so if the shapes do not fit
+    alphabet = network.layout.alphabet
+    return network, None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
+
+
+def _length(network: Network, first: Batch, loader) -> int:
+    if isinstance(getattr(loader, "length", None), int):
+        return loader.length
+    shape = named_inputs(first.inputs, list(network.input_shapes), network.input_name)[network.input_name].shape[1:]
+    found = [layout.length(shape) for layout in [network.layout, *layouts(shape)] if layout.fits(shape)]
+    return found[0] if found else network.length
+
+
+@contextmanager
+def _site_file(network: Network, batches: LoaderBatches, window: int | None,
+               folder: str | os.PathLike | None) -> Iterator[SiteFile | None]:
+    if folder is None:
+        yield None
+        return
+    suffix = SiteFile.suffix(first_batch(batches), network.length)
+    with replacing(Path(folder) / f"sites{suffix}") as temporary:
+        with closing(SiteFile(temporary, network, bank_windows(network, window), filter_names(network.banks))) as file:
+            yield file
+
+
+def _origin(model: object, fasta, dataset) -> dict[str, object]:
+    """Name of the model, and digests of the files that decide the result."""
+    paths = [path for path in (model if is_file_model(model) else None, fasta, dataset) if path is not None]
+    name = str(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
+    return {"model": name, "sha256": {str(path): _digest(path) for path in paths}}
+
+
+def _digest(path: str | os.PathLike) -> str | None:
+    if str(path) == "-":
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,180 @@
+"""The files of the ``filters`` command: motifs, a table, HDF5, and sites."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+
+from kipoi_motifrep.filters.batches import Batch
+from kipoi_motifrep.filters.result import FilterPWMs
+from kipoi_motifrep.filters.selection import Sites
+from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
+from kipoi_motifrep.networks import Field, Network
+from kipoi_motifrep.outputs import replacing, write_text
+
+COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
+           "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
+
+
+def write_filters(results: Sequence[FilterPWMs], folder: str | os.PathLike) -> None:
+    """Write ``filters.meme``, ``filters_trimmed.meme``, ``filters.tsv`` and ``filters.h5``.
+
+    Dead filters keep their place: among the motifs they are uniform, with the
+    second name ``dead``. ``kipoi-motifrep match`` reports and skips them; other
+    programs would match them by chance.
+
+    Parameters
+    ----------
+    results : sequence of FilterPWMs
+        One a bank.
+    folder : str or path-like
+        Made when it is missing.
+    """
+    folder = Path(folder)
+    for name, trimmed in (("filters.meme", False), ("filters_trimmed.meme", True)):
+        motifs = [motif for result in results for motif in result.motifs(trimmed)]
+        write_motifs(motifs, folder / name)
+    rows = ["\t".join(COLUMNS), *(row for result in results for row in _table(result))]
+    write_text(folder / "filters.tsv", "\n".join(rows) + "\n")
+    with replacing(folder / "filters.h5") as temporary, h5py.File(temporary, "w") as file:
+        for result in results:
+            _write_group(file if len(results) == 1 else file.create_group(result.bank.layer.replace("/", ".")), result)
+
+
+def _table(result: FilterPWMs) -> list[str]:
+    rows = []
+    for i, (whole, trimmed) in enumerate(zip(result.motifs(), result.motifs(trimmed=True), strict=True)):
+        start, _ = trim_bounds(whole.pwm)
+        values = (whole.name, result.bank.layer, i, result.status[i], result.n_sites[i], f"{result.maximum[i]:.6g}",
+                  f"{result.level[i]:.6g}", result.n_firing[i], result.n_sequences, f"{result.fraction_firing[i]:.6g}",
+                  result.width, whole.consensus, f"{information_content(whole.pwm).sum():.4f}", start, trimmed.width)
+        rows.append("\t".join(map(str, values)))
+    return rows
+
+
+def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
+    arrays = {
+        "pwms": result.pwms, "counts": result.counts, "n_sites": result.n_sites, "n_firing": result.n_firing,
+        "fraction_firing": result.fraction_firing, "maximum": result.maximum, "level": result.level,
+        "kernels": result.kernels, "weight_pwms": result.weight_pwms,
+        "names": np.array(result.names, object), "status": np.array(result.status, object),
+    }
+    for name, values in arrays.items():
+        if values is not None:
+            text = h5py.string_dtype() if values.dtype == object else None
+            group.create_dataset(name, data=values, dtype=text)
+    group.attrs.update(layer=result.bank.layer, n_sequences=result.n_sequences, description=result.bank.describe(),
+                       window_start=result.window.start, window_width=result.window.width,
+                       window_step=result.window.step)
+
+
+class SiteFile:
+    """Sites as they are found, as BED where the sequences have coordinates, else as a table.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write to; its name should end in what :meth:`suffix` says.
+    network : Network
+        The network.
+    windows : sequence of Field
+        Window of each bank.
+    names : sequence of sequence of str
+        Names of each bank's filters.
+    """
+
+    HEADER = "sequence\tstart\tend\tfilter\tactivation\tstrand\n"
+
+    def __init__(self, path: str | os.PathLike, network: Network, windows: Sequence[Field],
+                 names: Sequence[Sequence[str]]):
+        self._windows = windows
+        self._length = network.length
+        self._names = [np.array(one, object) for one in names]
+        self._bed = str(path).endswith(".bed")
+        self._file = open(path, "w", encoding="utf-8")
+        if not self._bed:
+            self._file.write(self.HEADER)
+
+    @staticmethod
+    def suffix(batch: Batch, length: int) -> str:
+        """Choose the format by what a batch knows of its sequences.
+
+        Parameters
+        ----------
+        batch : Batch
+            The first.
+        length : int
+            Sequence length in bases.
+
+        Returns
+        -------
+        str
+            ``.bed``, or ``.tsv`` without coordinates (or with intervals of another length).
+        """
+        ranges = _ranges(batch)
+        if ranges is None or (np.asarray(ranges.end, int) - np.asarray(ranges.start, int) != length).any():
+            return ".tsv"
+        return ".bed"
+
+    def __call__(self, bank: int, batch: Batch, sites: Sites, before: int) -> None:
+        """Write the sites of one batch.
+
+        Parameters
+        ----------
+        bank : int
+            Index of the bank.
+        batch : Batch
+            Their sequences.
+        sites : Sites
+            In this batch.
+        before : int
+            Sequences before this batch.
+        """
+        window = self._windows[bank]
+        starts = window.start + window.step * sites.position
+        names = self._names[bank][sites.filter]
+        rows = self._bed_rows if self._bed else self._table_rows
+        self._file.writelines(rows(batch, sites, starts, starts + window.width, names, before))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def _table_rows(self, batch, sites, starts, ends, names, before):
+        ids = _ids(batch)
+        for sequence, start, end, name, value in zip(sites.sequence, starts, ends, names, sites.value, strict=True):
+            label = sequence + before if ids is None else ids[sequence]
+            yield f"{label}\t{start}\t{end}\t{name}\t{value:.6g}\t+\n"
+
+    def _bed_rows(self, batch, sites, starts, ends, names, before):
+        ranges = _ranges(batch)
+        chromosomes, firsts = np.asarray(ranges.chr)[sites.sequence], np.asarray(ranges.start, int)[sites.sequence]
+        minus = np.asarray(ranges.strand)[sites.sequence] == "-"
+        left = np.where(minus, firsts + self._length - ends, firsts + starts)
+        right = left + (ends - starts)
+        # Windows may begin before the chromosome, which BED cannot say.
+        for chromosome, start, end, name, value, strand in zip(
+                chromosomes, np.maximum(left, 0), right, names, sites.value, np.where(minus, "-", "+"), strict=True):
+            if end > start:
+                yield f"{chromosome}\t{start}\t{end}\t{name}\t{value:.6g}\t{strand}\n"
+
+
+def _ranges(batch: Batch):
+    """Kipoi's GenomicRanges of a batch (a dict as well as an object), or None."""
+    ranges = batch.metadata.get("ranges") if isinstance(batch.metadata, Mapping) else None
+    if isinstance(ranges, Mapping) and {"chr", "start", "end"} <= set(ranges):
+        strand = ranges.get("strand", np.full(len(ranges["start"]), "*"))
+        return SimpleNamespace(chr=ranges["chr"], start=ranges["start"], end=ranges["end"], strand=strand)
+    return ranges if hasattr(ranges, "chr") else None
+
+
+def _ids(batch: Batch):
+    for key in ("id", "ids", "name", "names"):
+        if isinstance(batch.metadata, Mapping) and batch.metadata.get(key) is not None:
+            return np.asarray(batch.metadata[key])
+    return None
