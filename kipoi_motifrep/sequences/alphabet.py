@@ -27,7 +27,6 @@ def _code_table() -> bytes:
     for code, letter in enumerate(LETTERS):
         table[ord(letter)] = table[ord(letter.lower())] = code
     table[ord("U")] = table[ord("u")] = ALPHABET.index("T")  # RNA
-    table[0] = OUTSIDE
     return bytes(table)
 
 
@@ -77,7 +76,7 @@ def encode(letters: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     letters : numpy.ndarray of uint8
-        ASCII, either case; 0 stands for a position outside the sequence.
+        ASCII, either case.
 
     Returns
     -------
@@ -180,7 +179,7 @@ def arrange(batch: np.ndarray, *, alphabet_axis: int = 1, dummy_axis: int | None
 
 def _check_axes(alphabet_axis: int, dummy_axis: int | None) -> None:
     last = 1 if dummy_axis is None else 2
-    if not 0 <= alphabet_axis <= last:
+    if alphabet_axis is None or not 0 <= alphabet_axis <= last:
         raise InputError(f"alphabet_axis is {alphabet_axis}; it must be from 0 to {last}")
     if dummy_axis is not None and (dummy_axis == alphabet_axis or not 0 <= dummy_axis <= 2):
         raise InputError(f"dummy_axis is {dummy_axis}; it must be 0, 1 or 2 and not the alphabet_axis")

@@ -10,7 +10,7 @@ import numpy as np
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
-from kipoi_motifrep.sequences.textfile import open_text
+from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, open_text
 
 
 class Record(NamedTuple):
@@ -55,6 +55,8 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             line = line.strip()
+            if number == 1:
+                line = line.removeprefix(BYTE_ORDER_MARK)
             if line.startswith(b">"):
                 if header is not None:
                     yield _record(path, row, header, parts)

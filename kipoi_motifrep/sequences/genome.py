@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import replacing
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.sequences.alphabet import INVALID, OUTSIDE, encode
-from kipoi_motifrep.sequences.textfile import GZIP_MAGIC
+from kipoi_motifrep.sequences.textfile import GZIP_MAGIC, open_text
 
 # Bounds the index arithmetic of one fetch to some 10 MB, whatever batch and width are.
 POSITIONS_AT_ONCE = 1 << 18
@@ -24,6 +23,9 @@ POSITIONS_AT_ONCE = 1 << 18
 NEARBY = 1 << 16
 STRETCH = 1 << 22
 LARGE_FILE = 200_000_000
+LONGEST_HEADER = 1 << 16
+# The empty block that ends every bgzip file (SAM/BAM format specification, section 4.1.2).
+BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
 class Genome:
@@ -59,11 +61,12 @@ class Genome:
         fai, gzi = _index_files(Path(self.path), bgzip)
         index = _read_index(self.path, fai)
         if not bgzip:
-            _check_size(self.path, fai, index[-1])
+            _check_index(self.path, fai, index[-1])
         self.names = [name for name, *_ in index]
         self.lengths, self._offsets, self._bases, self._bytes = np.array(
             [numbers for _, *numbers in index], np.int64).T
         self._number = {name: i for i, name in enumerate(self.names)}
+        self._number_of_bare = {_bare(name): i for name, i in reversed(self._number.items())}
         self._reader = _BgzipReader(self.path, fai, gzi, self.names) if bgzip else _PlainReader(self)
 
     def find(self, name: str) -> int:
@@ -72,18 +75,15 @@ class Genome:
         Parameters
         ----------
         name : str
-            For example "chr1" or "1"; "chrM", "M" and "MT" are the same.
+            For example "chr1", "Chr1" or "1"; "chrM", "M" and "MT" are the same.
+            An exact match comes first.
 
         Returns
         -------
         int
             Its place in :attr:`names`, or -1.
         """
-        bare = name[3:] if name[:3].lower() == "chr" else name
-        spellings = [name, bare, f"chr{bare}"]
-        if bare in ("M", "MT"):
-            spellings += ["chrM", "MT", "M", "chrMT"]
-        return next((self._number[spelling] for spelling in spellings if spelling in self._number), -1)
+        return self._number.get(name, self._number_of_bare.get(_bare(name), -1))
 
     def fetch(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
         """Read intervals of one width.
@@ -121,6 +121,11 @@ class Genome:
             i, j = np.argwhere(codes == INVALID)[0]
             raise InputError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter", path=self.path)
         return codes
+
+
+def _bare(name: str) -> str:
+    bare = name[3:] if name[:3].lower() == "chr" else name
+    return "MT" if bare == "M" else bare
 
 
 class _PlainReader:
@@ -187,7 +192,7 @@ class _BgzipReader:
                    and start[order[end]] + width - first < STRETCH):
                 end += 1
             stop = max(first, int(start[order[end - 1]]) + width)
-            stretch = np.frombuffer(fasta.fetch(self._names[chromosome], first, stop).encode("latin-1"), np.uint8)
+            stretch = self._stretch(fasta, self._names[chromosome], first, stop)
             for i in order[begin:end]:
                 piece = stretch[max(0, start[i] - first):max(0, start[i] + width - first)]
                 skip = max(0, -int(start[i]))
@@ -195,12 +200,21 @@ class _BgzipReader:
             begin = end
         return letters
 
+    def _stretch(self, fasta, name: str, first: int, stop: int) -> np.ndarray:
+        try:
+            return np.frombuffer(fasta.fetch(name, first, stop).encode(), np.uint8)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again",
+                             path=self._files[0]) from error
+
 
 def _check_kind(path: str) -> bool:
     """Say whether the file is bgzip; refuse what is no FASTA."""
     try:
         with open(path, "rb") as file:
             head = file.read(18)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - len(BGZIP_END)))
+            tail = file.read()
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror.lower()
         raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
@@ -208,6 +222,8 @@ def _check_kind(path: str) -> bool:
         if head[12:14] != b"BC":
             raise InputError("is gzip, which cannot be read at random; unpack it (gunzip), or pack it with bgzip: "
                              f"gunzip -c {path} | bgzip > genome.fa.bgz", path=path)
+        if tail != BGZIP_END:
+            raise InputError("is cut off (bgzip's end mark is missing); fetch it again", path=path)
         return True
     if not head.strip():
         raise InputError("the file is empty", path=path)
@@ -239,20 +255,32 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
         options = ["--fai-idx", str(stack.enter_context(replacing(fai)))]
         if bgzip:
             options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
+        verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
             pysam.faidx(*options, str(path))
         except pysam.SamtoolsError as error:
-            raise InputError(_plain_reason(str(error)), path=path) from error
+            raise _why_no_index(path) from error
+        finally:
+            pysam.set_verbosity(verbosity)
     return fai, gzi
 
 
-def _plain_reason(message: str) -> str:
-    found = re.search(r'[Dd]ifferent line length in sequence "?\'?([^"\'\s]+)', message)
-    if found:
-        return (f"lines of different lengths in sequence {found.group(1)!r}; rewrap it, for example with "
-                "'seqtk seq -l 60'")
-    lines = [line for line in message.replace("\\n", "\n").splitlines() if "[" in line]
-    return f"cannot be indexed: {lines[0] if lines else message}"
+def _why_no_index(path: Path) -> InputError:
+    """Find the row at which samtools gave up."""
+    name, line_bytes, ended = None, 0, False
+    with open_text(path) as file:
+        for row, line in enumerate(file, 1):
+            if line.startswith(b">"):
+                name, line_bytes, ended = line[1:].split()[:1], 0, False
+                continue
+            if name is None:
+                return InputError("this is no FASTA file: its first line must start with '>'", path=path, row=row)
+            line_bytes = line_bytes or len(line)
+            if line.strip() and (ended or len(line) > line_bytes):
+                return InputError(f"lines of different lengths in sequence {b''.join(name).decode()!r}; rewrap it, for "
+                                  "example with 'seqtk seq -l 60'", path=path, row=row)
+            ended = len(line) < line_bytes
+    return InputError("cannot be indexed by 'samtools faidx'", path=path)
 
 
 def _read_index(path: str, fai: Path) -> list[tuple[str, int, int, int, int]]:
@@ -269,8 +297,15 @@ def _read_index(path: str, fai: Path) -> list[tuple[str, int, int, int, int]]:
     return entries
 
 
-def _check_size(path: str, fai: Path, last: tuple[str, int, int, int, int]) -> None:
-    _, length, offset, bases, line_bytes = last
+def _check_index(path: str, fai: Path, last: tuple[str, int, int, int, int]) -> None:
+    name, length, offset, bases, line_bytes = last
     end = offset + length + max(length - 1, 0) // max(bases, 1) * (line_bytes - bases)
     if end > os.path.getsize(path):
         raise InputError(f"is shorter than its index {fai} says; if the file is complete, remove the index", path=path)
+    with open(path, "rb") as file:
+        file.seek(max(0, offset - LONGEST_HEADER))
+        before = file.read(min(offset, LONGEST_HEADER))
+    header = before.splitlines()[-1] if before else b""
+    if header.split()[:1] != [b">" + name.encode()]:
+        raise InputError(f"does not fit its index {fai}, which seems to be of another file; remove the index, and it "
+                         "will be made anew", path=path)

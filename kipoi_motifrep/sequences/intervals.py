@@ -56,8 +56,8 @@ def _add(rows: _Rows, number: int, fields: list[str], problems: Problems, header
     try:
         start, end = int(fields[1]), int(fields[2])
     except IndexError:
-        problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, separated "
-                             "by tabs")
+        problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, "
+                             "separated by tabs")
         return False
     except ValueError:
         if not (header_allowed and _looks_like_header(fields)):

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -13,6 +14,7 @@ from typing import BinaryIO
 from kipoi_motifrep.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
             packed = raw.peek(2)[:2] == GZIP_MAGIC
             with (gzip.open(raw) if packed else raw) as file:
                 yield file
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError("the compressed file is damaged or cut off; fetch it again", path=path) from error
     except FileNotFoundError as error:
         raise InputError("there is no such file", path=path) from error

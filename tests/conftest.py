@@ -1,0 +1,56 @@
+"""What all tests share: the checkout, a cache of their own, and one process's fair share of the machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def checkout():
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep the tests away from the user's cache."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run ``python ARGUMENTS`` in the checkout, or another folder, and give back what it said."""
+
+    def run(*arguments, cwd=CHECKOUT, **options):
+        return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
+                              check=False, **options)
+
+    return run
+
+
+@pytest.fixture
+def one_problem():
+    """Assert that a failed program ended with one kind line, status 2 and no traceback."""
+
+    def check(done, *words):
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr + done.stdout
+        lines = [line for line in done.stderr.splitlines() if "error:" in line]
+        assert len(lines) == 1, done.stderr
+        assert done.stderr.strip().splitlines()[-1] == lines[0]
+        for word in words:
+            assert word in lines[0]
+
+    return check
