@@ -1,0 +1,246 @@
+"""Tomtom's statistics: the fast implementation against the slow one, and what must always hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tomtom_reference import Mersenne, Reference
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.tomtom import search, tomtom
+from kipoi_motifrep.tomtom.qvalues import Draws, null_fraction, q_values
+from kipoi_motifrep.tomtom.scores import Scorer, exact_distances, integers
+
+EVERYTHING = np.inf
+
+
+@dataclass
+class Plain:
+    pwm: np.ndarray
+    nsites: float | None = None
+
+
+def random_motifs(n, seed, widths=(5, 16), concentration=0.4, nsites=(10, 500)):
+    rng = np.random.default_rng(seed)
+    return [Plain(rng.dirichlet([concentration] * 4, rng.integers(*widths)), int(rng.integers(*nsites)))
+            for _ in range(n)]
+
+
+def reference_rows(queries, targets, **options):
+    reference = Reference([(t.pwm.tolist(), t.nsites) for t in targets], **options)
+    return [row for query in queries for row in reference.rows((query.pwm.tolist(), query.nsites))]
+
+
+def assert_same(hits, rows):
+    assert hits.tolist() == [tuple(row) for row in rows]
+
+
+# Coarse probabilities give many ties and exact halves; flat and pure columns are the degenerate ones.
+letters = st.one_of(
+    st.lists(st.integers(0, 4), min_size=4, max_size=4).filter(any),
+    st.sampled_from([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 1], [97, 1, 1, 1]]),
+    st.lists(st.floats(0.001, 1), min_size=4, max_size=4),
+)
+motifs = st.builds(lambda rows, nsites: Plain(np.array([np.array(r) / sum(r) for r in rows]), nsites),
+                   st.lists(letters, min_size=1, max_size=7), st.sampled_from([None, 0, 1, 7, 20, 137.5]))
+
+
+@given(st.lists(motifs, min_size=1, max_size=3), st.lists(motifs, min_size=1, max_size=5),
+       st.booleans(), st.integers(1, 4), st.sampled_from([None, (0.3, 0.2, 0.2, 0.3), (0.25, 0.25, 0.25, 0.25)]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_equals_the_reference(queries, targets, complete, min_overlap, background):
+    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap,
+                  background=background)
+    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap,
+                                     background=background))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("min_overlap", [1, 6])
+def test_equals_the_reference_with_bootstrapped_q_values(complete, min_overlap):
+    targets = random_motifs(60, seed=1)
+    queries = [*random_motifs(2, seed=2), Plain(targets[7].pwm[1:], 20)]
+    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap)
+    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap))
+
+
+@pytest.mark.parametrize("queries, targets", [
+    ([np.full((3, 4), 0.25)], [np.full((5, 4), 0.25)]),
+    ([np.full((3, 4), 0.25)], [np.eye(4)]),
+    ([np.eye(4)[:1]], [np.eye(4)[3:]]),
+    ([np.eye(4)[[0, 0]]], [np.eye(4)[[0, 0, 0, 3, 3, 3]]] * 3),
+    ([np.eye(4)], [np.eye(4)] * 4),
+], ids=["all flat", "flat query", "one column", "poly-A", "palindrome"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_degenerate_motifs_equal_the_reference(queries, targets, complete):
+    queries, targets = [Plain(q) for q in queries], [Plain(t) for t in targets]
+    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete)
+    assert_same(hits, reference_rows(queries, targets, complete=complete))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("complete", [True, False])
+def test_scores_from_single_precision_are_the_exact_ones(seed, complete):
+    rng = np.random.default_rng(seed)
+    # Probabilities with two decimals put many scores on the edge of a bin.
+    columns = rng.dirichlet([0.5] * 4, 4000)
+    columns[:1000] = np.round(columns[:1000], 2)
+    columns[1000:1300] = columns[0]
+    columns = np.concatenate([columns, columns[:, ::-1]])
+    queries = np.concatenate([rng.dirichlet([0.3] * 4, (6, 9)), columns[rng.integers(0, 1400, (6, 9))]])
+    scores = Scorer(columns, complete)(queries)
+    for i, query in enumerate(queries):
+        values, unaligned = integers(exact_distances(query[:, None], columns), complete)
+        np.testing.assert_array_equal(scores.values[i], values)
+        assert scores.unaligned[i] == unaligned
+
+
+@pytest.mark.parametrize("options", [{"threads": 3}, {"progress": True}])
+def test_results_do_not_depend_on_how_the_work_is_done(options):
+    targets, queries = random_motifs(70, seed=3), random_motifs(90, seed=4)
+    expected = tomtom(queries, targets)
+    assert len(expected)
+    np.testing.assert_array_equal(tomtom(queries, targets, **options), expected)
+
+
+def test_results_do_not_depend_on_the_batch(monkeypatch):
+    targets, queries = random_motifs(70, seed=3), random_motifs(90, seed=4)
+    expected = tomtom(queries, targets)
+    monkeypatch.setattr("kipoi_motifrep.tomtom.comparing._MAX_BATCH", 3)
+    monkeypatch.setattr("kipoi_motifrep.tomtom.comparing._WINDOW_BYTES", 20_000)
+    monkeypatch.setattr("kipoi_motifrep.tomtom.scores._CACHE_SIZE", 2_000)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(tomtom(queries, targets, threads=threads), expected)
+
+
+def test_search_yields_one_array_for_each_query():
+    targets, queries = random_motifs(70, seed=3), random_motifs(5, seed=4)
+    arrays = list(search(queries, targets))
+    assert len(arrays) == 5
+    np.testing.assert_array_equal(np.concatenate(arrays), tomtom(queries, targets))
+
+
+def test_random_numbers_are_those_of_the_textbook_generator():
+    draws, textbook = Draws(), Mersenne(4357)
+    draws.skip()
+    for _ in range(200_000):
+        textbook.word()
+    expected = [int(textbook.uniform() * 1158) for _ in range(5000)]
+    assert draws.indices(1158).ravel()[:5000].tolist() == expected
+
+
+def test_draws_pass_over_queries_without_hits():
+    # The same q-values whether or not the queries before had anything to report.
+    targets, queries = random_motifs(70, seed=3), random_motifs(40, seed=4)
+    few, all_of_them = tomtom(queries, targets, evalue=0.1), tomtom(queries, targets, evalue=EVERYTHING)
+    assert 0 < len(np.unique(few["query"])) < 40
+    np.testing.assert_array_equal(few, all_of_them[all_of_them["e_value"] <= 0.1])
+
+
+def test_few_p_values_use_no_random_numbers():
+    draws = Draws()
+    assert null_fraction(np.linspace(0, 1, 100), draws) == 1.0
+    np.testing.assert_array_equal(draws.indices(10), Draws().indices(10))
+
+
+def test_null_fraction_of_uniform_p_values_is_near_one():
+    assert null_fraction(np.linspace(0, 1, 1000), Draws()) == pytest.approx(1, abs=0.03)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50), st.floats(0, 1))
+def test_q_values_rise_and_stay_below_one(p, pi0):
+    q = q_values(np.sort(p), pi0)
+    assert np.all(np.diff(q) >= 0) and q.max() <= 1
+    assert q[-1] == min(1, pi0 * max(p))
+
+
+def test_thresholds():
+    targets = random_motifs(60, seed=5)
+    queries = [Plain(t.pwm[:-1], 50) for t in targets[:6]]
+    everything = tomtom(queries, targets, evalue=EVERYTHING)
+    assert len(everything) == 6 * 60
+    np.testing.assert_array_equal(tomtom(queries, targets), everything[everything["e_value"] <= 0.1])
+    np.testing.assert_array_equal(tomtom(queries, targets, qvalue=0.5), everything[everything["q_value"] <= 0.5])
+    np.testing.assert_allclose(everything["e_value"], everything["p_value"] * 60, rtol=0)
+
+
+def test_without_q_values_the_rest_is_the_same():
+    targets, queries = random_motifs(60, seed=5), random_motifs(4, seed=6)
+    with_q, without = tomtom(queries, targets, evalue=5), tomtom(queries, targets, evalue=5, qvalues=False)
+    assert np.isnan(without["q_value"]).all()
+    for name in ("query", "target", "p_value", "offset", "overlap", "orientation"):
+        np.testing.assert_array_equal(with_q[name], without[name])
+
+
+def test_finds_a_shifted_reverse_complement():
+    targets = random_motifs(80, seed=7, widths=(12, 13), concentration=0.05)
+    query = targets[30].pwm[::-1, ::-1][2:9]
+    first = tomtom([query], targets)[0]
+    # In the target's reverse complement the query starts at its position 2.
+    assert (first["target"], first["orientation"], first["offset"], first["overlap"]) == (30, "-", 2, 7)
+
+
+def test_reverse_complementing_a_query_swaps_strands():
+    targets, queries = random_motifs(60, seed=8), random_motifs(5, seed=9)
+    other = [Plain(q.pwm[::-1, ::-1], q.nsites) for q in queries]
+    a, b = tomtom(queries, targets, evalue=EVERYTHING), tomtom(other, targets, evalue=EVERYTHING)
+    a, b = np.sort(a, order=["query", "target"]), np.sort(b, order=["query", "target"])
+    np.testing.assert_allclose(a["p_value"], b["p_value"], rtol=1e-6)
+    untied = a["orientation"] != b["orientation"]
+    assert untied.mean() > 0.9
+
+
+def test_background_of_the_query_file_is_used():
+    class File(list):
+        background = (0.4, 0.1, 0.1, 0.4)
+
+    targets, queries = random_motifs(60, seed=8), random_motifs(3, seed=9)
+    expected = tomtom(queries, targets, evalue=EVERYTHING, background=File.background)
+    np.testing.assert_array_equal(tomtom(File(queries), targets, evalue=EVERYTHING), expected)
+    assert not np.array_equal(tomtom(queries, targets, evalue=EVERYTHING)["p_value"], expected["p_value"])
+
+
+def test_motifs_wider_than_all_targets_and_no_queries():
+    targets = random_motifs(55, seed=10, widths=(4, 6))
+    assert len(tomtom(random_motifs(1, seed=11, widths=(40, 41)), targets, evalue=EVERYTHING)) == 55
+    assert len(tomtom([], targets)) == 0
+
+
+def test_hits_are_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        tomtom(random_motifs(2, 0), random_motifs(9, 1), evalue=9)["p_value"] = 0
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"evalue": -1}, "evalue"), ({"qvalue": 2}, "qvalue"), ({"qvalue": 0.5, "qvalues": False}, "qvalues=True"),
+    ({"min_overlap": 0}, "min_overlap"), ({"threads": 0}, "threads"), ({"pseudocount": -1}, "pseudocount"),
+    ({"background": (1, 2, 3)}, "background"),
+])
+def test_bad_options_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        tomtom(random_motifs(1, 0), random_motifs(1, 1), **options)
+
+
+@pytest.mark.parametrize("bad", [np.ones((3, 5)), np.ones((0, 4)), np.full((2, 4), np.nan), -np.ones((2, 4)),
+                                 np.zeros((2, 4))])
+def test_bad_motifs_are_refused(bad):
+    with pytest.raises(InputError, match="motif 0"):
+        tomtom([bad], random_motifs(1, 1))
+    with pytest.raises(InputError, match="no target motifs"):
+        tomtom(random_motifs(1, 1), [])
+
+
+def test_agrees_with_memelite():
+    memelite = pytest.importorskip("memelite")
+    targets, queries = random_motifs(60, seed=12), random_motifs(5, seed=13)
+    smoothed = [[((motif.pwm * motif.nsites + 0.025) / (motif.nsites + 0.1)).T.copy() for motif in motifs]
+                for motifs in (queries, targets)]
+    p = memelite.tomtom(*smoothed, n_target_bins=None, n_jobs=1)[0]
+    hits = tomtom(queries, targets, evalue=EVERYTHING)
+    ours = np.empty_like(p)
+    ours[hits["query"], hits["target"]] = hits["p_value"]
+    assert np.median(np.abs(np.log(ours / p))) < 0.1
