@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Window, ungrouped
+from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Unreadable, Window, ungrouped
 
 
 class KerasSource:
@@ -72,18 +71,15 @@ class KerasSource:
         try:
             outputs = self._replay(self.model, inputs)
         except Exception as error:
-            raise InputError(f"this Keras model cannot be replayed layer by layer ({_first_line(error)}); "
-                             "give a Sequential or functional model") from error
+            raise Unreadable(f"it cannot be replayed layer by layer ({_first_line(error)})") from error
         numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
         keep = list(inputs)
         steps = [self._step(node, numbers, keep) for node in _nodes(outputs)]
         given = {}
         for number, (name, shape) in enumerate(shapes.items()):
             given[number] = probe if name == dna else np.zeros((2, *shape), np.float32)
-        graph = Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep},
-                      list(shapes).index(dna), given, _to_numpy)
-        graph.keep_alive = keep  # values are numbered by identity
-        return graph
+        return Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep},
+                     list(shapes).index(dna), given, _to_numpy, keep_alive=keep)
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
         """Cut out the steps up to some activations.

@@ -74,10 +74,8 @@ class TorchSource:
                     self._forward(inputs)
             except Exception as error:  # a stranger's forward pass can fail in any way
                 failure = error
-        graph = Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
-                      list(shapes).index(dna), recorder.values, _to_numpy)
-        graph.failure = failure
-        return graph
+        return Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
+                     list(shapes).index(dna), recorder.values, _to_numpy, failure)
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
         """Run the network only as far as some activations.

@@ -16,6 +16,10 @@ import numpy as np
 POINTWISE, ACTIVATION, REARRANGEMENT, OTHER = "pointwise", "activation", "rearrangement", "other"
 
 
+class Unreadable(Exception):
+    """The network does not read DNA in the layout tried; the message says why."""
+
+
 @dataclass(frozen=True)
 class Window:
     """Geometry of a convolution or pooling, one entry a spatial axis.
@@ -70,7 +74,8 @@ class Graph:
     """Steps in the order they run, and shapes of all values with the batch axis.
 
     ``dna`` is the number of the DNA input's value; ``values`` holds probe
-    values (batch of 2), filled on demand by :meth:`value`.
+    values (batch of 2), filled on demand by :meth:`value`. ``failure`` ended
+    the probe's run early; ``keep_alive`` is for values numbered by identity.
     """
 
     steps: list[Step]
@@ -78,6 +83,8 @@ class Graph:
     dna: int
     values: dict[int, np.ndarray]
     to_numpy: Callable
+    failure: Exception | None = None
+    keep_alive: object = None
 
     @cached_property
     def producers(self) -> dict[int, Step]:

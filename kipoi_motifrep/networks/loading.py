@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.networks.network import Network, find_network
 
@@ -167,8 +168,7 @@ def _load_keras_file(path: Path):
         raise InputError("a bare PyTorch file holds weights without a network; give the Kipoi model that uses it",
                          path=path)
     _check_container(path)
-    import keras
-
+    keras = import_keras()
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
@@ -218,6 +218,8 @@ def _load_kipoi(name: str, source: str):
     if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
         raise InputError(f"{name} is {OPAQUE[kind]}, which shows no layers; a Keras or PyTorch network with a "
                          "convolution is needed")
+    if "pytorch" not in kind:
+        import_keras()  # Kipoi would import it with all its messages
     try:
         return kipoi.get_model(name, source)
     except InputError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.networks.graph import Graph, Step
+from kipoi_motifrep.networks.graph import Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
-from kipoi_motifrep.networks.reading import Found, Unreadable, deeper_bank, numbered, read_bank
+from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank
 from kipoi_motifrep.networks.types import FilterBank
 
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
@@ -163,15 +163,16 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
         size = candidate.length(inputs[dna]) or length or DEFAULT_LENGTH
         concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size)
                     for name, shape in inputs.items()}
-        graph = source.trace(concrete, dna, numbered(candidate, size), _others(example, concrete, dna))
-        failure = getattr(graph, "failure", None)
+        graph = failure = None
         try:
+            graph = source.trace(concrete, dna, numbered(candidate, size), _others(example, concrete, dna))
+            failure = graph.failure
             found = _find(graph, layer, candidate, size)
         except NoSuchLayer as reason:
             no_such_layer = max(no_such_layer, str(reason), key=len)  # the trial that got furthest names most layers
             continue
         except Unreadable as reason:
-            reasons.append(str(reason) if graph.convolutions or failure is None else _first_line(failure))
+            reasons.append(str(reason) if failure is None or graph.convolutions else _first_line(failure))
             continue
         if failure is not None and length is not None:
             reasons.append(f"it cannot take sequences of {size} bp ({_first_line(failure)})")

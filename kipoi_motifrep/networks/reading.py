@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.networks.graph import ACTIVATION, OTHER, POINTWISE, REARRANGEMENT, Graph, Step
+from kipoi_motifrep.networks.graph import ACTIVATION, OTHER, POINTWISE, REARRANGEMENT, Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import FLAT, Layout
 from kipoi_motifrep.networks.types import Field, FilterBank
-
-
-class Unreadable(Exception):
-    """A convolution does not read DNA in the layout tried; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)

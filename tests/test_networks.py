@@ -1,0 +1,553 @@
+"""Finding the convolution that reads DNA: axis orders, frameworks, padding, wrappers, refusals."""
+
+import json
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from filters_reference import scores
+
+from kipoi_motifrep import InputError
+from kipoi_motifrep.networks import Field, Layout, open_network
+
+keras = pytest.importorskip("keras")
+torch = pytest.importorskip("torch")
+layers = keras.layers
+nn = torch.nn
+
+LENGTH = 23
+RNG = np.random.default_rng(5)
+CODES = RNG.integers(0, 5, (4, LENGTH)).astype(np.uint8)  # 4 is N
+
+
+def sequential(shape, *stack):
+    keras.utils.set_random_seed(3)
+    return keras.Sequential([keras.Input(shape), *stack, layers.Flatten(), layers.Dense(2)])
+
+
+def conv1d(width=5, **options):
+    return layers.Conv1D(3, width, use_bias=False, activation="relu", name="first", **options)
+
+
+def conv2d(size, **options):
+    return layers.Conv2D(3, size, use_bias=False, activation="relu", name="first", **options)
+
+
+def assert_reads_as_described(network, bank=0, codes=CODES):
+    """Kernels laid at the field, in plain loops, must give the network's own activations."""
+    found = network.banks[bank]
+    given = network.activations(network.layout.encode(codes))[bank]
+    assert given.shape == (len(codes), found.n_positions, found.n_filters)
+    expected = scores(codes, found.kernels, found.field.start, found.field.step, found.n_positions)
+    np.testing.assert_allclose(given, np.maximum(expected, 0), atol=1e-5)
+    assert given.max() > 0
+
+
+KERAS = {
+    "same": lambda: sequential((LENGTH, 4), conv1d(padding="same")),
+    "same, even width": lambda: sequential((LENGTH, 4), conv1d(6, padding="same")),
+    "same, stride 3": lambda: sequential((LENGTH, 4), conv1d(6, padding="same", strides=3)),
+    "valid": lambda: sequential((LENGTH, 4), conv1d(padding="valid")),
+    "causal, dilated": lambda: sequential((LENGTH, 4), conv1d(4, padding="causal", dilation_rate=2)),
+    "same, dilated": lambda: sequential((LENGTH, 4), conv1d(4, padding="same", dilation_rate=3)),
+    "groups": lambda: sequential((LENGTH, 4), layers.Conv1D(6, 5, groups=2, use_bias=False, activation="relu")),
+    "depthwise": lambda: sequential((LENGTH, 4), layers.DepthwiseConv1D(5, depth_multiplier=2, use_bias=False,
+                                                                        activation="relu")),
+    "separable": lambda: sequential((LENGTH, 4), layers.SeparableConv1D(3, 5, use_bias=False, activation="relu")),
+    "L,1,4": lambda: sequential((LENGTH, 1, 4), conv2d((5, 1))),
+    "L,1,4 same, wide kernel": lambda: sequential((LENGTH, 1, 4), conv2d((5, 3), padding="same")),
+    "1,L,4": lambda: sequential((1, LENGTH, 4), conv2d((1, 6), padding="same")),
+    "L,4,1": lambda: sequential((LENGTH, 4, 1), conv2d((5, 4))),
+    "4,L,1": lambda: sequential((4, LENGTH, 1), conv2d((4, 5))),
+    "permuted": lambda: sequential((4, LENGTH), layers.Permute((2, 1)), conv1d(padding="same")),
+    "reshaped": lambda: sequential((LENGTH, 4), layers.Reshape((LENGTH, 1, 4)), conv2d((5, 1))),
+    "flat": lambda: sequential((LENGTH * 4,), layers.Reshape((LENGTH, 4)), conv1d()),
+    "flat, bases first": lambda: sequential((LENGTH * 4,), layers.Reshape((4, LENGTH)), layers.Permute((2, 1)),
+                                            conv1d()),
+    "padded by hand": lambda: sequential((LENGTH, 4), layers.ZeroPadding1D((2, 4)), conv1d()),
+    "cropped": lambda: sequential((LENGTH, 4), layers.Cropping1D((3, 1)), conv1d()),
+    "dropout before": lambda: sequential((LENGTH, 4), layers.Dropout(0.5), conv1d()),
+    "channels first": lambda: sequential((4, LENGTH), conv1d(data_format="channels_first")),
+    "channels first, 2D": lambda: sequential((4, 1, LENGTH), conv2d((1, 5), data_format="channels_first")),
+}
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_keras_layouts_and_geometry(name):
+    assert_reads_as_described(open_network(KERAS[name]()))
+
+
+@pytest.mark.parametrize(("name", "axes"), [("L,1,4", "L14"), ("1,L,4", "1L4"), ("L,4,1", "L41"), ("4,L,1", "4L1"),
+                                            ("permuted", "4L"), ("channels first, 2D", "41L")])
+def test_axes_are_named(name, axes):
+    assert "".join(open_network(KERAS[name]()).layout.axes) == axes
+
+
+class Torch(nn.Module):
+    def __init__(self, conv, before=lambda x: x, after=torch.relu):
+        super().__init__()
+        torch.manual_seed(3)
+        self.conv, self.before, self.after = conv(), before, after
+
+    def forward(self, x):
+        return self.after(self.conv(self.before(x))).flatten(1).sum(dim=1)
+
+
+def nn1d(width=5, **options):
+    return nn.Conv1d(4, 3, width, bias=False, **options)
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.weight = nn.Parameter(torch.randn(3, 4, 5))
+
+    def forward(self, x):
+        return nn.functional.relu(nn.functional.conv1d(x, self.weight, padding=2)).mean(dim=(1, 2))
+
+
+TORCH = {
+    "4,L": (lambda: Torch(nn1d), "4L"),
+    "same, even": (lambda: Torch(lambda: nn1d(6, padding="same")), "4L"),
+    "padding 3, stride 2": (lambda: Torch(lambda: nn1d(padding=3, stride=2)), "4L"),
+    "dilated, grouped": (lambda: Torch(lambda: nn.Conv1d(4, 6, 3, dilation=2, groups=2, bias=False)), "4L"),
+    "4,1,L": (lambda: Torch(lambda: nn.Conv2d(4, 3, (1, 5), padding=(0, 2), bias=False)), "41L"),
+    "1,4,L": (lambda: Torch(lambda: nn.Conv2d(1, 3, (4, 5), bias=False)), "14L"),
+    "1,L,4": (lambda: Torch(lambda: nn.Conv2d(1, 3, (5, 4), bias=False)), "1L4"),
+    "L,4": (lambda: Torch(nn1d, before=lambda x: x.permute(0, 2, 1)), "L4"),
+    "in place": (lambda: Torch(nn1d, after=lambda x: nn.functional.relu_(x)), "4L"),
+    "clamped": (lambda: Torch(nn1d, after=lambda x: x.clamp(min=0)), "4L"),
+    "squeezed": (lambda: Torch(lambda: nn.Conv2d(4, 3, (1, 5), bias=False),
+                               after=lambda x: torch.relu(x.squeeze(2).transpose(1, 2))), "41L"),
+    "nested": (lambda: nn.Sequential(nn.Sequential(nn1d(), nn.ReLU()), nn.MaxPool1d(2), nn.Flatten()), "4L"),
+    "functional": (Functional, "4L"),
+    "pooled first": (lambda: Torch(nn1d, after=lambda x: torch.relu(nn.functional.max_pool1d(x, 3))), "4L"),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_torch_layouts_and_geometry(name):
+    make, axes = TORCH[name]
+    network = open_network(make(), length=LENGTH)
+    assert "".join(network.layout.axes) == axes
+    assert_reads_as_described(network)
+
+
+def test_module_is_left_as_it_was():
+    module = nn.Sequential(nn1d(), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5))
+    module[3].eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    network = open_network(module, length=LENGTH)
+    network.activations(network.layout.encode(CODES))
+    assert [one.training for one in module] == [True, True, True, False]
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def batch_normed(*after):
+    model = sequential((LENGTH, 4), layers.Conv1D(3, 5, padding="same", use_bias=False),
+                       layers.BatchNormalization(name="bn"), *after)
+    for one, values in zip(model.get_layer("bn").weights, RNG.uniform(0.5, 1.5, (4, 3)), strict=True):
+        one.assign(values)
+    return model
+
+
+@pytest.mark.parametrize("activation", ["relu", "exponential", "gelu", "elu", "softplus", "tanh"])
+def test_keras_activation_after_batch_norm(activation):
+    model = batch_normed(layers.Activation(activation, name="act"), layers.MaxPooling1D(2))
+    network = open_network(model)
+    x = network.layout.encode(CODES)
+    expected = keras.Model(model.inputs, model.get_layer("act").output).predict_on_batch(x)
+    np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-5)
+    assert network.banks[0].activation == f"bn (BatchNormalization), act ({activation})"
+
+
+def test_activation_before_batch_norm_ends_there():
+    model = sequential((LENGTH, 4), conv1d(), layers.BatchNormalization(), layers.ReLU())
+    assert open_network(model).banks[0].activation == "relu (fused)"
+
+
+def test_no_activation_is_said():
+    network = open_network(sequential((LENGTH, 4), layers.Conv1D(3, 5, use_bias=False), layers.MaxPooling1D(2)))
+    assert "no non-linearity" in network.describe()
+
+
+def test_custom_nonlinearity_is_found_without_its_name():
+    class Squared(layers.Layer):
+        def call(self, x):
+            return keras.ops.square(keras.ops.maximum(x, 0.0))
+
+    model = sequential((LENGTH, 4), layers.Conv1D(3, 5, use_bias=False), Squared(name="mine"))
+    network = open_network(model)
+    bank = network.banks[0]
+    assert bank.activation == "mine (Squared)"
+    given = network.activations(network.layout.encode(CODES))[0]
+    expected = scores(CODES, bank.kernels, bank.field.start, 1, bank.n_positions)
+    np.testing.assert_allclose(given, np.maximum(expected, 0) ** 2, atol=1e-5)
+
+
+def test_torch_gate_is_one_activation():
+    module = Torch(nn1d, after=lambda x: x * torch.sigmoid(1.702 * x))
+    network = open_network(module, length=LENGTH)
+    x = network.layout.encode(CODES)
+    raw = module.conv(torch.from_numpy(x)).detach()
+    np.testing.assert_allclose(network.activations(x)[0], (raw * torch.sigmoid(1.702 * raw)).transpose(1, 2), atol=1e-5)
+
+
+def functional_nested():
+    keras.utils.set_random_seed(2)
+    inner_input = keras.Input((LENGTH, 4))
+    inner = keras.Model(inner_input, layers.ReLU()(layers.Conv1D(3, 5, name="conv", use_bias=False)(inner_input)),
+                        name="encoder")
+    outer = keras.Input((LENGTH, 4), name="dna")
+    pooled = keras.Sequential([inner, layers.MaxPooling1D(2)])(outer)
+    return keras.Model(outer, layers.Dense(1)(layers.Flatten()(pooled)))
+
+
+def test_nested_models_are_opened():
+    network = open_network(functional_nested())
+    assert network.banks[0].layer.endswith("encoder/conv")
+    assert_reads_as_described(network)
+
+
+def test_subclassed_model():
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = conv1d(), layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(keras.ops.max(self.conv(x), axis=1))
+
+    model = Model()
+    model(np.zeros((1, LENGTH, 4), np.float32))
+    assert_reads_as_described(open_network(model, length=LENGTH))
+
+
+def test_open_length_follows_the_data():
+    model = keras.Sequential([keras.Input((None, 4)), conv1d(6, padding="same", strides=2),
+                              layers.GlobalMaxPooling1D()])
+    network = open_network(model, length=LENGTH)
+    assert network.length == LENGTH
+    assert_reads_as_described(network)
+
+
+def test_parallel_convolutions_are_banks():
+    keras.utils.set_random_seed(2)
+    dna = keras.Input((LENGTH, 4))
+    branches = [layers.Conv1D(3, width, padding="same", activation="relu", use_bias=False, name=f"conv{width}")(dna)
+                for width in (3, 7)]
+    network = open_network(keras.Model(dna, layers.Dense(1)(layers.Flatten()(layers.Concatenate()(branches)))))
+    assert [bank.layer for bank in network.banks] == ["conv3", "conv7"]
+    assert [bank.field.width for bank in network.banks] == [3, 7]
+    for bank in range(2):
+        assert_reads_as_described(network, bank)
+    assert open_network(keras.Model(dna, layers.Concatenate()(branches)), layer="conv7").banks[0].layer == "conv7"
+
+
+def test_other_inputs_pass_and_dna_is_chosen_by_shape():
+    keras.utils.set_random_seed(2)
+    extra, dna = keras.Input((7,), name="expression"), keras.Input((LENGTH, 4), name="dna")
+    joined = layers.Concatenate()([layers.Flatten()(conv1d()(dna)), extra])
+    network = open_network(keras.Model([extra, dna], layers.Dense(1)(joined)))
+    assert network.input_name == "dna"
+    assert_reads_as_described(network)
+    x = network.layout.encode(CODES)
+    alone = network.activations(x)[0]
+    for inputs in ([np.ones((4, 7)), x], {"dna": x, "expression": np.ones((4, 7))}):
+        np.testing.assert_array_equal(network.activations(inputs)[0], alone)
+
+
+def test_torch_other_inputs():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = nn1d(), nn.Linear(3 + 7, 1)
+
+        def forward(self, extra, dna):
+            return self.dense(torch.cat([torch.relu(self.conv(dna)).amax(dim=2), extra], dim=1))
+
+    dna = Layout.parse("4,L").encode(CODES)
+    extra = np.ones((4, 7), np.float32)
+    for example in ([extra, dna], {"extra": extra, "dna": dna}):
+        network = open_network(Two(), example=example)
+        assert network.activations(example)[0].shape == (4, LENGTH - 4, 3)
+        assert_reads_as_described(network)
+
+
+def test_both_strands_with_one_convolution():
+    keras.utils.set_random_seed(2)
+    dna, conv = keras.Input((LENGTH, 4)), conv1d()
+    backwards = keras.ops.flip(keras.ops.flip(dna, 1), 2)
+    out = layers.Maximum()([conv(backwards), keras.ops.flip(conv(dna), 1)])
+    network = open_network(keras.Model(dna, layers.GlobalMaxPooling1D()(out)))
+    assert len(network.banks) == 1
+    assert "both strands" in network.describe()
+    assert network.banks[0].field == Field(0, 5, 1)
+    assert_reads_as_described(network)
+
+
+def test_reverse_complement_alone_is_given_on_the_forward_strand():
+    dna = keras.Input((LENGTH, 4))
+    out = conv1d()(keras.ops.flip(keras.ops.flip(dna, 1), 2))
+    network = open_network(keras.Model(dna, layers.GlobalMaxPooling1D()(out)))
+    assert "reverse complement" in network.describe()
+    assert network.banks[0].field.step == -1
+    assert_reads_as_described(network)
+
+
+def test_alphabet_and_axes_can_be_set():
+    network = open_network(KERAS["same"](), alphabet="AGCT", axes="(L, 4)")
+    assert network.layout == Layout(("L", "4"), "AGCT")
+    assert_reads_as_described(network)
+
+
+@pytest.mark.parametrize("axes", ["L,4", "4,L", "4,1,L", "1,4,L", "L,1,4", "1,L,4", "flat", "4*L"])
+def test_layout_round_trip(axes):
+    layout = Layout.parse(axes, "TGCA")
+    encoded = layout.encode(CODES)
+    assert encoded.shape[1:] == layout.shape(LENGTH)
+    np.testing.assert_array_equal(layout.decode(encoded), CODES)
+    np.testing.assert_array_equal(layout.decode(encoded + 0.25 * (encoded.max() == 0)), CODES)
+
+
+def test_quarters_and_ties_are_no_base():
+    rows = np.array([[[0.25] * 4, [0, 0.5, 0.5, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0.1, 0.2, 0.3, 0.4]]])
+    assert Layout.parse("L,4").decode(rows).tolist() == [[4, 4, 4, 2, 3]]
+
+
+@pytest.mark.parametrize("axes", ["L", "L,L,4", "L,5", "4,4"])
+def test_wrong_axes(axes):
+    with pytest.raises(InputError, match="axes"):
+        Layout.parse(axes)
+
+
+def stacked():
+    keras.utils.set_random_seed(4)
+    dna = keras.Input((40, 4))
+    x = layers.Conv1D(4, 5, padding="same", activation="relu", name="one")(dna)
+    x = layers.MaxPooling1D(2)(x)
+    y = layers.Conv1D(4, 3, padding="same", activation="relu", name="two")(x)
+    x = layers.Add()([x, y])
+    x = layers.Conv1D(3, 3, dilation_rate=2, name="three")(x)
+    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    out = layers.Conv1D(2, 3, name="late")(layers.RepeatVector(5)(layers.Dense(6)(layers.Flatten()(x))))
+    return keras.Model(dna, layers.Flatten()(out))
+
+
+def changed_positions(network, model_input, position):
+    """Positions of the feature map that change when one base does."""
+    one = network.activations(model_input)[0]
+    other = model_input.copy()
+    other[:, position] = np.roll(other[:, position], 1, axis=-1)
+    return np.flatnonzero((network.activations(other)[0] != one).any(axis=(0, 2)))
+
+
+@pytest.mark.parametrize(("layer", "field"), [("two", Field(-4, 10, 2)), ("three", Field(-4, 18, 2))])
+def test_deeper_receptive_field(layer, field):
+    network = open_network(stacked(), layer=layer)
+    bank = network.banks[0]
+    assert bank.field == field
+    assert bank.kernels is None
+    codes = np.random.default_rng(0).integers(0, 4, (64, 40)).astype(np.uint8)
+    x = network.layout.encode(codes)
+    seen = np.zeros((40, bank.n_positions), bool)
+    for position in range(40):
+        seen[position, changed_positions(network, x, position)] = True
+    for i in range(bank.n_positions):
+        reach = np.flatnonzero(seen[:, i])
+        start = field.start + field.step * i
+        assert reach.min() >= max(start, 0)
+        assert reach.max() <= min(start + field.width, 40) - 1
+    middle = bank.n_positions // 2
+    reach = np.flatnonzero(seen[:, middle])
+    assert (reach.min(), reach.max()) == (field.start + field.step * middle,
+                                          field.start + field.step * middle + field.width - 1)
+
+
+def test_torch_deeper_receptive_field():
+    module = nn.Sequential(nn.Conv1d(4, 5, 7, padding=3), nn.ReLU(), nn.MaxPool1d(3), nn.Conv1d(5, 2, 4), nn.ELU())
+    network = open_network(module, length=60, layer="3")
+    assert network.banks[0].field == Field(-3, 7 + 2 + 3 * 3, 3)
+
+
+def test_layer_that_sees_everything_is_refused():
+    with pytest.raises(InputError, match=r"late .* mixes distant positions"):
+        open_network(stacked(), layer="late")
+
+
+def test_unknown_layer_lists_the_convolutions():
+    with pytest.raises(InputError, match=r"the convolutions are: one, two, three, late"):
+        open_network(stacked(), layer="four")
+
+
+@pytest.mark.parametrize(("make", "reason"), [
+    (lambda: sequential((LENGTH, 5), conv1d()), "no axis of size 4"),
+    (lambda: sequential((LENGTH, 4), layers.Dense(3)), "no convolution uses this input"),
+    (lambda: sequential((LENGTH, 4), layers.Dense(4), conv1d()), "change the sequence"),
+    (lambda: sequential((LENGTH, 4), layers.LSTM(4, return_sequences=True), conv1d()), "change the sequence"),
+    (lambda: sequential((28, 28, 3), layers.Conv2D(3, 3)), "no axis of size 4"),
+    (lambda: nn.Sequential(nn.Conv1d(5, 3, 3)), "no convolution of this model reads DNA"),
+    (lambda: nn.Sequential(nn.Linear(4, 3)), "no convolution"),
+    (lambda: object(), "shows no layers"),
+])
+def test_refusals(make, reason):
+    with pytest.raises(InputError, match=reason) as error:
+        open_network(make())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_bare_files(tmp_path, suffix):
+    path = tmp_path / f"network{suffix}"
+    model = KERAS["same"]()
+    model.save(path)
+    network = open_network(path)
+    assert_reads_as_described(network)
+    np.testing.assert_array_equal(network.banks[0].kernels, open_network(model).banks[0].kernels)
+
+
+def test_keras_2_file(tmp_path):
+    """A file as Keras 2 wrote it: the input's shape inside the first layer, old class names."""
+    kernel = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    conv = {"class_name": "Conv1D", "config": {
+        "name": "conv1d_1", "trainable": True, "batch_input_shape": [None, LENGTH, 4], "dtype": "float32",
+        "filters": 3, "kernel_size": [5], "strides": [1], "padding": "valid", "data_format": "channels_last",
+        "dilation_rate": [1], "activation": "relu", "use_bias": False,
+        "kernel_initializer": {"class_name": "VarianceScaling", "config": {
+            "scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None}},
+        "bias_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None,
+        "bias_regularizer": None, "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None}}
+    path = tmp_path / "old.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["keras_version"], file.attrs["backend"] = b"2.2.4", b"tensorflow"
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Sequential", "config": {"name": "sequential_1", "layers": [conv]}}).encode()
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [b"conv1d_1"]
+        weights.attrs["keras_version"], weights.attrs["backend"] = b"2.2.4", b"tensorflow"
+        group = weights.create_group("conv1d_1")
+        group.attrs["weight_names"] = [b"conv1d_1/kernel:0"]
+        group.create_dataset("conv1d_1/kernel:0", data=kernel)
+    network = open_network(path)
+    np.testing.assert_array_equal(network.banks[0].kernels, kernel.transpose(2, 0, 1))
+    assert_reads_as_described(network)
+
+
+def with_lambda():
+    return sequential((LENGTH, 4), layers.Lambda(lambda x: x * 2), conv1d())
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_code_in_a_file_is_not_run(tmp_path, suffix):
+    path = tmp_path / f"lambda{suffix}"
+    with_lambda().save(path)
+    with pytest.raises(InputError, match="Lambda") as error:
+        open_network(path)
+    assert "\n" not in str(error.value)
+
+
+@keras.saving.register_keras_serializable("strangers")
+class Foreign(layers.Layer):
+    pass
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_custom_objects_are_named(tmp_path, suffix):
+    path = tmp_path / f"custom{suffix}"
+    sequential((LENGTH, 4), Foreign(), conv1d()).save(path)
+    registered = keras.saving.get_custom_objects().pop("strangers>Foreign")
+    try:
+        if suffix == ".keras":  # or Keras would find the class where the file says it lies
+            move_module(path)
+        with pytest.raises(InputError, match="Foreign"):
+            open_network(path)
+    finally:
+        keras.saving.get_custom_objects()["strangers>Foreign"] = registered
+
+
+def move_module(path):
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["config.json"] = parts["config.json"].replace(__name__.encode(), b"elsewhere")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+def test_broken_files(tmp_path):
+    whole = tmp_path / "whole.keras"
+    KERAS["same"]().save(whole)
+    for name in ("cut.keras", "cut.h5"):
+        path = tmp_path / name
+        path.write_bytes(whole.read_bytes()[:500])
+        with pytest.raises(InputError, match="cut off"):
+            open_network(path)
+    weights = tmp_path / "only.weights.h5"
+    KERAS["same"]().save_weights(weights)
+    with pytest.raises(InputError, match="weights without a network"):
+        open_network(weights)
+    torch.save(nn1d().state_dict(), tmp_path / "module.pt")
+    with pytest.raises(InputError, match="without a network"):
+        open_network(tmp_path / "module.pt")
+    with pytest.raises(InputError, match="no such file"):
+        open_network(tmp_path / "none.keras")
+
+
+MODEL_YAML = """\
+defined_as: {defined_as}
+args: {args}
+default_dataloader: .
+info: {{authors: [{{name: A}}], doc: test}}
+schema:
+  inputs: {{name: seq, shape: {shape}, doc: DNA, special_type: DNASeq}}
+  targets: {{name: y, shape: (1, ), doc: y}}
+"""
+LOADER_YAML = """\
+type: Dataset
+defined_as: loader.Loader
+args: {}
+info: {authors: [{name: A}], doc: test}
+output_schema:
+  inputs: {name: seq, shape: (4, 23), doc: DNA}
+"""
+
+
+def kipoi_model(folder, **fields):
+    folder.mkdir()
+    (folder / "model.yaml").write_text(MODEL_YAML.format(**fields))
+    (folder / "dataloader.yaml").write_text(LOADER_YAML)
+    (folder / "loader.py").write_text("from kipoi.data import Dataset\nclass Loader(Dataset):\n    pass\n")
+    return folder
+
+
+def test_kipoi_pytorch_model(tmp_path):
+    folder = kipoi_model(tmp_path / "torch", defined_as="kipoi.model.PyTorchModel", shape="(4, 23)",
+                         args="{weights: weights.pt, module_file: module.py, module_class: Net}")
+    (folder / "module.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Conv1d(4, 3, 5, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(57, 1))\n")
+    torch.manual_seed(0)
+    module = nn.Sequential(nn1d(), nn.ReLU(), nn.Flatten(), nn.Linear(57, 1))
+    torch.save(module.state_dict(), folder / "weights.pt")
+    network = open_network(str(folder))
+    assert (network.framework, network.length) == ("PyTorch", 23)
+    np.testing.assert_array_equal(network.banks[0].kernels, module[0].weight.detach().numpy().transpose(0, 2, 1))
+    assert_reads_as_described(network)
+
+
+def test_pickled_models_are_refused_before_they_are_opened(tmp_path):
+    folder = kipoi_model(tmp_path / "sklearn", defined_as="kipoi.model.SklearnModel", shape="(4, 23)",
+                         args="{pkl_file: model.pkl}")
+    (folder / "model.pkl").write_bytes(b"not even a pickle")
+    with pytest.raises(InputError, match="scikit-learn"):
+        open_network(str(folder))
+
+
+def test_unknown_kipoi_model(tmp_path):
+    with pytest.raises(InputError, match="no Kipoi model"):
+        open_network(str(tmp_path / "nothing"), source="dir")
