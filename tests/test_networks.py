@@ -502,8 +502,8 @@ args: {args}
 default_dataloader: .
 info: {{authors: [{{name: A}}], doc: test}}
 schema:
-  inputs: {{name: seq, shape: {shape}, doc: DNA, special_type: DNASeq}}
-  targets: {{name: y, shape: (1, ), doc: y}}
+  inputs: {{name: seq, shape: "{shape}", doc: DNA, special_type: DNASeq}}
+  targets: {{name: y, shape: "(1, )", doc: y}}
 """
 LOADER_YAML = """\
 type: Dataset
@@ -511,7 +511,7 @@ defined_as: loader.Loader
 args: {}
 info: {authors: [{name: A}], doc: test}
 output_schema:
-  inputs: {name: seq, shape: (4, 23), doc: DNA}
+  inputs: {name: seq, shape: "(4, 23)", doc: DNA}
 """
 
 

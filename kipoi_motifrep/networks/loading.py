@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
+import re
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+import h5py
 
 from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError
@@ -113,8 +121,6 @@ def loader_alphabet(model: object) -> str:
     str
         The loader's ``alphabet`` argument where there is one, else ACGT.
     """
-    import inspect
-
     loader = getattr(model, "default_dataloader", None)
     try:
         alphabet = inspect.signature(loader).parameters["alphabet"].default
@@ -170,15 +176,48 @@ def _load_keras_file(path: Path):
     _check_container(path)
     keras = import_keras()
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with _readable_by_keras_3(path) as readable:
+            return keras.saving.load_model(readable, compile=False, safe_mode=True)
     except Exception as error:
         raise InputError(_keras_problem(error), path=path) from error
 
 
+@contextmanager
+def _readable_by_keras_3(path: Path) -> Iterator[Path]:
+    """Give a copy with an input layer for a Sequential model of Keras 2.2 or older.
+
+    Those keep the input's shape in their first layer, where Keras 3 takes the
+    batch axis for one more axis of the input.
+    """
+    config = None if path.suffix.lower() == ".keras" else _old_sequential(path)
+    if config is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "network.h5"
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            file.attrs["model_config"] = json.dumps(config)
+        yield copy
+
+
+def _old_sequential(path: Path) -> dict | None:
+    with h5py.File(path, "r") as file:
+        text = file.attrs["model_config"]
+    config = json.loads(text if isinstance(text, str) else bytes(text))
+    layers = config.get("config") if config.get("class_name") == "Sequential" else None
+    layers = layers["layers"] if isinstance(layers, dict) else layers
+    if not layers or layers[0].get("class_name") == "InputLayer":
+        return None
+    shape = layers[0].get("config", {}).pop("batch_input_shape", None)
+    if shape is None:
+        return None
+    layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "motifrep_input"}})
+    return config
+
+
 def _check_container(path: Path) -> None:
     """Refuse cut-off files and weights without a network before Keras is imported."""
-    import h5py
-
     if path.suffix.lower() == ".keras":
         if not zipfile.is_zipfile(path):
             raise InputError("no whole .keras file; was its download cut off?", path=path)
@@ -194,16 +233,14 @@ def _check_container(path: Path) -> None:
 
 
 def _keras_problem(error: Exception) -> str:
-    import re
-
     text = " ".join(str(error).split())
     if "ambda" in text and "safe" in text:
         return ("has a Lambda layer, which is code inside the file, and is not run; "
                 "save the model with a registered layer instead")
-    custom = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+(?: \w+)?:?) '?(\w+)", text)
+    custom = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+(?: \w+)?:?) '?([\w>]+)", text)
     if custom:
-        return (f"needs the custom object {custom[1]!r}, which is code outside the file; load the model yourself with "
-                "custom_objects and give the model, or give it as a Kipoi model")
+        return (f"needs the custom object {custom[1].split('>')[-1]!r}, which is code outside the file; load the model "
+                "yourself with custom_objects and give that, or give it as a Kipoi model")
     return f"Keras cannot load it ({text[:200]})"
 
 
