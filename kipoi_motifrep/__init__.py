@@ -28,6 +28,8 @@ _PUBLIC = {
     "open_network": "networks",
     "weight_pwms": "filters",
     "information_content": "motifs",
+    "Matches": "matching",
+    "match": "matching",
     "open_database": "jaspar",
     "open_databases": "jaspar",
     "read_motifs": "motifs",

@@ -1,0 +1,63 @@
+"""``kipoi-motifrep match``: motifs against databases of known motifs."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "The known motifs that each motif is like, with Tomtom's exact statistics."
+EXAMPLE = """\
+  kipoi-motifrep match filters/filters_trimmed.meme -o matches/
+  kipoi-motifrep match filters.meme --database JASPAR2016 --evalue 0.1 -o matches/
+  kipoi-motifrep match motifs.jaspar --database JASPAR2026 my_motifs.meme --qvalue 0.5 -o matches/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's own parser.
+    """
+    parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP or UniPROBE")
+    parser.add_argument("--database", nargs="+", default=["JASPAR2026"], metavar="DB",
+                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files (default: JASPAR2026)")
+    parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
+                        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
+    parser.add_argument("--collection", default="CORE", metavar="NAME",
+                        help="collections of JASPAR, with commas between them, or all (default: CORE)")
+    threshold = parser.add_mutually_exclusive_group()
+    threshold.add_argument("--evalue", type=float, default=0.1, metavar="E",
+                           help="report matches with an E-value up to this (default: 0.1)")
+    threshold.add_argument("--qvalue", type=float, nargs="?", const=0.5, metavar="Q",
+                           help="report matches with a q-value up to this instead (0.5 if no number is given)")
+    parser.add_argument("--min-overlap", type=int, default=1, metavar="N",
+                        help="fewest columns that an alignment pairs up (default: 1)")
+    parser.add_argument("--incomplete-scores", action="store_true",
+                        help="judge an alignment by its own columns only")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to compute with (default: 1)")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR",
+                        help="folder for tomtom.tsv, matches.tsv and parameters.json")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+    """
+    from kipoi_motifrep.matching import match
+    from kipoi_motifrep.progress import say
+
+    found = match(args.queries, args.database, taxon=_names(args.taxon), collection=_names(args.collection),
+                  evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
+                  incomplete_scores=args.incomplete_scores, threads=args.threads, output=args.output, progress=True)
+    counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
+    say(f"{len(found.queries)} motifs ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
+        f"database: {found.database.describe()}")
+
+
+def _names(text: str) -> list[str] | None:
+    return None if text.lower() == "all" else text.split(",")

@@ -1,0 +1,150 @@
+"""The match command and function: files in, tables out, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kipoi_motifrep import Motif, match, write_motifs
+from kipoi_motifrep.cli import main
+from kipoi_motifrep.tomtom import tomtom
+from kipoi_motifrep.tomtom.table import COLUMNS
+
+FLAT = np.full((9, 4), 0.25)
+
+
+def random_pwm(seed, width=9):
+    return np.random.default_rng(seed).dirichlet([0.2] * 4, width)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Queries: a shifted reverse complement of target T7, a dead filter, a flat motif, a chance motif."""
+    folder = tmp_path_factory.mktemp("motifs")
+    targets = [Motif(f"T{i}", random_pwm(i), f"name {i}", nsites=50, tf_family=("family",)) for i in range(60)]
+    write_motifs(targets, folder / "targets.meme")
+    write_motifs([
+        Motif("like_T7", targets[7].pwm[::-1, ::-1][1:8], nsites=30),
+        Motif("filter_1", FLAT, "dead", nsites=9),
+        Motif("flat", FLAT, nsites=9),
+        Motif("chance", np.random.default_rng(99).dirichlet([5] * 4, 8), nsites=30),
+    ], folder / "queries.meme")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    out = folder / "out"
+    assert main(["match", str(folder / "queries.meme"), "--database", str(folder / "targets.meme"), "-o",
+                 str(out)]) == 0
+    return out
+
+
+def rows_of(path):
+    with open(path) as file:
+        return list(csv.DictReader((line for line in file if not line.startswith("#")), delimiter="\t"))
+
+
+def test_writes_its_three_files_only(written):
+    assert sorted(path.name for path in written.iterdir()) == ["matches.tsv", "parameters.json", "tomtom.tsv"]
+
+
+def test_tomtom_table(written):
+    text = (written / "tomtom.tsv").read_text()
+    lines = text.splitlines()
+    assert lines[0] == "\t".join(COLUMNS)
+    assert [line.startswith("#") for line in lines] == [False] * (len(lines) - 3) + [True] * 3
+    first = rows_of(written / "tomtom.tsv")[0]
+    assert (first["Query_ID"], first["Target_ID"], first["Optimal_offset"]) == ("like_T7", "T7", "1")
+    assert (first["Orientation"], first["Overlap"]) == ("-", "7")
+    # The target reads in the orientation of the match, so the query is a part of it.
+    assert first["Query_consensus"] == first["Target_consensus"][1:8]
+
+
+def test_numbers_have_six_digits_like_c(written, folder):
+    found = match(folder / "queries.meme", folder / "targets.meme")
+    for row, hit in zip(rows_of(written / "tomtom.tsv"), found.hits, strict=True):
+        for column, name in (("p-value", "p_value"), ("E-value", "e_value"), ("q-value", "q_value")):
+            assert row[column] == f"{hit[name]:g}"
+            assert len(re.sub(r"^[0.]+|e.*|\.", "", row[column])) <= 6
+
+
+def test_matches_have_one_row_for_each_query(written):
+    rows = rows_of(written / "matches.tsv")
+    assert [(row["query"], row["status"]) for row in rows] == [
+        ("like_T7", "matched"), ("filter_1", "dead"), ("flat", "no information"), ("chance", "no match")]
+    best = rows_of(written / "tomtom.tsv")[0]
+    assert (rows[0]["target"], rows[0]["offset"], rows[0]["e_value"]) == ("T7", "1", best["E-value"])
+    assert rows[0]["n_matches"] == str(len(rows_of(written / "tomtom.tsv")))
+    assert rows[1]["target"] == "" and rows[1]["n_matches"] == "0"
+
+
+def test_motifs_without_information_take_no_part(folder):
+    # As if the file did not hold them: the random numbers behind q-values do not move on for them.
+    found = match(folder / "queries.meme", folder / "targets.meme", evalue=np.inf)
+    expected = tomtom([found.queries[0], found.queries[3]], found.database, evalue=np.inf)
+    assert set(found.hits["query"]) == {0, 3}
+    for name in ("target", "p_value", "q_value", "offset"):
+        np.testing.assert_array_equal(found.hits[name], expected[name])
+
+
+def test_parameters_are_recorded(written):
+    recorded = json.loads((written / "parameters.json").read_text())
+    assert recorded["command"] == "match"
+    parameters = recorded["parameters"]
+    assert parameters["evalue"] == 0.1 and parameters["qvalue"] is None
+    assert "60 motifs" in parameters["database_description"]
+    assert len(parameters["database_sha256"]) == len(parameters["queries_sha256"]) == 64
+
+
+def test_jaspar_release_with_families(folder, tmp_path):
+    assert main(["match", str(folder / "queries.meme"), "--database", "JASPAR2016", str(folder / "targets.meme"),
+                 "--evalue", "50", "-o", str(tmp_path)]) == 0
+    targets = {row["Target_ID"] for row in rows_of(tmp_path / "tomtom.tsv")}
+    assert "T7" in targets and any(target.startswith("MA") for target in targets)
+    assert rows_of(tmp_path / "matches.tsv")[0]["target"] == "T7"
+
+
+def test_q_value_threshold_and_other_options(folder, tmp_path):
+    arguments = ["match", str(folder / "queries.meme"), "--database", str(folder / "targets.meme"),
+                 "--min-overlap", "5", "--incomplete-scores", "--threads", "2", "-o", str(tmp_path), "--qvalue"]
+    assert main(arguments) == 0
+    rows = rows_of(tmp_path / "tomtom.tsv")
+    assert rows and all(float(row["q-value"]) <= 0.5 and int(row["Overlap"]) >= 5 for row in rows)
+    assert main([*arguments, "0"]) == 0
+    assert rows_of(tmp_path / "tomtom.tsv") == []
+    assert {row["status"] for row in rows_of(tmp_path / "matches.tsv")} == {"dead", "no information", "no match"}
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["missing.meme"], "missing.meme"),
+    (["queries.meme", "--database", "JASPAR1999"], "JASPAR1999"),
+    (["queries.meme", "--taxon", "martians"], "martians"),
+    (["queries.meme", "--threads", "0"], "threads"),
+    (["queries.meme", "--evalue", "nan"], "evalue"),
+    (["cut.meme"], "cut.meme, row"),
+    (["empty.meme"], "empty.meme"),
+])
+def test_bad_input_is_one_line_and_writes_nothing(folder, tmp_path, monkeypatch, capsys, arguments, expected):
+    monkeypatch.chdir(folder)
+    text = (folder / "queries.meme").read_text()
+    (folder / "cut.meme").write_text(text[:text.index("MOTIF chance") + 60])
+    (folder / "empty.meme").write_text("")
+    assert main(["match", *arguments, "-o", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_heavy_imports(folder, tmp_path):
+    code = ("import sys; from kipoi_motifrep.cli import main; "
+            f"main(['match', {str(folder / 'queries.meme')!r}, '--database', 'JASPAR2016', '-o', {str(tmp_path)!r}]); "
+            "print(sorted({'tensorflow', 'keras', 'kipoi', 'pandas', 'scipy', 'Bio', 'torch'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
