@@ -310,7 +310,6 @@ def test_layout_round_trip(axes):
     encoded = layout.encode(CODES)
     assert encoded.shape[1:] == layout.shape(LENGTH)
     np.testing.assert_array_equal(layout.decode(encoded), CODES)
-    np.testing.assert_array_equal(layout.decode(encoded + 0.25 * (encoded.max() == 0)), CODES)
 
 
 def test_quarters_and_ties_are_no_base():

@@ -1,0 +1,482 @@
+"""Activation and weight PWMs against one-loop-a-site references, and the filters command."""
+
+import json
+
+import filters_reference as slow
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kipoi_motifrep import InputError, read_motifs
+from kipoi_motifrep.cli import main
+from kipoi_motifrep.filters import (
+    ArrayBatches,
+    FilterPWMs,
+    Histogram,
+    Maxima,
+    SiteSums,
+    TopSites,
+    extract_filters,
+    filter_maxima,
+    filter_pwms,
+    site_sums,
+    weight_pwms,
+)
+from kipoi_motifrep.filters.selection import sites_above, value_of_key
+from kipoi_motifrep.networks import Field, open_network
+
+keras = pytest.importorskip("keras")
+torch = pytest.importorskip("torch")
+layers = keras.layers
+
+LENGTH = 30
+N = 60
+
+
+def codes_of(n=N, length=LENGTH, seed=0, with_n=True):
+    return np.random.default_rng(seed).integers(0, 5 if with_n else 4, (n, length)).astype(np.uint8)
+
+
+CODES = codes_of()
+
+
+def network_of(width=5, filters=4, **options):
+    keras.utils.set_random_seed(7)
+    return keras.Sequential([
+        keras.Input((LENGTH, 4)), layers.Conv1D(filters, width, use_bias=True, bias_initializer="random_normal",
+                                                name="first", **options),
+        layers.BatchNormalization(), layers.ReLU(name="act"), layers.MaxPooling1D(2), layers.Flatten(),
+        layers.Dense(1)])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return open_network(network_of(padding="same"))
+
+
+@pytest.fixture(scope="module")
+def inputs(network):
+    return network.layout.encode(CODES)
+
+
+def assert_matches_reference(result, maps, codes, rule, weighted=True):
+    """Compare every filter with the reference; `rule` picks sites from a filter's feature map."""
+    for f in range(len(result)):
+        found = rule(maps[:, :, f])
+        pwm, counts = slow.pwm(codes, maps[:, :, f], found, result.window.start, result.window.step,
+                               result.window.width, weighted)
+        np.testing.assert_allclose(result.pwms[f], pwm, atol=1e-6)
+        np.testing.assert_allclose(result.counts[f], counts, rtol=1e-6, atol=1e-6)
+        assert result.n_sites[f] == len(found)
+        assert result.n_firing[f] == len({n for n, _ in found})
+    assert result.n_sequences == len(codes)
+
+
+@pytest.mark.parametrize("options", [
+    {"padding": "same"}, {"padding": "valid"}, {"padding": "causal"}, {"padding": "same", "width": 6},
+    {"padding": "same", "strides": 3, "width": 4}, {"padding": "same", "dilation_rate": 2}])
+def test_paper_rule(options):
+    network = open_network(network_of(**options))
+    inputs = network.layout.encode(CODES)
+    (result,) = filter_pwms(network, inputs)
+    maps = network.activations(inputs)[0]
+    np.testing.assert_array_equal(result.maximum, maps.max(axis=(0, 1)))
+    assert_matches_reference(result, maps, CODES, lambda one: slow.sites(one, 0.5 * one.max()))
+
+
+def test_odd_same_window_is_the_papers():
+    """Width 19, 'same': left half = width // 2."""
+    assert open_network(network_of(width=19, padding="same")).banks[0].field == Field(-9, 19, 1)
+
+
+@pytest.mark.parametrize(("options", "rule"), [
+    ({"threshold": 0.2}, lambda one: slow.sites(one, np.float32(0.2) * one.max())),
+    ({"threshold": 0.0}, lambda one: slow.sites(one, 0)),
+    ({"best_per_sequence": True}, lambda one: slow.sites(one, 0.5 * one.max(), True)),
+    ({"quantile": 0.97}, lambda one: slow.sites(one, np.quantile(one, 0.97, method="inverted_cdf"))),
+    ({"quantile": 0.2}, lambda one: slow.sites(one, np.quantile(one, 0.2, method="inverted_cdf"))),
+    ({"top": 17}, lambda one: slow.best_sites(one, 17)),
+    ({"top": 10**6}, lambda one: slow.best_sites(one, 10**6)),
+])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_other_rules(network, inputs, options, rule, weighted):
+    (result,) = filter_pwms(network, inputs, weighted=weighted, batch_size=17, **options)
+    assert_matches_reference(result, network.activations(inputs)[0], CODES, rule, weighted)
+
+
+def test_best_sites_of_sequences(network, inputs):
+    (result,) = filter_pwms(network, inputs, top=9, best_per_sequence=True, batch_size=7)
+    maps = network.activations(inputs)[0]
+    kept = np.zeros_like(maps)
+    best = maps.argmax(axis=1)
+    np.put_along_axis(kept, best[:, None], np.take_along_axis(maps, best[:, None], 1), 1)
+    assert_matches_reference(result, kept, CODES, lambda one: slow.best_sites(one, 9))
+
+
+@pytest.mark.parametrize("width", [1, 4, 8, 11])
+def test_window_keeps_the_centre(network, inputs, width):
+    (result,) = filter_pwms(network, inputs, window=width)
+    assert result.window == Field(-(width // 2), width, 1)
+    assert_matches_reference(result, network.activations(inputs)[0], CODES,
+                             lambda one: slow.sites(one, 0.5 * one.max()))
+
+
+def test_equals_the_kernel_gradient(network, inputs):
+    """The paper's identity: thresholded activations as the upstream gradient of the convolution."""
+    (result,) = filter_pwms(network, inputs)
+    maps = network.activations(inputs)[0]
+    upstream = np.where(maps > 0.5 * maps.max(axis=(0, 1)), maps, 0)
+    x = torch.from_numpy(inputs.transpose(0, 2, 1).copy())
+    kernel = torch.zeros((maps.shape[2], 4, 5), requires_grad=True)
+    torch.nn.functional.conv1d(x, kernel, padding=2).backward(torch.from_numpy(upstream.transpose(0, 2, 1).copy()))
+    counts = kernel.grad.numpy().transpose(0, 2, 1)
+    np.testing.assert_allclose(result.counts, counts, rtol=1e-4)
+    np.testing.assert_allclose(result.pwms, counts / counts.sum(axis=2, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"top": 11}, {"quantile": 0.9}, {"best_per_sequence": True}])
+@pytest.mark.parametrize(("batch_size", "memory"), [(1, 1 << 20), (7, 1 << 20), (7, 0), (7, 6000), (1000, 0)])
+def test_batch_size_and_memory_do_not_matter(network, inputs, options, batch_size, memory):
+    (expected,) = filter_pwms(network, inputs, **options)
+    (result,) = filter_pwms(network, inputs, batch_size=batch_size, memory=memory, **options)
+    np.testing.assert_allclose(result.pwms, expected.pwms, atol=1e-6)
+    np.testing.assert_array_equal(result.n_sites, expected.n_sites)
+    np.testing.assert_array_equal(result.n_firing, expected.n_firing)
+
+
+def test_shards_add_up(network, inputs):
+    shards = [ArrayBatches(part, 8) for part in np.split(inputs, [11, 40])]
+    maxima = sum((filter_maxima(network, shard)[0] for shard in shards[1:]), filter_maxima(network, shards[0])[0])
+    levels = [maxima.thresholds(0.5)]
+    parts = [site_sums(network, shard, levels)[0] for shard in shards]
+    total = parts[0] + (parts[1] + parts[2])
+    (expected,) = filter_pwms(network, inputs)
+    np.testing.assert_allclose(total.counts, expected.counts, rtol=1e-6)
+    np.testing.assert_array_equal(total.n_sites, expected.n_sites)
+    assert (total.n_sequences, maxima.n_sequences) == (N, N)
+
+
+MAPS = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.round(np.random.default_rng(seed).normal(size=(6, 5, 3)), 1).astype(np.float32))
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps=MAPS, k=st.integers(1, 12), cut=st.integers(0, 6))
+def test_top_sites_of_parts(maps, k, cut):
+    """Rounded values make ties, which go to the earlier site wherever the data are split."""
+    def top(part, first):
+        found = sites_above(part, np.zeros(3, np.float32))
+        found = type(found)(found.sequence + first, found.position, found.filter, found.value)
+        return TopSites.nothing(k) + TopSites(found, k)
+
+    total = top(maps[cut:], cut) + top(maps[:cut], 0)
+    for f in range(3):
+        mine = total.sites.where(total.sites.filter == f)
+        assert sorted(zip(mine.sequence, mine.position, strict=True)) == sorted(slow.best_sites(maps[:, :, f], k))
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps=MAPS, best=st.booleans(), level=st.floats(-1, 2, width=32), channels_first=st.booleans())
+def test_sites_above(maps, best, level, channels_first):
+    if channels_first:  # a transposed view, as PyTorch networks give it
+        maps = np.ascontiguousarray(maps.transpose(0, 2, 1)).transpose(0, 2, 1)
+    found = sites_above(maps, np.full(3, level, np.float32), best)
+    for f in range(3):
+        mine = found.where(found.filter == f)
+        assert sorted(zip(mine.sequence, mine.position, strict=True)) == slow.sites(maps[:, :, f], level, best)
+        np.testing.assert_array_equal(mine.value, maps[mine.sequence, mine.position, f])
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps=MAPS, quantile=st.floats(0.01, 0.99))
+def test_histograms_give_exact_quantiles(maps, quantile):
+    parts = maps[:2], maps[2:]
+    rank = np.full(3, max(1, int(np.ceil(quantile * 30))))
+    upper, left = (Histogram.of(parts[0]) + Histogram.of(parts[1])).locate(rank)
+    lower, _ = (Histogram.of(parts[0], upper) + Histogram.of(parts[1], upper)).locate(left)
+    expected = np.sort(maps.reshape(30, 3), axis=0)[rank[0] - 1]
+    np.testing.assert_array_equal(value_of_key(upper, lower), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), start=st.integers(-9, 9), width=st.integers(1, 9),
+       step=st.sampled_from([1, 2, -1]), weighted=st.booleans())
+def test_sums_of_windows(seed, start, width, step, weighted):
+    random = np.random.default_rng(seed)
+    codes = random.integers(0, 5, (4, 12)).astype(np.uint8)
+    maps = random.uniform(0, 1, (4, 5, 2)).astype(np.float32)
+    found = sites_above(maps, np.full(2, 0.6, np.float32))
+    sums = SiteSums.of(codes, found, Field(start, width, step), 2, weighted)
+    for f in range(2):
+        _, counts = slow.pwm(codes, maps[:, :, f], slow.sites(maps[:, :, f], np.float32(0.6)), start, step, width,
+                             weighted)
+        np.testing.assert_allclose(sums.counts[f], counts, rtol=1e-6, atol=1e-9)
+
+
+def test_site_sums_in_chunks(monkeypatch, network, inputs):
+    (expected,) = filter_pwms(network, inputs)
+    monkeypatch.setattr("kipoi_motifrep.filters.sums.CHUNK", 5)
+    np.testing.assert_allclose(filter_pwms(network, inputs)[0].pwms, expected.pwms, atol=1e-12)
+
+
+def test_dead_filters_are_uniform_and_named():
+    model = network_of(padding="same")
+    kernel, bias = model.get_layer("first").get_weights()
+    kernel[:, :, 1], bias[1] = 0, -1
+    model.get_layer("first").set_weights([kernel, bias])
+    (result,) = filter_pwms(model, np.eye(4, dtype=np.float32)[codes_of(with_n=False)])
+    assert result.status == ("active", "dead", "active", "active")
+    assert (result.pwms[1] == 0.25).all()
+    assert result.n_sites[1] == result.n_firing[1] == 0
+    assert np.isfinite(result.pwms).all() and np.isfinite(result.weight_pwms).all()
+    assert [motif.name for motif in result.motifs(include_dead=False)] == ["filter0", "filter2", "filter3"]
+    assert result.motifs()[1].alt_name == "dead"
+
+
+def test_columns_without_bases_are_uniform():
+    """Causal padding: the first base of the window of a site at position 0 is never there."""
+    network = open_network(network_of(width=5, padding="same"))
+    codes = np.full((3, LENGTH), 4, np.uint8)
+    codes[:, 10] = 2
+    (result,) = filter_pwms(network, network.layout.encode(codes), threshold=0.99)
+    for pwm, n_sites in zip(result.pwms, result.n_sites, strict=True):
+        assert n_sites > 0
+        assert all((row == 0.25).all() or (row == [0, 0, 1, 0]).all() for row in pwm)
+
+
+def test_weight_pwms():
+    kernels = np.random.default_rng(0).normal(size=(2, 3, 4))
+    kernels[1] = 0
+    pwms = weight_pwms(kernels)
+    for row, weights in zip(pwms[0], kernels[0], strict=True):
+        expected = [np.exp(3 * weight / np.abs(kernels[0]).max()) for weight in weights]
+        np.testing.assert_allclose(row, np.array(expected) / sum(expected))
+    assert (pwms[1] == 0.25).all()
+    with pytest.raises(InputError, match="shape"):
+        weight_pwms(np.zeros((3, 4)))
+
+
+def test_motifs_carry_their_width(network, inputs):
+    (result,) = filter_pwms(network, inputs)
+    assert [motif.name for motif in result.motifs()] == ["filter0", "filter1", "filter2", "filter3"]
+    assert {motif.nsites for motif in result.motifs()} == {5}
+    for whole, trimmed in zip(result.motifs(), result.motifs(trimmed=True), strict=True):
+        assert trimmed.nsites == trimmed.width == whole.trimmed().width
+
+
+def torch_network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 3, (4, 6), padding=(0, 2)), torch.nn.BatchNorm2d(3), torch.nn.ReLU(),
+                               torch.nn.MaxPool2d((1, 2)), torch.nn.Conv2d(3, 2, (1, 3)), torch.nn.ReLU())
+
+
+@pytest.mark.parametrize("layer", [None, "4"])
+def test_torch_and_deeper_layers(layer):
+    module = torch_network()
+    network = open_network(module, length=LENGTH, layer=layer)
+    inputs = network.layout.encode(CODES)
+    (result,) = filter_pwms(network, inputs, batch_size=13)
+    with torch.no_grad():
+        maps = module.eval()[:6 if layer else 3](torch.from_numpy(inputs)).numpy()[:, :, 0].transpose(0, 2, 1)
+    assert result.window == (Field(-2, 11, 2) if layer else Field(-2, 6, 1))
+    assert (result.kernels is None) == (layer is not None)
+    assert_matches_reference(result, maps, CODES, lambda one: slow.sites(one, 0.5 * one.max()))
+
+
+def test_several_banks():
+    dna = keras.Input((LENGTH, 4))
+    branches = [layers.Conv1D(2, width, activation="relu", name=f"w{width}")(dna) for width in (3, 6)]
+    results = filter_pwms(keras.Model(dna, branches), np.eye(4, dtype=np.float32)[codes_of(with_n=False)])
+    assert [result.pwms.shape for result in results] == [(2, 3, 4), (2, 6, 4)]
+    assert results[1].names == ("w6_filter0", "w6_filter1")
+
+
+@pytest.mark.parametrize(("options", "problem"), [
+    ({"threshold": 1.0}, "threshold"), ({"threshold": -0.1}, "threshold"), ({"quantile": 1.5}, "quantile"),
+    ({"top": 0}, "top"), ({"top": 3, "quantile": 0.5}, "not both"), ({"window": 0}, "window"),
+    ({"axes": "L,5"}, "axes")])
+def test_arguments_out_of_range(options, problem):
+    with pytest.raises(InputError, match=problem):
+        filter_pwms(network_of(), np.eye(4, dtype=np.float32)[codes_of(with_n=False)], **options)
+
+
+def test_no_sequences():
+    with pytest.raises(InputError, match="no sequences"):
+        filter_pwms(network_of(), np.zeros((0, LENGTH, 4)))
+
+
+def test_maxima_of_negative_maps():
+    """Without a ReLU a filter can be below zero everywhere: it has no sites."""
+    maxima = Maxima.of(np.full((2, 3, 1), -1, np.float32))
+    assert maxima.thresholds(0.5) == [np.inf]
+
+
+# The command
+
+
+def write_fasta(path, codes):
+    path.write_text("".join(f">s{i}\n{''.join('ACGTN'[c] for c in row)}\n" for i, row in enumerate(codes)))
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    network_of(padding="same").save(tmp_path / "network.keras")
+    write_fasta(tmp_path / "dna.fa", codes_of(with_n=False))
+    return tmp_path
+
+
+def test_command_writes_everything(files, capsys):
+    out = files / "out"
+    status = main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "--sites",
+                   "-o", str(out)])
+    assert status == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "filters.h5", "filters.meme", "filters.tsv", "filters_trimmed.meme", "parameters.json", "sites.tsv"]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "layer first: 4 filters, reads (L, 4) ACGT" in said.err
+    codes = codes_of(with_n=False)
+    (expected,) = filter_pwms(network_of(padding="same"), np.eye(4, dtype=np.float32)[codes])
+    motifs = read_motifs(out / "filters.meme")
+    np.testing.assert_allclose([motif.pwm for motif in motifs], expected.pwms, atol=1e-6)
+    assert [motif.nsites for motif in motifs] == [5] * 4
+    trimmed = read_motifs(out / "filters_trimmed.meme")
+    assert [motif.width for motif in trimmed] == [motif.trimmed().width for motif in motifs]
+    with h5py.File(out / "filters.h5") as file:
+        np.testing.assert_allclose(file["pwms"], expected.pwms, atol=1e-6)
+        np.testing.assert_array_equal(file["kernels"], expected.kernels)
+        np.testing.assert_array_equal(file["n_sites"], expected.n_sites)
+        assert file["names"].asstr()[:].tolist() == list(expected.names)
+    header, *rows = [line.split("\t") for line in (out / "filters.tsv").read_text().splitlines()]
+    assert [dict(zip(header, row, strict=True))["n_sites"] for row in rows] == [str(n) for n in expected.n_sites]
+    parameters = json.loads((out / "parameters.json").read_text())["parameters"]
+    assert parameters["threshold"] == 0.5 and parameters["n_sequences"] == N
+    sites = [line.split("\t") for line in (out / "sites.tsv").read_text().splitlines()[1:]]
+    assert len(sites) == expected.n_sites.sum()
+    counted = np.zeros((4, 5, 4))
+    for name, start, _, which, value, strand in sites:
+        assert strand == "+"
+        counted[int(which[6:])] += float(value) * slow.window(slow.one_hot(codes[int(name[1:])]), int(start), 5)
+    np.testing.assert_allclose(counted, expected.counts, rtol=1e-4)
+
+
+def test_function_has_the_commands_defaults():
+    import argparse
+    import inspect
+
+    from kipoi_motifrep.commands import filters as command
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    options = vars(parser.parse_args(["MODEL", "--fasta", "x", "-o", "out"]))
+    parameters = inspect.signature(extract_filters).parameters
+    assert set(options) == set(parameters)
+    for name, parameter in parameters.items():
+        if name not in ("model", "fasta", "output"):
+            assert options[name] == parameter.default, name
+
+
+@pytest.mark.parametrize(("content", "problem"), [
+    ("", "empty"), (">a\nACGT\n", "shorter than the 5 bp"), (">a\nACGTACGTAA\n", "the model reads 30 bp"),
+    (">a\nACGU*CGT\n", "no DNA letter"), (">a\nMKVLAAGIVGLE\n", "no DNA letter"), ("ACGT\n", "no FASTA")])
+def test_bad_sequences_stop_the_command(files, capsys, content, problem):
+    (files / "bad.fa").write_text(content)
+    status = main(["filters", str(files / "network.keras"), "--fasta", str(files / "bad.fa"), "-o", str(files / "out")])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert status == 2
+    assert problem in said[-1] and said[-1].startswith("kipoi-motifrep: error:") and len(said) == 1
+    assert not (files / "out").exists()
+
+
+def test_bad_models_stop_the_command(files, capsys):
+    keras.Sequential([keras.Input((LENGTH, 4)), layers.Flatten(), layers.Dense(1)]).save(files / "dense.keras")
+    for model, problem in (("dense.keras", "no convolution"), ("none.h5", "no such file")):
+        assert main(["filters", str(files / model), "--fasta", str(files / "dna.fa"), "-o", str(files / "out")]) == 2
+        assert problem in capsys.readouterr().err.strip().splitlines()[-1]
+    assert main(["filters", str(files / "network.keras"), "--dataloader_args", "a=1", "-o", str(files / "out")]) == 2
+    assert "no Kipoi dataloader" in capsys.readouterr().err
+    assert not (files / "out").exists()
+
+
+def test_interrupted_run_leaves_nothing(files, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr("kipoi_motifrep.filters.extract.write_filters", fail)
+    with pytest.raises(RuntimeError):
+        extract_filters(files / "network.keras", fasta=files / "dna.fa", sites=True, output=files / "out")
+    assert not list((files / "out").iterdir())
+
+
+def test_other_alphabet(files):
+    """A network that reads A G C T, fed from a FASTA file, gives the PWMs of the same network in A C G T."""
+    model = network_of(padding="same")
+    (expected,) = extract_filters(model, fasta=files / "dna.fa")
+    kernel, bias = model.get_layer("first").get_weights()
+    model.get_layer("first").set_weights([kernel[:, [0, 2, 1, 3]], bias])
+    (result,) = extract_filters(model, fasta=files / "dna.fa", alphabet="AGCT")
+    np.testing.assert_allclose(result.pwms, expected.pwms, atol=1e-6)
+    np.testing.assert_array_equal(result.kernels, expected.kernels)
+
+
+def test_dataset_of_ours(files):
+    from kipoi_motifrep.datasets import create_dataset
+
+    codes = codes_of()
+    with create_dataset(files / "data.h5", LENGTH, ["TF"], {}) as writer:
+        for split in ("train", "valid", "test"):
+            writer.append(split, codes, np.zeros((N, 1), np.int8))
+    (result,) = extract_filters(files / "network.keras", dataset=files / "data.h5")
+    x = np.vstack([np.eye(4, dtype=np.float32), np.full((1, 4), 0.25, np.float32)])[codes]
+    (expected,) = filter_pwms(network_of(padding="same"), x)
+    np.testing.assert_allclose(result.pwms, expected.pwms, atol=1e-6)
+    assert isinstance(result, FilterPWMs)
+
+
+MODEL_YAML = """\
+defined_as: kipoi.model.PyTorchModel
+args: {weights: weights.pt, module_file: module.py, module_class: Net}
+default_dataloader: {defined_as: kipoi_motifrep.IntervalsDl, default_args: {alphabet_axis: 0, dummy_axis: 1}}
+info: {authors: [{name: A}], doc: test}
+schema:
+  inputs: {name: seq, shape: "(4, 1, 30)", doc: DNA, special_type: DNASeq}
+  targets: {name: y, shape: "(1, )", doc: y}
+"""
+MODULE = """\
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(4, 3, (1, 5), padding='same'), nn.ReLU(), nn.Flatten(), nn.Linear(90, 1))
+"""
+
+
+def test_kipoi_model_with_its_own_loader_gives_bed(tmp_path, capsys):
+    """Intervals on both strands of a genome: BED sites lie where the motif is."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.yaml").write_text(MODEL_YAML)
+    (folder / "module.py").write_text(MODULE)
+    torch.manual_seed(2)
+    convolution = torch.nn.Conv2d(4, 3, (1, 5), padding="same")
+    with torch.no_grad():
+        convolution.weight[0, :, 0] = torch.tensor([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]])
+        convolution.bias[0] = -4.0  # only CGGAT, whole
+    module = torch.nn.Sequential(convolution, torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(90, 1))
+    torch.save(module.state_dict(), folder / "weights.pt")
+    genome = list("T" * 200)
+    genome[50:55], genome[120:125] = "CGGAT", "ATCCG"  # the second on the other strand
+    (tmp_path / "genome.fa").write_text(f">chr1\n{''.join(genome)}\n")
+    (tmp_path / "peaks.bed").write_text("chr1\t40\t70\ta\t0\t+\nchr1\t105\t135\tb\t0\t-\nchr1\t150\t180\tc\t0\t+\n")
+    arguments = [f"intervals_file={tmp_path / 'peaks.bed'}", f"fasta_file={tmp_path / 'genome.fa'}", "use_strand=True"]
+    status = main(["filters", str(folder), "--source", "dir", "--dataloader_args", *arguments, "--sites",
+                   "-o", str(tmp_path / "out")])
+    said = capsys.readouterr().err
+    assert status == 0, said
+    assert "PyTorch: layer 0: 3 filters, reads (4, 1, L) ACGT" in said
+    rows = [line.split("\t") for line in (tmp_path / "out" / "sites.bed").read_text().splitlines()]
+    mine = [(row[0], int(row[1]), int(row[2]), row[5]) for row in rows if row[3] == "filter0"]
+    assert mine == [("chr1", 50, 55, "+"), ("chr1", 120, 125, "-")]
+    assert read_motifs(tmp_path / "out" / "filters.meme")[0].consensus == "CGGAT"
