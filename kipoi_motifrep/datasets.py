@@ -29,6 +29,7 @@ from kipoi_motifrep.sequences.alphabet import N_CODE
 
 SPLITS = ("train", "valid", "test")
 CHUNK_ROWS = 256
+VALUES = {"sequences": (0, N_CODE), "labels": (-1, 1)}
 
 
 class DatasetWriter:
@@ -159,6 +160,11 @@ class Split:
         -------
         numpy.ndarray
             (rows, L) uint8, (rows, T) int8 or (rows,) str.
+
+        Raises
+        ------
+        InputError
+            If the file holds other values than the layout allows.
         """
         rows = range(self.n)[start:stop]
         with h5py.File(self.path, "r") as file:
@@ -167,7 +173,13 @@ class Split:
                 if key in group:
                     return group[key].asstr()[rows.start:rows.stop].astype(str)  # kipoi's writers fail on objects
                 return np.array([f"{self.name}_{i}" for i in rows])
-            return group[key][rows.start:rows.stop]
+            values = group[key][rows.start:rows.stop]
+        lowest, highest = VALUES[key]
+        wrong = (values < lowest) | (values > highest)
+        if wrong.any():
+            raise InputError(f"{self.name}/{key} holds {values[wrong][0]}; values are from {lowest} to {highest}",
+                             path=self.path)
+        return values
 
     def batches(self, batch_size: int = 1024) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go through the split in order.
@@ -259,4 +271,5 @@ def _describe(path: str, file: h5py.File, split: str, names: tuple[str, ...]) ->
     if sequences.ndim != 2 or labels.shape != (len(sequences), len(names)):
         raise InputError(f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
                          f"with {len(names)} label names", path=path)
-    return Split(path, split, len(sequences), sequences.shape[1], names)
+    # Absolute: Kipoi makes loaders in another folder than it uses them in.
+    return Split(os.path.abspath(path), split, len(sequences), sequences.shape[1], names)

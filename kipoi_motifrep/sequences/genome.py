@@ -166,7 +166,8 @@ class _BgzipReader:
     """Letters of a bgzip file; nearby intervals are unpacked together."""
 
     def __init__(self, path: str, fai: Path, gzi: Path, names: list[str]):
-        self._files, self._names = (path, str(fai), str(gzi)), names
+        # Absolute: Kipoi makes loaders in another folder than it uses them in.
+        self._files, self._names = [os.path.abspath(file) for file in (path, fai, gzi)], names
         self._open: dict[int, object] = {}
 
     def _fasta(self):

@@ -17,7 +17,9 @@ from kipoi_motifrep.sequences.textfile import open_text
 
 ROWS_AT_ONCE = 1 << 15
 SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
-STRANDS = {"+": 0, "-": 1, ".": 0, "*": 0}
+WIDEST = 10_000_000  # a wider interval is a slip, and a batch of them would not fit into memory
+STRANDS = {"+": 0, "-": 1, ".": 2, "*": 2}
+STRAND_NAMES = np.array(["+", "-", "*"])
 OUTSIDE_CHOICES = ("average", "zeros", "refuse")
 
 
@@ -33,7 +35,28 @@ class _Rows:
     strand: list[str] = field(default_factory=list)
 
 
-def _read_rows(path: str | os.PathLike, problems: Problems) -> Iterator[_Rows]:
+def check_resizing(length: int | None, outside: str) -> None:
+    """Check the loaders' arguments ``auto_resize_len`` and ``outside``.
+
+    Parameters
+    ----------
+    length : int or None
+        The length to resize to.
+    outside : str
+        What becomes of positions beyond an end.
+
+    Raises
+    ------
+    InputError
+        If one of them makes no sense.
+    """
+    if length is not None and not 1 <= length <= WIDEST:
+        raise InputError(f"the length to resize to is {length}; it must be at least 1 and at most {WIDEST}")
+    if outside not in OUTSIDE_CHOICES:
+        raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
+
+
+def _read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> Iterator[_Rows]:
     rows, seen_data, number = _Rows(), False, 0
     with open_text(path) as file:
         for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", "replace"), 1):
@@ -41,7 +64,8 @@ def _read_rows(path: str | os.PathLike, problems: Problems) -> Iterator[_Rows]:
             if not text or text.startswith(SKIPPED):
                 continue
             fields = text.split("\t") if "\t" in text else text.split()
-            if not _add(rows, number, fields, problems, header_allowed=not seen_data):
+            header_allowed = not seen_data and genome.find(fields[0]) < 0
+            if not _add(rows, number, fields, problems, header_allowed):
                 continue
             seen_data = True
             if len(rows.row) == ROWS_AT_ONCE:
@@ -54,7 +78,7 @@ def _read_rows(path: str | os.PathLike, problems: Problems) -> Iterator[_Rows]:
 
 def _add(rows: _Rows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
     try:
-        start, end = int(fields[1]), int(fields[2])
+        start, end = _whole(fields[1]), _whole(fields[2])
     except IndexError:
         problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, "
                              "separated by tabs")
@@ -72,12 +96,16 @@ def _add(rows: _Rows, number: int, fields: list[str], problems: Problems, header
     return True
 
 
+def _whole(text: str) -> int:
+    return int(text.replace("_", "x"))  # int() reads 1_000
+
+
 def _looks_like_header(fields: list[str]) -> bool:
     return not any(character.isdigit() for column in fields[1:3] for character in column)
 
 
 _RECORD = np.dtype([("chromosome", np.int32), ("number", np.int32), ("start", np.int64), ("end", np.int64),
-                    ("reverse", np.int8)])
+                    ("strand", np.int8)])
 
 
 @dataclass(frozen=True)
@@ -97,7 +125,7 @@ class IntervalBatch:
     name : numpy.ndarray of str, shape (n,)
         The BED file's fourth column, or the interval's number from 0.
     strand : numpy.ndarray of str, shape (n,)
-        "+", "-", or "*" where strands are not used.
+        "+", "-", or "*" where the interval has none or strands are not used.
     """
 
     chromosome: np.ndarray
@@ -148,17 +176,14 @@ class Intervals:
 
     def __init__(self, path: str | os.PathLike, genome: Genome, *, length: int | None = None,
                  use_strand: bool = False, outside: str = "average"):
-        if length is not None and length < 1:
-            raise InputError(f"the length to resize to is {length}; it must be at least 1")
-        if outside not in OUTSIDE_CHOICES:
-            raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
+        check_resizing(length, outside)
         self.path, self.genome, self.problems = str(path), genome, Problems(path)
         self.width, self._width_row, self.n_padded = length or 0, 0, 0
         self._length, self._use_strand, self._outside = length, use_strand, outside
         self._records, self._names = Spool(_RECORD), TextSpool()
         self._spelling: dict[str, int] = {}
         self._found: list[int] = []
-        for rows in _read_rows(path, self.problems):
+        for rows in _read_rows(path, genome, self.problems):
             self._append(rows)
         if not len(self._records) and not self.problems.count:
             raise InputError("holds no intervals", path=path)
@@ -178,13 +203,13 @@ class Intervals:
         good = self._check_positions(rows, row, records["number"], start, end)
         if self._use_strand:
             good &= self._check_strand(rows, row)
-            records["reverse"] = [STRANDS.get(strand, 0) for strand in rows.strand]
+            records["strand"] = [STRANDS.get(strand, 0) for strand in rows.strand]
         if self._length is not None:
             start = (start + end) // 2 - self._length // 2
             end = start + self._length
         good &= self._check_width(row, start, end, good)
         records["start"], records["end"] = start, end
-        good &= self._check_ends(rows, row, records, good)
+        self._check_ends(rows, row, records, good)
         first = len(self._records)
         self._records.append(records)
         self._names.append([name or str(first + i) for i, name in enumerate(rows.name)])
@@ -202,12 +227,16 @@ class Intervals:
         wrong = [
             (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
                                    f"{_few(self.genome.names)}); is the file for another genome build?"),
-            (start < 0, lambda i: f"start {start[i]} is negative; BED counts positions from 0"),
-            (end < start, lambda i: f"start {start[i]} lies after end {end[i]}; swap the columns"),
-            (end == start, lambda i: f"start and end are both {start[i]}: the interval is empty"),
-            (start >= size, lambda i: f"{rows.chromosome[i]}:{start[i]}-{end[i]} starts past the end of the chromosome "
-                                      f"({size[i]} bp); is the file for another genome build?"),
+            (start < 0, lambda i: f"start {rows.start[i]} is negative; BED counts positions from 0"),
+            (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
+            (start >= size, lambda i: f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
+                                      f"chromosome ({size[i]} bp); is the file for another genome build?"),
+            (end == start, lambda i: f"start and end are both {start[i]}: the interval is empty; a BED file's end is "
+                                     "not part of the interval"),
         ]
+        if self._length is None:
+            wrong.append((end - start > WIDEST, lambda i: f"is {rows.end[i] - rows.start[i]} bp wide; it can be at "
+                                                          f"most {WIDEST}, or give auto_resize_len"))
         good = np.ones(len(row), bool)
         for found, message in wrong:
             for i in np.flatnonzero(found & good):
@@ -233,16 +262,17 @@ class Intervals:
                                       f"auto_resize_len={self.width} to centre and resize all")
         return same
 
-    def _check_ends(self, rows: _Rows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> np.ndarray:
+    def _check_ends(self, rows: _Rows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
         size = self.genome.lengths[records["number"]]
-        over = good & ((records["start"] < 0) | (records["end"] > size))
+        start, end = records["start"], records["end"]
+        off = good & (start >= size)
+        over = good & ~off & ((start < 0) | (end > size))
         self.n_padded += int(over.sum())
-        if self._outside != "refuse":
-            return np.ones(len(row), bool)
-        for i in np.flatnonzero(over):
-            self.problems.add(row[i], f"{rows.chromosome[i]}:{records['start'][i]}-{records['end'][i]} reaches beyond "
-                                      f"the chromosome (0-{size[i]}); move it, or allow padding with outside='average'")
-        return ~over
+        for i in np.flatnonzero(off | over if self._outside == "refuse" else off):
+            where, chromosome = f"{rows.chromosome[i]}:{start[i]}-{end[i]}", f"the chromosome (0-{size[i]})"
+            self.problems.add(row[i], (
+                f"resized to {where}, it has no base of {chromosome}; correct its end" if off[i] else
+                f"{where} reaches beyond {chromosome}; move it, or allow padding with outside='average'"))
 
     def read(self, start: int, stop: int) -> IntervalBatch:
         """Read consecutive intervals.
@@ -258,9 +288,9 @@ class Intervals:
             The intervals in the order of the file.
         """
         records = self._records.read(start, stop)
-        strand = np.array(["+", "-"])[records["reverse"]] if self._use_strand else np.full(len(records), "*")
+        strand = STRAND_NAMES[records["strand"]] if self._use_strand else np.full(len(records), "*")
         return IntervalBatch(np.array(list(self._spelling))[records["chromosome"]], records["number"],
-                             records["start"], records["end"], records["reverse"].astype(bool),
+                             records["start"], records["end"], strand == "-",
                              self._names.read(start, stop), strand)
 
 

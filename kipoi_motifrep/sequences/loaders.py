@@ -8,6 +8,7 @@ their names are those of kipoiseq's loaders.
 from __future__ import annotations
 
 import logging
+import operator
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,14 +16,13 @@ import numpy as np
 from kipoi.data import BatchDataset
 from kipoi.metadata import GenomicRanges
 from kipoi.specs import DataLoaderDescription
-from kipoi_utils.data_utils import numpy_collate_concat
 from kipoi_utils.external.torch.data import DataLoader
 
 from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
 from kipoi_motifrep.sequences.alphabet import ALPHABET, arrange, one_hot, one_hot_table, reverse_complement
 from kipoi_motifrep.sequences.fasta import read_fasta, resize
 from kipoi_motifrep.sequences.genome import Genome
-from kipoi_motifrep.sequences.intervals import OUTSIDE_CHOICES, Intervals
+from kipoi_motifrep.sequences.intervals import Intervals, check_resizing
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 
@@ -87,12 +87,8 @@ class OneHotBatches(BatchDataset):
 
     def __init__(self, length: int, alphabet_axis: int, dummy_axis: int | None, alphabet: str,
                  dtype: str | np.dtype | None, outside: str):
-        try:
-            dtype = np.dtype(dtype or np.float32)
-        except TypeError as error:
-            raise InputError(f"dtype is {dtype!r}; it must be a numpy type such as float32") from error
         self._axes = {"alphabet_axis": alphabet_axis, "dummy_axis": dummy_axis}
-        self._table = one_hot_table(dtype, alphabet=alphabet, outside=0.25 if outside == "average" else 0)
+        self._table = one_hot_table(_number_type(dtype), alphabet=alphabet, outside=0.25 if outside == "average" else 0)
         self.length = length
         self._describe(n_axes=arrange(np.zeros((1, 1, 4)), **self._axes).ndim - 1)
 
@@ -133,10 +129,13 @@ class OneHotBatches(BatchDataset):
                         **kwargs):
         if shuffle:
             raise InputError("this loader gives sequences in their order; shuffle=True is for Dataset loaders")
-        batches = _Batches(self, batch_size)
+        size = number(batch_size, "batch_size")
+        if size is None or size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+        batches = _Batches(self, size)
         if not num_workers:
             return batches
-        return DataLoader(batches, batch_size=1, collate_fn=numpy_collate_concat, num_workers=num_workers)
+        return DataLoader(batches, batch_size=1, collate_fn=operator.itemgetter(0), num_workers=num_workers)
 
     def batch_iter(self, batch_size: int = KIPOI_BATCH_SIZE, num_workers: int = 0, **kwargs):
         """Go through all batches.
@@ -156,20 +155,40 @@ class OneHotBatches(BatchDataset):
         return iter(self._batch_iterable(batch_size=batch_size, num_workers=num_workers, **kwargs))
 
 
-def flag(value: object) -> bool:
+def _number_type(dtype: str | np.dtype | None) -> np.dtype:
+    try:
+        found = np.dtype(dtype or np.float32)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "fiu":
+        raise InputError(f"dtype is {dtype!r}; it must be a numpy type such as float32")
+    return found
+
+
+def flag(value: object, argument: str) -> bool:
     """Read a boolean as it arrives from ``--dataloader_args key=value``.
 
     Parameters
     ----------
     value : object
         A boolean, or its text.
+    argument : str
+        Its name, for the error.
 
     Returns
     -------
     bool
         Whether it says true.
+
+    Raises
+    ------
+    InputError
+        If it says neither true nor false.
     """
-    return value.strip().lower() in ("1", "true", "yes") if isinstance(value, str) else bool(value)
+    for says, texts in ((True, ("1", "true", "yes")), (False, ("0", "false", "no", "none"))):
+        if str(value).strip().lower() in texts:
+            return says
+    raise InputError(f"{argument} is {value!r}; it must be True or False")
 
 
 def number(value: object, argument: str) -> int | None:
@@ -195,9 +214,12 @@ def number(value: object, argument: str) -> int | None:
     if value is None or value == "None":
         return None
     try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{argument} is {value!r}; it must be a whole number") from error
+        whole = int(value)
+    except (TypeError, ValueError):
+        whole = None
+    if whole is None or (whole != value and not isinstance(value, str)):
+        raise InputError(f"{argument} is {value!r}; it must be a whole number")
+    return whole
 
 
 @described("intervals")
@@ -209,7 +231,7 @@ class IntervalsDl(OneHotBatches):
         show_plainly_in_kipoi()
         self._genome = Genome(fasta_file)
         self._intervals = Intervals(intervals_file, self._genome, length=number(auto_resize_len, "auto_resize_len"),
-                                    use_strand=flag(use_strand), outside=outside)
+                                    use_strand=flag(use_strand, "use_strand"), outside=outside)
         self._intervals.problems.raise_first()
         if self._intervals.n_padded:
             logger.warning("%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
@@ -235,10 +257,10 @@ class SequencesDl(OneHotBatches):
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
                  alphabet=ALPHABET, dtype=None):
         show_plainly_in_kipoi()
-        if outside not in OUTSIDE_CHOICES:
-            raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
+        length = number(auto_resize_len, "auto_resize_len")
+        check_resizing(length, outside)
         self._names = TextSpool()
-        self._codes = self._read(fasta_file, number(auto_resize_len, "auto_resize_len"), outside)
+        self._codes = self._read(fasta_file, length, outside)
         self.n = len(self._codes)
         super().__init__(self._codes.read(0, 1).shape[1], number(alphabet_axis, "alphabet_axis"),
                          number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.sequences.alphabet import N_CODE
+from kipoi_motifrep.sequences.alphabet import N_CODE, OUTSIDE
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals
 from kipoi_motifrep.sequences.problems import Problem
@@ -71,5 +71,5 @@ def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *
         for start in progress(range(0, len(intervals), FETCHED_AT_ONCE), "reading the genome", unit="batch"):
             batch = intervals.read(start, min(start + FETCHED_AT_ONCE, len(intervals)))
             codes = genome.fetch(batch.number, batch.start, intervals.width)
-            ambiguous += int(np.count_nonzero((codes >= N_CODE).any(axis=1)))
+            ambiguous += int(np.count_nonzero(((codes >= N_CODE) & (codes < OUTSIDE)).any(axis=1)))
     return Findings(len(intervals), intervals.width, problems.in_order(), problems.count, intervals.n_padded, ambiguous)
