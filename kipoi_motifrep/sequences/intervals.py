@@ -24,8 +24,8 @@ OUTSIDE_CHOICES = ("average", "zeros", "refuse")
 
 
 @dataclass
-class _Rows:
-    """Rows of a BED file that are at least well-formed."""
+class BedRows:
+    """Rows of a BED file that are at least well-formed; ``row`` counts lines from 1."""
 
     row: list[int] = field(default_factory=list)
     chromosome: list[str] = field(default_factory=list)
@@ -56,8 +56,29 @@ def check_resizing(length: int | None, outside: str) -> None:
         raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
 
 
-def _read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> Iterator[_Rows]:
-    rows, seen_data, number = _Rows(), False, 0
+def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> Iterator[BedRows]:
+    """Go through the rows of a BED file, some thousand at a time.
+
+    Parameters
+    ----------
+    path : str or path-like
+        BED, plain or gzip.
+    genome : Genome
+        Tells a header from an interval.
+    problems : Problems
+        Takes rows that are not well-formed; positions are not checked.
+
+    Yields
+    ------
+    BedRows
+        Consecutive rows.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is empty.
+    """
+    rows, seen_data, number = BedRows(), False, 0
     with open_text(path) as file:
         for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", "replace"), 1):
             text = line.rstrip()
@@ -70,13 +91,13 @@ def _read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> I
             seen_data = True
             if len(rows.row) == ROWS_AT_ONCE:
                 yield rows
-                rows = _Rows()
+                rows = BedRows()
     if not number:
         raise InputError("the file is empty", path=path)
     yield rows
 
 
-def _add(rows: _Rows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
+def _add(rows: BedRows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
     try:
         start, end = _whole(fields[1]), _whole(fields[2])
     except IndexError:
@@ -183,7 +204,7 @@ class Intervals:
         self._records, self._names = Spool(_RECORD), TextSpool()
         self._spelling: dict[str, int] = {}
         self._found: list[int] = []
-        for rows in _read_rows(path, genome, self.problems):
+        for rows in read_rows(path, genome, self.problems):
             self._append(rows)
         if not len(self._records) and not self.problems.count:
             raise InputError("holds no intervals", path=path)
@@ -191,7 +212,7 @@ class Intervals:
     def __len__(self) -> int:
         return len(self._records)
 
-    def _append(self, rows: _Rows) -> None:
+    def _append(self, rows: BedRows) -> None:
         if not rows.row:
             return
         spelling = np.array([self._spell(name) for name in rows.chromosome], np.int32)
@@ -199,7 +220,7 @@ class Intervals:
         records["chromosome"] = spelling
         records["number"] = np.array(self._found, np.int32)[spelling]
         row = np.array(rows.row)
-        start, end = _as_int64(rows.start), _as_int64(rows.end)
+        start, end = as_int64(rows.start), as_int64(rows.end)
         good = self._check_positions(rows, row, records["number"], start, end)
         if self._use_strand:
             good &= self._check_strand(rows, row)
@@ -220,13 +241,13 @@ class Intervals:
             self._found.append(self.genome.find(name))
         return self._spelling[name]
 
-    def _check_positions(self, rows: _Rows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
+    def _check_positions(self, rows: BedRows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
                          end: np.ndarray) -> np.ndarray:
         """Note positions that no BED file can have, or that this genome does not have."""
         size = np.where(number < 0, np.iinfo(np.int64).max, self.genome.lengths[number])
         wrong = [
             (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
-                                   f"{_few(self.genome.names)}); is the file for another genome build?"),
+                                   f"{few(self.genome.names)}); is the file for another genome build?"),
             (start < 0, lambda i: f"start {rows.start[i]} is negative; BED counts positions from 0"),
             (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
             (start >= size, lambda i: f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
@@ -244,7 +265,7 @@ class Intervals:
             good &= ~found
         return good
 
-    def _check_strand(self, rows: _Rows, row: np.ndarray) -> np.ndarray:
+    def _check_strand(self, rows: BedRows, row: np.ndarray) -> np.ndarray:
         good = np.array([strand in STRANDS for strand in rows.strand])
         for i in np.flatnonzero(~good):
             found = f"strand {rows.strand[i]!r} must be + or -" if rows.strand[i] else "has no strand in column 6"
@@ -262,7 +283,7 @@ class Intervals:
                                       f"auto_resize_len={self.width} to centre and resize all")
         return same
 
-    def _check_ends(self, rows: _Rows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
+    def _check_ends(self, rows: BedRows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
         size = self.genome.lengths[records["number"]]
         start, end = records["start"], records["end"]
         off = good & (start >= size)
@@ -294,7 +315,8 @@ class Intervals:
                              self._names.read(start, stop), strand)
 
 
-def _as_int64(numbers: list[int]) -> np.ndarray:
+def as_int64(numbers: list[int]) -> np.ndarray:
+    """Turn whole numbers of any size into an array; too large ones into a very large one."""
     # Python reads integers of any size; what does not fit is past every chromosome's end.
     limit = np.iinfo(np.int64).max // 4
     try:
@@ -303,5 +325,6 @@ def _as_int64(numbers: list[int]) -> np.ndarray:
         return np.array([max(-limit, min(limit, number)) for number in numbers], np.int64)
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """List the first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
