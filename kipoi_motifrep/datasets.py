@@ -14,9 +14,11 @@ seed, versions, sources).
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +45,13 @@ class DatasetWriter:
         Bases per sequence.
     label_names : sequence of str
         One name a label column.
+    check : callable
+        Called after each addition; raises if it did not reach the disk.
     """
 
-    def __init__(self, file: h5py.File, length: int, label_names: Sequence[str]):
+    def __init__(self, file: h5py.File, length: int, label_names: Sequence[str], check: Callable[[], None]):
         self.label_names = [str(name) for name in label_names]
-        self._file = file
+        self._file, self._check = file, check
         file.attrs["label_names"] = self.label_names
         for split in SPLITS:
             group = file.create_group(split)
@@ -80,26 +84,38 @@ class DatasetWriter:
         for key, values in added.items():
             group[key].resize(start + len(values), axis=0)
             group[key][start:] = values
+        self._check()
 
 
-class _Creating:
-    def __init__(self, path, length, label_names, provenance):
-        self._arguments = length, label_names
-        self._provenance = {**provenance, "versions": versions()}
-        self._replacing = replacing(path)
+class _Disk(io.FileIO):
+    """The file below HDF5. It keeps a write error to itself, because HDF5 crashes the process on a full disk."""
 
-    def __enter__(self) -> DatasetWriter:
-        self._file = h5py.File(self._replacing.__enter__(), "w")
-        self._file.attrs["provenance"] = json.dumps(self._provenance, default=str)
-        return DatasetWriter(self._file, *self._arguments)
+    error: OSError | None = None
 
-    def __exit__(self, *error):
-        self._file.close()
-        return self._replacing.__exit__(*error)
+    def write(self, data) -> int:
+        left = memoryview(data).cast("B")
+        while left and self.error is None:
+            try:
+                left = left[super().write(left):]
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+    def check(self, path: str | os.PathLike) -> None:
+        if self.error is not None:
+            raise OSError(self.error.errno, self.error.strerror, str(path))
 
 
+@contextmanager
 def create_dataset(path: str | os.PathLike, length: int, label_names: Sequence[str],
-                   provenance: Mapping[str, object]) -> _Creating:
+                   provenance: Mapping[str, object]) -> Iterator[DatasetWriter]:
     """Write a dataset file, whole or not at all.
 
     Parameters
@@ -113,12 +129,23 @@ def create_dataset(path: str | os.PathLike, length: int, label_names: Sequence[s
     provenance : mapping
         Command, seed, sources; versions are added.
 
-    Returns
-    -------
-    context manager of DatasetWriter
+    Yields
+    ------
+    DatasetWriter
         The file appears under its name when the block ends without error.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
     """
-    return _Creating(path, length, label_names, provenance)
+    with replacing(path) as temporary, _Disk(temporary, "w+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                file.attrs["provenance"] = json.dumps({**provenance, "versions": versions()}, default=str)
+                yield DatasetWriter(file, length, label_names, check=lambda: disk.check(path))
+        finally:
+            disk.check(path)
 
 
 @dataclass(frozen=True)
@@ -260,9 +287,15 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
             provenance = json.loads(file.attrs.get("provenance", "{}"))
     except OSError as error:
         raise InputError("not a readable HDF5 file; was its writing cut off?", path=path) from error
-    except KeyError as error:
-        raise InputError(f"not a dataset file (no {error.args[0]}); make one with 'kipoi-motifrep simulate' or "
+    except InputError:
+        raise
+    except (KeyError, ValueError, AttributeError) as error:
+        raise InputError(f"not a dataset file ({error.args[0]}); make one with 'kipoi-motifrep simulate' or "
                          "'kipoi-motifrep dataset'", path=path) from error
+    lengths = {split.length for split in splits.values()}
+    if len(lengths) > 1:
+        raise InputError("its splits have sequences of different lengths, "
+                         f"{' and '.join(map(str, sorted(lengths)))} bp", path=path)
     return Dataset(path, splits, names, provenance)
 
 
@@ -271,5 +304,8 @@ def _describe(path: str, file: h5py.File, split: str, names: tuple[str, ...]) ->
     if sequences.ndim != 2 or labels.shape != (len(sequences), len(names)):
         raise InputError(f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
                          f"with {len(names)} label names", path=path)
+    if sequences.dtype.kind not in "iu" or labels.dtype.kind != "i":
+        raise InputError(f"{split}: sequences are {sequences.dtype} and labels {labels.dtype}; they must be uint8 and "
+                         "int8", path=path)
     # Absolute: Kipoi makes loaders in another folder than it uses them in.
     return Split(os.path.abspath(path), split, len(sequences), sequences.shape[1], names)

@@ -1,0 +1,159 @@
+"""The one layout of dataset files: as documented, whole or not there at all."""
+
+import errno
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from kipoi_motifrep import cli, datasets
+from kipoi_motifrep.datasets import SPLITS, create_dataset, open_dataset
+from kipoi_motifrep.errors import InputError
+
+
+def some(n, length=9, labels=2, seed=0):
+    random = np.random.default_rng(seed)
+    return (random.integers(0, 5, (n, length)).astype(np.uint8),
+            random.integers(-1, 2, (n, labels)).astype(np.int8))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "new" / "data.h5"
+    with create_dataset(path, 9, ["one", "two"], {"command": "test", "seed": 7}) as writer:
+        for i, split in enumerate(SPLITS):
+            for part in range(3):
+                writer.append(split, *some(5 + i, seed=10 * i + part),
+                              [f"{split}_{part}_{row}" for row in range(5 + i)] if split == "test" else None)
+    return path
+
+
+def test_the_layout_is_the_documented_one(path):
+    with h5py.File(path) as file:
+        assert set(file) == {"train", "valid", "test"} and set(file.attrs) == {"label_names", "provenance"}
+        assert list(file.attrs["label_names"]) == ["one", "two"]
+        provenance = json.loads(file.attrs["provenance"])
+        assert provenance["command"] == "test" and provenance["seed"] == 7 and "numpy" in provenance["versions"]
+        for i, split in enumerate(SPLITS):
+            n = 3 * (5 + i)
+            assert (file[split]["sequences"].shape, file[split]["sequences"].dtype) == ((n, 9), np.uint8)
+            assert (file[split]["labels"].shape, file[split]["labels"].dtype) == ((n, 2), np.int8)
+            assert ("names" in file[split]) == (split == "test")
+        assert file["test/names"].asstr()[7] == "test_1_0"
+
+
+def test_what_was_written_is_read_whole_and_in_parts(path):
+    dataset = open_dataset(path)
+    assert dataset.length == 9 and dataset.label_names == ("one", "two") and dataset.provenance["seed"] == 7
+    for i, split in enumerate(SPLITS):
+        parts = [some(5 + i, seed=10 * i + part) for part in range(3)]
+        expected = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        assert len(dataset[split]) == 3 * (5 + i)
+        for key, values in zip(("sequences", "labels"), expected, strict=True):
+            np.testing.assert_array_equal(dataset[split].read(key), values)
+            np.testing.assert_array_equal(dataset[split].read(key, 4, 9), values[4:9])
+            np.testing.assert_array_equal(dataset[split].read(key, 12, 99), values[12:])
+        batches = list(dataset[split].batches(4))
+        np.testing.assert_array_equal(np.concatenate([sequences for sequences, _ in batches]), expected[0])
+        np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), expected[1])
+    assert dataset["test"].read("names", 0, 2).tolist() == ["test_0_0", "test_0_1"]
+    assert dataset["train"].read("names", 3, 5).tolist() == ["train_3", "train_4"]
+
+
+def test_other_iupac_letters_are_stored_as_n(tmp_path):
+    with create_dataset(tmp_path / "d.h5", 4, ["x"], {}) as writer:
+        writer.append("train", np.array([[0, 4, 5, 15]], np.uint8), np.array([[1]], np.int8))
+    assert open_dataset(tmp_path / "d.h5")["train"].read("sequences").tolist() == [[0, 4, 4, 4]]
+
+
+def test_a_split_that_is_not_there(path):
+    with pytest.raises(InputError, match=r"data\.h5: there is no split 'tests'; choose one of train, valid, test"):
+        open_dataset(path)["tests"]
+
+
+def left_over(folder):
+    return [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_an_exception_leaves_no_file_and_an_old_one_as_it_was(tmp_path, error):
+    path = tmp_path / "data.h5"
+    for before in (None, b"an older file"):
+        if before:
+            path.write_bytes(before)
+        with pytest.raises(error), create_dataset(path, 9, ["one", "two"], {}) as writer:
+            writer.append("train", *some(5))
+            raise error
+        assert left_over(tmp_path) == ([str(path)] if before else [])
+    assert path.read_bytes() == b"an older file"
+
+
+def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(datasets.DatasetWriter, "append", full)
+    assert cli.main(["simulate", "-n", "50", "-o", str(tmp_path / "data.h5")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["kipoi-motifrep: error: no space left on device"]
+    assert left_over(tmp_path) == []
+
+
+def test_a_file_that_cannot_grow_leaves_no_file(tmp_path, run_python, one_problem):
+    """As on a full disk, but for real: HDF5 itself meets the error, when it writes or when it closes."""
+    program = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+               "from kipoi_motifrep.cli import main; sys.exit(main(sys.argv[1:]))")
+    done = run_python("-c", program, "simulate", "-n", "5000", "-o", tmp_path / "data.h5")
+    one_problem(done)
+    assert "data.h5" in done.stderr
+    assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("where", ["/proc/none/data.h5", "/dev/null/data.h5"])
+def test_a_place_that_cannot_be_written(where, capsys):
+    assert cli.main(["simulate", "-n", "50", "-o", where]) == 2
+    assert capsys.readouterr().err.startswith(f"kipoi-motifrep: error: {where}: cannot write here")
+
+
+def replaced(key, data):
+    def damage(file):
+        del file[key]
+        file[key] = data
+
+    return damage
+
+
+@pytest.mark.parametrize("damage, words", [
+    (lambda file: file.attrs.pop("label_names"), "not a dataset file"),
+    (lambda file: file.pop("valid"), "not a dataset file"),
+    (lambda file: file["test"].pop("labels"), "not a dataset file"),
+    (lambda file: file.attrs.update(provenance="not JSON"), "not a dataset file"),
+    (replaced("valid", [1, 2]), "not a dataset file"),
+    (replaced("test/labels", np.zeros((21, 3), "i1")), "do not fit together"),
+    (replaced("test/labels", np.zeros((20, 2), "i1")), "do not fit together"),
+    (replaced("test/sequences", np.zeros((21, 9, 4), "u1")), "do not fit together"),
+    (replaced("test/sequences", np.zeros((21, 8), "u1")), "different lengths, 8 and 9 bp"),
+    (replaced("train/sequences", np.zeros((15, 9))), "sequences are float64"),
+    (replaced("train/labels", np.zeros((15, 2))), "labels float64"),
+])
+def test_other_layouts_are_refused_with_the_reason(path, damage, words):
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(InputError) as error:
+        open_dataset(path)
+    assert str(error.value).startswith(f"{path}: ") and words in str(error.value)
+
+
+def test_files_that_are_no_hdf5(tmp_path, path):
+    with pytest.raises(InputError, match="there is no such file"):
+        open_dataset(tmp_path / "none.h5")
+    with pytest.raises(InputError, match="there is no such file"):
+        open_dataset(tmp_path)
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(InputError, match="not a readable HDF5 file"):
+        open_dataset(path)
+    path.write_text("text")
+    with pytest.raises(InputError, match="not a readable HDF5 file"):
+        open_dataset(path)
