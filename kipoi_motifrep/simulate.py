@@ -81,9 +81,16 @@ def simulate(n: int = N_SEQUENCES, seed: int = 0) -> Simulated:
     -------
     Simulated
         The sequences and their labels.
+
+    Raises
+    ------
+    InputError
+        If there are too few sequences for three splits, or the seed is negative.
     """
     if n < 10:
         raise InputError(f"number of sequences is {n}; at least 10 are needed for the three splits")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must not be negative")
     random = np.random.default_rng(seed)
     matrices = load_planted_motifs()
     columns, first_column, widths = _stack(matrices)

@@ -25,11 +25,12 @@ def run(args: argparse.Namespace) -> None:
 
     if args.published and (args.number is not None or args.seed is not None):
         raise InputError("--published fixes the number and the seed; leave out --number and --seed")
-    number, seed = args.number or simulate.N_SEQUENCES, args.seed or 0
     if args.published:
         number, seed = simulate.N_SEQUENCES, simulate.PUBLISHED_SEED
         data = simulate.simulate_published()
     else:
+        number = simulate.N_SEQUENCES if args.number is None else args.number
+        seed = args.seed or 0
         data = simulate.simulate(number, seed)
     counts = simulate.write_simulated(args.output, data, {
         "command": "simulate", "published": args.published, "number": number, "seed": seed})
