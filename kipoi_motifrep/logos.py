@@ -112,7 +112,7 @@ class Logo:
             SVG elements that need `glyph_definitions` on the page.
         """
         scale = HEIGHT / (self.top - self.bottom)
-        parts = [f'<use {href}="#l{letter}" transform="matrix(1 0 0 {height * scale / HEIGHT:.3g} '
+        parts = [f'<use {href}="#l{letter}" transform="matrix(1 0 0 {_short(height * scale / HEIGHT, 3)} '
                  f'{x + COLUMN * position:g} {_short(y + (self.top - top) * scale)})"/>'
                  for letter, position, top, height in self.letters()]
         zero = _short(y + self.top * scale)
@@ -297,6 +297,7 @@ def _title(title: str, motif: Motif) -> str:
     return f"{title}: {motif.consensus}" if title else motif.consensus
 
 
-def _short(value: float) -> str:
-    """Write a coordinate with one decimal at most."""
-    return f"{value:.1f}".removesuffix(".0")
+def _short(value: float, decimals: int = 1) -> str:
+    """Write a coordinate in few characters."""
+    text = f"{value:.{decimals}f}".rstrip("0").removesuffix(".")
+    return text[1:] if text.startswith("0.") else text

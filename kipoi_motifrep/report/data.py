@@ -229,7 +229,8 @@ class Figure(_Plain):
     Parameters
     ----------
     key : str
-        Unique in the report; `compare` puts equal keys in one row.
+        Unique in the report; `compare` puts equal keys in one row, and marks the first null of
+        the one named ``matched``, a fraction, in its picture.
     name : str
         In words.
     value : float, optional
