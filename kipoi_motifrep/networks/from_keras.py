@@ -79,7 +79,8 @@ class KerasSource:
         for number, (name, shape) in enumerate(shapes.items()):
             given[number] = probe if name == dna else np.zeros((2, *shape), np.float32)
         return Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep},
-                     list(shapes).index(dna), given, _to_numpy, keep_alive=keep)
+                     list(shapes).index(dna), given, _to_numpy, keep_alive=keep,
+                     outputs=tuple(numbers[id(tensor)] for tensor in outputs if id(tensor) in numbers))
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
         """Cut out the steps up to some activations.

@@ -67,15 +67,15 @@ class TorchSource:
         inputs = {name: torch.as_tensor(np.asarray(probe if name == dna else others[name])) for name in shapes}
         inputs = {name: self._placed(tensor) for name, tensor in inputs.items()}
         recorder = _Recorder(list(inputs.values()))
-        failure = None
+        failure, outputs = None, ()
         with self._running(), _module_names(self.module) as recorder.modules, torch.no_grad():
             try:
                 with recorder:
-                    self._forward(inputs)
+                    outputs = recorder.numbers_of(self._forward(inputs))
             except Exception as error:  # a stranger's forward pass can fail in any way
                 failure = error
         return Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
-                     list(shapes).index(dna), recorder.values, _to_numpy, failure)
+                     list(shapes).index(dna), recorder.values, _to_numpy, failure, outputs=outputs)
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
         """Run the network only as far as some activations.
@@ -166,6 +166,7 @@ class _Recorder(TorchFunctionMode):
         self.steps: list[Step] = []
         self.values: dict[int, np.ndarray] = {}
         self.modules: list[str] = []
+        self._count = 0
         self._numbers: dict[int, int] = {}
         self._alive: list[torch.Tensor] = []  # so that no identity is used twice
         for tensor in inputs:
@@ -178,8 +179,13 @@ class _Recorder(TorchFunctionMode):
         self.values[number] = _to_numpy(tensor.clone())
         return number
 
+    def numbers_of(self, structure) -> tuple[int, ...]:
+        """Numbers of the recorded values among some tensors."""
+        return tuple(self._numbers[id(tensor)] for tensor in _tensors(structure) if id(tensor) in self._numbers)
+
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        place, self._count = self._count, self._count + 1
         flowing = [tensor for tensor in _tensors((args, kwargs)) if id(tensor) in self._numbers]
         inputs = tuple(self._numbers[id(tensor)] for tensor in flowing)
         shapes = [tuple(tensor.shape) for tensor in flowing]
@@ -193,7 +199,7 @@ class _Recorder(TorchFunctionMode):
         name = self.modules[-1] if self.modules else ""
         numbers = tuple(self._number(tensor) for tensor in outputs)
         self.steps.append(Step(name or label, label, inputs, numbers, _replayer(function, template, inputs),
-                               convolution, pooling))
+                               convolution, pooling, place))
         return result
 
 

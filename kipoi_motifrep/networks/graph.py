@@ -57,7 +57,8 @@ class Step:
     """One operation between values, which are numbered.
 
     ``call`` takes the values of ``inputs`` as backend tensors or numpy arrays
-    and gives the values of ``outputs``, as backend tensors.
+    and gives the values of ``outputs``, as backend tensors. ``place`` counts
+    the calls of the run that was recorded, where it was.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Step:
     call: Callable[[Sequence], Sequence] = field(repr=False)
     convolution: Convolution | None = None
     pooling: Window | None = None
+    place: int = -1
 
 
 @dataclass(eq=False)
@@ -85,6 +87,7 @@ class Graph:
     to_numpy: Callable
     failure: Exception | None = None
     keep_alive: object = None
+    outputs: tuple[int, ...] = ()
 
     @cached_property
     def producers(self) -> dict[int, Step]:

@@ -17,6 +17,15 @@ DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
 @dataclass(frozen=True, eq=False)
+class Parts:
+    """What a network was worked out from: the framework's side, the graph, and the banks' places in it."""
+
+    source: object
+    graph: Graph
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """Filter banks of a network and the way to their activations.
 
@@ -35,6 +44,8 @@ class Network:
         Name of the DNA input; its place as text for PyTorch.
     input_shapes : mapping of str to tuple
         Shape of one sample of every input, in order.
+    parts : Parts
+        For :mod:`kipoi_motifrep.networks.ablation`.
     """
 
     framework: str
@@ -45,6 +56,7 @@ class Network:
     input_shapes: Mapping[str, tuple[int, ...]]
     _run: Callable = field(repr=False)
     _arrange: tuple[Callable, ...] = field(repr=False)
+    parts: Parts | None = field(default=None, repr=False)
 
     def describe(self) -> str:
         """Say what was found, a line a bank.
@@ -179,7 +191,8 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
             continue
         run = source.runner(graph, [(one.step, one.chain) for one in found], list(concrete), dna)
         return Network(source.framework, tuple(one.bank for one in found), candidate, size, dna, concrete, run,
-                       tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found))
+                       tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found),
+                       Parts(source, graph, tuple(found)))
     raise InputError(no_such_layer or _refusal(known, reasons))
 
 
@@ -237,7 +250,7 @@ def _distinct(found: list[Found]) -> list[Found]:
             backwards = any(one.bank.field.step < 0 for one in group)
             how = "to both strands" if backwards else "to several inputs or windows"
             bank = replace(bank, notes=(*bank.notes, f"applied {len(group)} times, {how}; first forward use taken"))
-        kept.append(replace(first, bank=bank))
+        kept.append(replace(first, bank=bank, others=tuple(group[1:])))
     return kept
 
 

@@ -17,7 +17,8 @@ class Found:
     """A filter bank and where it lies in the graph.
 
     ``axis`` and ``channels`` are axes of the convolution's output without the
-    batch axis; ``weights`` are its kernel as the layer holds it.
+    batch axis; ``weights`` are its kernel as the layer holds it; ``others``
+    are further uses of the same convolution.
     """
 
     bank: FilterBank
@@ -26,6 +27,7 @@ class Found:
     axis: int
     channels: int
     weights: np.ndarray
+    others: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
