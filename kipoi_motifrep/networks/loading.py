@@ -51,7 +51,7 @@ def load_model(model: object, source: str | None = None):
         model that is loaded already.
     source : str, optional
         Kipoi source of a model's name; ``dir`` when the name is a directory
-        here, else ``kipoi``.
+        or a member of a group here, else ``kipoi``.
 
     Returns
     -------
@@ -67,7 +67,12 @@ def load_model(model: object, source: str | None = None):
         return model
     if is_file_model(model):
         return _load_keras_file(Path(model))
-    return _load_kipoi(str(model), source or ("dir" if Path(model).is_dir() else "kipoi"))
+    return _load_kipoi(str(model), source or ("dir" if _is_here(Path(model)) else "kipoi"))
+
+
+def _is_here(model: Path) -> bool:
+    """Tell whether a name is a model's folder here, or one of a group of models here."""
+    return model.is_dir() or any((folder / "model-template.yaml").is_file() for folder in model.parents)
 
 
 def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
@@ -132,16 +137,42 @@ def loader_alphabet(model: object) -> str:
 
 def _source(model: object):
     """Wrap the network inside a loaded model for its framework."""
+    framework, network = inner_network(model)
+    if framework == "PyTorch":
+        from kipoi_motifrep.networks.from_torch import TorchSource
+
+        return TorchSource(network)
+    from kipoi_motifrep.networks.from_keras import KerasSource
+
+    return KerasSource(network)
+
+
+def inner_network(model: object) -> tuple[str, object]:
+    """Take the network out of a loaded model.
+
+    Parameters
+    ----------
+    model : object
+        A Kipoi model, a Keras model or a ``torch.nn.Module``.
+
+    Returns
+    -------
+    framework : str
+        ``Keras`` or ``PyTorch``.
+    network : keras.Model or torch.nn.Module
+        The network.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     for network in _networks_in(model):
         kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
         if "torch" in kinds and "RecursiveScriptModule" not in {base.__name__ for base in type(network).__mro__}:
-            from kipoi_motifrep.networks.from_torch import TorchSource
-
-            return TorchSource(network)
+            return "PyTorch", network
         if "keras" in kinds:
-            from kipoi_motifrep.networks.from_keras import KerasSource
-
-            return KerasSource(network)
+            return "Keras", network
     kind = f"{type(model).__module__}.{type(model).__name__}"
     raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module (not TorchScript) with a convolution "
                      "is needed")

@@ -114,14 +114,28 @@ class Network:
         list of numpy.ndarray, shape (n, n_positions, n_filters), float32
             One a bank.
         """
+        return [arrange(values) for arrange, values in zip(self._arrange, self._run(self.arrays(inputs)), strict=True)]
+
+    def arrays(self, inputs) -> dict[str, np.ndarray]:
+        """Bring a batch into the form that the network takes.
+
+        Parameters
+        ----------
+        inputs : numpy.ndarray, list or dict of them
+            As for :meth:`activations`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            All inputs by name, in order; zeros for those that are not given.
+        """
         named = named_inputs(inputs, list(self.input_shapes), self.input_name)
         arrays = {self.input_name: self._dna_in(named)}
         n = len(arrays[self.input_name])
         for name, shape in self.input_shapes.items():
             if name not in arrays:
                 arrays[name] = named[name] if name in named else np.zeros((n, *shape), np.float32)
-        ordered = {name: arrays[name] for name in self.input_shapes}
-        return [arrange(values) for arrange, values in zip(self._arrange, self._run(ordered), strict=True)]
+        return {name: arrays[name] for name in self.input_shapes}
 
     def _dna_in(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
         if self.input_name not in named:
