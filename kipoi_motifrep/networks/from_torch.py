@@ -305,9 +305,13 @@ def _module_names(module: torch.nn.Module):
     """Keep a list of the names of the modules that are running, innermost last."""
     running: list[str] = []
     handles = []
+
+    def leave(*_) -> None:  # what a hook returns would replace the module's output
+        running.pop()
+
     for name, inner in module.named_modules():
         handles.append(inner.register_forward_pre_hook(lambda *_, name=name: running.append(name)))
-        handles.append(inner.register_forward_hook(lambda *_: running.pop() and None, always_call=True))
+        handles.append(inner.register_forward_hook(leave, always_call=True))
     try:
         yield running
     finally:
