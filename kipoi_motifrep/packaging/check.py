@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kipoi_motifrep.packaging.standalone import PACKAGE
+from kipoi_motifrep.packaging.zoo import Export, describe_group
 from kipoi_motifrep.progress import progress
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_COMPLAINT = re.compile(r"^(WARNING|ERROR|CRITICAL) \[|mismatch|^Traceback|Error:")
+_COMPLAINT = re.compile(r"^(WARNING|ERROR|CRITICAL) \[|mismatch$|^Traceback|^\w*(\.\w+)*(Error|Exception):")
+# A process in which this package cannot be imported, although it is installed.
+_ALONE = f"import sys; sys.modules[{PACKAGE!r}] = None; from kipoi.__main__ import main; main()"
 
 
-def kipoi_test(model: str | os.PathLike) -> list[str]:
+def kipoi_test(model: str | os.PathLike, *, alone: bool = False) -> list[str]:
     """Run ``kipoi test`` on one model.
 
     Kipoi ends with status 0 on warnings that its zoo does not accept, so its
@@ -25,22 +31,27 @@ def kipoi_test(model: str | os.PathLike) -> list[str]:
     ----------
     model : str or path-like
         ``GROUP/MODEL``.
+    alone : bool, default False
+        Test it in a process that cannot import this package.
 
     Returns
     -------
     list of str
         What Kipoi complained of; empty if all is well.
     """
-    done = subprocess.run([sys.executable, "-m", "kipoi", "test", str(Path(model).absolute()), "--source", "dir"],
-                          capture_output=True, text=True, check=False)
-    lines = [_COLOUR.sub("", line) for line in (done.stdout + done.stderr).splitlines()]
-    complaints = [line.strip() for line in lines if _COMPLAINT.search(line)]
+    program = ["-c", _ALONE] if alone else ["-m", "kipoi"]
+    command = [sys.executable, *program, "test", str(Path(model).absolute()), "--source", "dir"]
+    with tempfile.TemporaryDirectory() as elsewhere:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=elsewhere)
+    lines = [_COLOUR.sub("", line).strip() for line in (done.stdout + done.stderr).splitlines()]
+    complaints = [line for line in lines if _COMPLAINT.search(line)]
     if done.returncode and not complaints:
-        complaints = [line for line in lines if line.strip()][-1:] or [f"exit status {done.returncode}"]
+        complaints = [line for line in lines if line][-1:] or [f"exit status {done.returncode}"]
     return complaints
 
 
-def check_group(group: str | os.PathLike, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def check_group(group: str | os.PathLike, names: Sequence[str], *, alone: bool = False,
+                ) -> Iterator[tuple[str, list[str]]]:
     """Run ``kipoi test`` on the models of a group.
 
     Parameters
@@ -49,6 +60,8 @@ def check_group(group: str | os.PathLike, names: Sequence[str]) -> Iterator[tupl
         Folder of the group.
     names : sequence of str
         Its models.
+    alone : bool, default False
+        As for :func:`kipoi_test`.
 
     Yields
     ------
@@ -58,4 +71,27 @@ def check_group(group: str | os.PathLike, names: Sequence[str]) -> Iterator[tupl
         From :func:`kipoi_test`.
     """
     for name in progress(names, "kipoi test", unit="network"):
-        yield name, kipoi_test(Path(group) / name)
+        yield name, kipoi_test(Path(group) / name, alone=alone)
+
+
+def check_export(export: Export) -> Iterator[tuple[str, list[str]]]:
+    """Run ``kipoi test`` on a copy of an exported group, as if its files were uploaded, without this package.
+
+    Parameters
+    ----------
+    export : Export
+        From :func:`kipoi_motifrep.packaging.zoo.export_zoo`.
+
+    Yields
+    ------
+    name : str
+        A model.
+    complaints : list of str
+        From :func:`kipoi_test`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / export.name
+        shutil.copytree(export.group, copy)
+        upload = export.upload.absolute()
+        describe_group(export, copy, upload, upload.as_uri())
+        yield from check_group(copy, [network.name for network in export.networks], alone=True)

@@ -16,8 +16,17 @@ import yaml
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.kipoi_model import open_network
 from kipoi_motifrep.outputs import replacing, write_text
-from kipoi_motifrep.packaging.description import GroupInfo, dump, model_template
+from kipoi_motifrep.packaging.description import (
+    IN_GROUP,
+    Files,
+    GroupInfo,
+    check_placeholders,
+    dump,
+    link,
+    model_template,
+)
 from kipoi_motifrep.packaging.networks import Packaged
+from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
@@ -25,8 +34,9 @@ from kipoi_motifrep.sequences.genome import Genome
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_GENOME = "hg19_chr20_200kb.fa"
 DESCRIPTIONS = Path(__file__).parent.parent / "loader_descriptions"
+EXAMPLE_INTERVALS = "windows.bed"
 N_EXPECTED = 16
-TABLE_COLUMNS = ("model", "weights_md5", "expect_md5", "architecture", "parameters", "auroc", "aupr", "seed")
+N_WINDOWS = 20
 FIGURES = ("auroc", "aupr")
 
 
@@ -41,25 +51,34 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
         Folder to write into: ``model-template.yaml``, ``models.tsv``,
         ``weights/``, ``expect/``, ``results.tsv`` where accuracies are known,
         and a dataloader with its example files unless `info` names another.
+        It is written at the end, when all has gone well; networks that an
+        earlier group held and this does not are removed.
     info : GroupInfo
         What the author says.
 
     Raises
     ------
     InputError
-        If `info` names a dataloader that is not there.
+        If `info` names a dataloader or a placeholder that is not there, or the
+        networks read more than the example stretch of a genome.
     """
     group = Path(group)
-    if info.dataloader is not None and not (group / "variant" / info.dataloader / "dataloader.yaml").resolve().exists():
-        raise InputError(f"the dataloader {info.dataloader} is not there (it is relative to {group}/MODEL)")
-    write_networks(networks, group, group)
-    write_text(group / "model-template.yaml", model_template(info, networks[0]))
-    if info.dataloader is None:
-        write_example_files(group / "example_files", networks[0].length)
-        write_text(group / "dataloader.yaml", dump(loader_description(networks[0].length)))
+    if info.dataloader is not None:
+        # Kipoi follows such a path from GROUP/MODEL, a folder that does not exist, by its letters.
+        folder = os.path.normpath(group.absolute() / "MODEL" / info.dataloader)
+        if not os.path.exists(os.path.join(folder, "dataloader.yaml")):
+            raise InputError(f"the dataloader {info.dataloader} is not there: it is relative to {group}/MODEL, and "
+                             f"{folder} holds no dataloader.yaml", path=info.path)
+    with staged(group) as stage:
+        write_networks(networks, stage, stage, info, IN_GROUP)
+        write_text(stage / "model-template.yaml", model_template(info, networks[0]))
+        if info.dataloader is None:
+            write_example_files(stage / "example_files", networks[0].length)
+            write_text(stage / "dataloader.yaml", dump(loader_description(networks[0].length)))
+        remove_former(group, group, networks, IN_GROUP)
 
 
-def write_networks(networks: Sequence[Packaged], group: Path, files: Path) -> None:
+def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info: GroupInfo, files: Files) -> None:
     """Write the table of models and the files that belong to each network.
 
     Parameters
@@ -68,22 +87,79 @@ def write_networks(networks: Sequence[Packaged], group: Path, files: Path) -> No
         The networks.
     group : pathlib.Path
         Where ``models.tsv`` and ``results.tsv`` go.
-    files : pathlib.Path
-        Where ``weights/`` and ``expect/`` go.
+    folder : pathlib.Path
+        Where weights and expected predictions go.
+    info : GroupInfo
+        What the author says; its placeholders are checked.
+    files : Files
+        Their names below `folder`.
+
+    Raises
+    ------
+    InputError
+        As for :func:`write_group`.
     """
-    rows = []
-    for network in progress(networks, "packaging", unit="network"):
-        weights, expect = files / "weights" / f"{network.name}.keras", files / "expect" / f"{network.name}.h5"
+    rows = [_row(network) for network in networks]
+    # A column that is not known of every network would reach the texts as "nan".
+    columns = [column for column in rows[0] if all(row[column] is not None for row in rows)]
+    check_placeholders(info, columns)
+    _check_length(networks[0])
+    for network, row in zip(progress(networks, "packaging", unit="network"), rows, strict=True):
+        weights, expect = _paths(folder, files, network.name, network.weights)
         with replacing(weights) as temporary:
             shutil.copyfile(network.path, temporary)
         _write_expected(expect, weights, network.length)
-        figures = network.result.get("test", {})
-        rows.append([network.name, md5_of(weights), md5_of(expect), network.architecture, network.n_parameters,
-                     *(_figure(figures.get(figure), 3) for figure in FIGURES), network.result.get("random_seed", "")])
-    _write_table(group / "models.tsv", TABLE_COLUMNS, rows)
+        row.update(weights_md5=md5_of(weights), expect_md5=md5_of(expect))
+    _write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
     known = {network.name: network.result["test"] for network in networks if network.result}
     if known:
         _write_results(group / "results.tsv", known, networks[0].label_names)
+
+
+def _row(network: Packaged) -> dict[str, object]:
+    """Make a row of ``models.tsv``; md5s are filled in later."""
+    test = network.result.get("test", {})
+    return {"model": network.name, "weights": network.weights, "weights_md5": "", "expect_md5": "",
+            "architecture": network.architecture, "parameters": network.n_parameters,
+            **{figure: None if test.get(figure) is None else f"{test[figure]:.3f}" for figure in FIGURES},
+            "seed": network.result.get("random_seed")}
+
+
+def _paths(folder: Path, files: Files, name: str, weights: str) -> list[Path]:
+    return [folder / file.format(model=name, weights=weights) for file in files]
+
+
+def remove_former(group: Path, folder: Path, networks: Sequence[Packaged], files: Files) -> None:
+    """Remove the results, and the files of networks that ``models.tsv`` lists and the new one will not.
+
+    Parameters
+    ----------
+    group : pathlib.Path
+        Where the former ``models.tsv`` is, if there is one.
+    folder : pathlib.Path
+        Where weights and expected predictions are.
+    networks : sequence of Packaged
+        The new ones.
+    files : Files
+        Their names below `folder`.
+    """
+    table = group / "models.tsv"
+    if not table.exists():
+        return
+    (group / "results.tsv").unlink(missing_ok=True)
+    kept = {path for network in networks for path in _paths(folder, files, network.name, network.weights)}
+    with open(table, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if row.get("model") and row.get("weights"):
+                for path in set(_paths(folder, files, row["model"], row["weights"])) - kept:
+                    path.unlink(missing_ok=True)
+
+
+def _check_length(network: Packaged) -> None:
+    longest = int(Genome(EXAMPLES / EXAMPLE_GENOME).lengths[0])
+    if network.length > longest:
+        raise InputError(f"reads {network.length} bp, more than the {longest} bp of the example stretch of a genome "
+                         "that a group is tested with", path=network.path)
 
 
 def md5_of(path: Path) -> str:
@@ -137,10 +213,10 @@ def loader_description(length: int, *, loader: str | None = None, base_url: str 
     description = yaml.safe_load((DESCRIPTIONS / "intervals.yaml").read_text(encoding="utf-8"))
     if loader is not None:
         description["defined_as"] = loader
-    for argument, name in (("intervals_file", "windows.bed"), ("fasta_file", EXAMPLE_GENOME)):
+    for argument, name in (("intervals_file", EXAMPLE_INTERVALS), ("fasta_file", EXAMPLE_GENOME)):
         example: object = f"example_files/{name}"
         if base_url is not None:
-            example = {"url": f"{base_url}/{example}", "md5": md5_of(files / "example_files" / name), "name": name}
+            example = {"url": link(base_url, name), "md5": md5_of(files / name), "name": name}
         description["args"][argument]["example"] = example
     description["output_schema"]["inputs"]["doc"] += f"; the networks here read {length} bp"
     return description
@@ -159,20 +235,19 @@ def write_example_files(folder: Path, length: int) -> None:
     with replacing(folder / EXAMPLE_GENOME) as temporary:
         shutil.copyfile(EXAMPLES / EXAMPLE_GENOME, temporary)
     size = int(Genome(EXAMPLES / EXAMPLE_GENOME).lengths[0])
-    starts = np.linspace(0, size - length, 20).astype(int)
-    write_text(folder / "windows.bed", "".join(f"chr20\t{start}\t{start + length}\twindow_{i}\n"
-                                               for i, start in enumerate(starts, 1)))
+    starts = np.linspace(0, size - length, N_WINDOWS).astype(int)
+    write_text(folder / EXAMPLE_INTERVALS, "".join(f"chr20\t{start}\t{start + length}\twindow_{i}\n"
+                                                 for i, start in enumerate(starts, 1)))
 
 
 def _write_results(path: Path, results: dict[str, dict], labels: Sequence[str]) -> None:
     _write_table(path, ["model", "figure", "mean", *labels], (
-        [name, figure, _figure(result[figure], 4),
-         *(_figure(result["per_label"][label][figure], 4) for label in labels)]
+        [name, figure, _figure(result[figure]), *(_figure(result["per_label"][label][figure]) for label in labels)]
         for figure in FIGURES for name, result in results.items()))
 
 
-def _figure(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

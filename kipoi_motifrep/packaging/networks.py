@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import open_network
+from kipoi_motifrep.kipoi_model import SUFFIX_OF_MAGIC, open_network
+from kipoi_motifrep.progress import progress
 from kipoi_motifrep.training import read_metadata
 from kipoi_motifrep.variants import VARIANTS, Variant
+
+if TYPE_CHECKING:
+    import keras
+
+# A name is a path of the zoo, a value of a template and, to pandas, not a number or a missing value.
+NAME = re.compile(r"(?!(?:nan?|null?|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,8 @@ class Packaged:
         Of the Kipoi model within its group.
     path : pathlib.Path
         Whole-model file.
+    suffix : str
+        ``.keras`` or ``.h5``, by the file's contents.
     label_names : tuple of str
         One an output.
     length : int
@@ -39,11 +50,17 @@ class Packaged:
 
     name: str
     path: Path
+    suffix: str
     label_names: tuple[str, ...]
     length: int
     architecture: str
     n_parameters: int
     result: dict
+
+    @property
+    def weights(self) -> str:
+        """Name of its file in a group."""
+        return f"{self.name}{self.suffix}"
 
 
 def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
@@ -67,61 +84,103 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
     Raises
     ------
     InputError
-        If a folder holds no finished network, a name comes twice, or the
+        If a folder holds no finished network, a name comes twice or is none
+        for the zoo, the networks do not read and predict the same, or the
         outputs have no names.
     """
-    found = []
-    for source in map(Path, sources):
-        found += _from_runs(source, trial) if source.is_dir() else [_from_file(source, labels)]
-    names = [network.name for network in found]
-    for name in names:
+    waiting = [one for source in map(Path, sources)
+               for one in (_trained(source, trial) if source.is_dir() else [(source.stem, source, {})])]
+    names = [name for name, *_ in waiting]
+    for name, path, _ in waiting:
+        if not NAME.match(name):
+            raise InputError(f"{name!r} cannot be the name of a model (a letter, then letters, digits and _ . + -); "
+                             "rename the file", path=path)
         if names.count(name) > 1:
-            raise InputError(f"two networks are called {name!r}; rename a file")
-    if len({network.label_names for network in found}) > 1:
-        raise InputError("the networks have different outputs; package them as groups of their own")
+            raise InputError(f"two networks are called {name!r}; rename a file", path=path)
+    found = [_packaged(*one, labels) for one in progress(waiting, "opening", unit="network")]
+    for network in found[1:]:
+        for what in ("label_names", "length"):
+            if getattr(network, what) != getattr(found[0], what):
+                raise InputError(f"differs in its {'outputs' if what == 'label_names' else 'input length'} from "
+                                 f"{found[0].path}; package them as groups of their own", path=network.path)
     return found
 
 
-def _from_runs(runs: Path, trial: int) -> list[Packaged]:
+def _trained(runs: Path, trial: int) -> list[tuple[str, Path, dict]]:
     finished = [name for name in VARIANTS if (runs / name / f"trial_{trial}" / "result.json").exists()]
     if not finished:
         raise InputError(f"holds no finished network of trial {trial}; run 'kipoi-motifrep train' first", path=runs)
-    networks = []
-    for name in finished:
-        folder = runs / name / f"trial_{trial}"
-        result = json.loads((folder / "result.json").read_text())
-        networks.append(_packaged(folder / "network.keras", name, None, describe(VARIANTS[name]), result))
-    return networks
+    folders = [(name, runs / name / f"trial_{trial}") for name in finished]
+    return [(name, folder / "network.keras", json.loads((folder / "result.json").read_text()))
+            for name, folder in folders]
 
 
-def _from_file(path: Path, labels: Sequence[str] | None) -> Packaged:
+def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None) -> Packaged:
     if not path.is_file():
         raise InputError("there is no such file or training folder", path=path)
-    return _packaged(path, path.stem, labels, "", {})
-
-
-def _packaged(path: Path, name: str, labels: Sequence[str] | None, architecture: str, result: dict) -> Packaged:
     model = open_network(path)
-    shape = tuple(model.inputs[0].shape)
-    if len(model.inputs) != 1 or len(shape) != 3 or shape[2] != 4 or shape[1] is None:
-        shapes = ", ".join(str(tuple(one.shape[1:])) for one in model.inputs)
-        raise InputError(f"reads {shapes}; only networks over one input of (length, 4) with a fixed length can be "
+    with open(path, "rb") as file:
+        suffix = SUFFIX_OF_MAGIC[file.read(4)]
+    length, n_outputs = _shapes(model, path)
+    architecture = f"{len(model.layers)} layers"
+    if result:
+        architecture = describe(VARIANTS[result["variant"]], result["protocol"]["first_activation"])
+    n_parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return Packaged(name, path, suffix, _label_names(path, suffix, n_outputs, labels), length, architecture,
+                    n_parameters, result)
+
+
+def _shapes(model: keras.Model, path: Path) -> tuple[int, int]:
+    """Bases and labels of a network of one sequence and one row of predictions."""
+    inputs, outputs = ([tuple(one.shape)[1:] for one in ends] for ends in (model.inputs, model.outputs))
+    if len(inputs) != 1 or len(inputs[0]) != 2 or inputs[0][1] != 4 or inputs[0][0] is None:
+        raise InputError(f"reads {', '.join(map(str, inputs))}; only networks over one input of (length, 4) with a "
+                         "fixed length can be packaged", path=path)
+    if len(outputs) != 1 or len(outputs[0]) != 1:
+        raise InputError(f"predicts {', '.join(map(str, outputs))}; only networks with one output of (labels,) can be "
                          "packaged", path=path)
-    names = tuple(labels or (read_metadata(path).get("label_names", ()) if path.suffix == ".keras" else ()))
-    n_outputs = model.outputs[0].shape[-1]
+    return inputs[0][0], outputs[0][0]
+
+
+def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(labels or (read_metadata(path).get("label_names", ()) if suffix == ".keras" else ()))
     if len(names) != n_outputs:
         raise InputError(f"has {n_outputs} outputs and {len(names)} names for them; give --labels", path=path)
-    n_parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return Packaged(name, path, names, shape[1], architecture or f"{len(model.layers)} layers", n_parameters, result)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two outputs are called {twice[0]!r}", path=path)
+    return names
 
 
-def describe(variant: Variant) -> str:
+def read_labels(text: str) -> list[str]:
+    """Read the names of outputs from a command line.
+
+    Parameters
+    ----------
+    text : str
+        ``A,B,...``, or a file with one name a line.
+
+    Returns
+    -------
+    list of str
+        The names.
+    """
+    if Path(text).is_file():
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    else:
+        lines = text.split(",")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def describe(variant: Variant, first_activation: str = "relu") -> str:
     """Say an architecture in words.
 
     Parameters
     ----------
     variant : Variant
         From :data:`kipoi_motifrep.variants.VARIANTS`.
+    first_activation : str, default "relu"
+        Named where it is another.
 
     Returns
     -------
@@ -133,4 +192,6 @@ def describe(variant: Variant) -> str:
         pool = f"max-pooling {conv.pool}" if conv.pool > 1 else "no pooling"
         stride = f" with stride {conv.stride}" if conv.stride else ""
         parts.append(f"{conv.filters} filters of width {conv.width}, {pool}{stride}")
+    if first_activation != "relu":
+        parts[0] += f", {first_activation} activation"
     return "; ".join([*parts, f"{variant.dense} dense units"])

@@ -2,28 +2,61 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import shutil
-import sys
+import re
 from collections.abc import Sequence
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 
+from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import write_text
-from kipoi_motifrep.packaging.description import GroupInfo, dump, model_template
-from kipoi_motifrep.packaging.group import loader_description, write_example_files, write_networks
+from kipoi_motifrep.packaging.description import UPLOADED, GroupInfo, dump, model_template, unfinished
+from kipoi_motifrep.packaging.group import loader_description, remove_former, write_example_files, write_networks
 from kipoi_motifrep.packaging.networks import Packaged
+from kipoi_motifrep.packaging.staging import staged
+from kipoi_motifrep.packaging.standalone import pinned_dependencies, write_code
 
-PACKAGE = "kipoi_motifrep"
-ROOT = Path(__file__).parent.parent
-ENTRY_MODULES = ("kipoi_model", "sequences/loaders")
-CONDA_PINS = ("numpy", "h5py")
-PIP_PINS = ("kipoi", "tensorflow", "keras", "pysam", "tqdm")
+URL = re.compile(r"(https?|ftp|file)://\S+$")
+GROUP_NAME = re.compile(r"[A-Za-z][\w-]*$", re.A)
+
+
+@dataclass(frozen=True)
+class Export:
+    """A group for a pull request, and what belongs to it.
+
+    Attributes
+    ----------
+    networks : tuple of Packaged
+        The networks.
+    info : GroupInfo
+        What the author says.
+    out : pathlib.Path
+        Folder of all.
+    name : str
+        Of the group in the zoo.
+    base_url : str
+        Where the contents of :attr:`upload` will be found.
+    """
+
+    networks: tuple[Packaged, ...]
+    info: GroupInfo
+    out: Path
+    name: str
+    base_url: str
+
+    @property
+    def group(self) -> Path:
+        """Folder for the zoo's repository."""
+        return self.out / self.name
+
+    @property
+    def upload(self) -> Path:
+        """Folder of the files for :attr:`base_url`, without folders of its own."""
+        return self.out / "upload"
 
 
 def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: GroupInfo, base_url: str,
-               name: str) -> tuple[Path, Path]:
+               name: str) -> Export:
     """Write a group for a pull request, and the files to upload for it.
 
     Parameters
@@ -31,7 +64,8 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
     networks : sequence of Packaged
         The networks.
     out : str or path-like
-        Folder for ``NAME/`` (the pull request), ``upload/`` and ``PULL_REQUEST.md``.
+        Folder for ``NAME/`` (the pull request) and ``upload/``. Both are written
+        at the end, when all has gone well.
     info : GroupInfo
         What the author says; its dataloader is replaced by one inside the group.
     base_url : str
@@ -41,155 +75,90 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
 
     Returns
     -------
-    group, upload : pathlib.Path
-        The two folders.
+    Export
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If `base_url` or `name` is none, or as for
+        :func:`kipoi_motifrep.packaging.group.write_group`.
     """
-    out, base_url = Path(out), base_url.rstrip("/")
-    group, upload = out / name, out / "upload"
-    code = f"{_identifier(name)}_code"
-    entry = f"{_identifier(name)}_kipoi"
-    write_networks(networks, group, upload)
-    write_example_files(upload / "example_files", networks[0].length)
-    dependencies = pinned_dependencies()
-    write_text(group / "model-template.yaml", model_template(
-        GroupInfo(info.info, None), networks[0], model_class=f"{entry}.Keras3Model", base_url=base_url,
-        dependencies=dependencies))
-    loader = loader_description(networks[0].length, loader=f"{entry}.IntervalsDl", base_url=base_url, files=upload)
-    loader["info"]["authors"] = info.info["authors"]
-    write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
-    copy_code(group / code, code)
-    write_text(group / f"{entry}.py", _ENTRY.format(code=code))
-    write_text(group / "test_subset.txt", f"{networks[0].name}\n")
-    write_text(group / "LICENSE", (_licence_text() or f"{info.info['license']}\n"))
-    write_text(out / "PULL_REQUEST.md", _pull_request(networks, info, base_url, name))
-    return group, upload
+    if not URL.match(base_url):
+        raise InputError(f"--zoo is {base_url!r}; it must be an address such as https://zenodo.org/records/123/files")
+    if not GROUP_NAME.match(name) or name == "upload":
+        raise InputError(f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
+                         "give another with --name")
+    export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
+    with staged(out) as stage:
+        group, upload = stage / name, stage / "upload"
+        write_networks(networks, group, upload, info, UPLOADED)
+        write_example_files(upload, networks[0].length)
+        describe_group(export, group, upload, base_url)
+        write_text(group / "test_subset.txt", f"{networks[0].name}\n")
+        remove_former(export.group, export.upload, networks, UPLOADED)
+    return export
 
 
-_ENTRY = '''"""What Kipoi loads: the model class and the dataloader of this group."""
-
-import sys
-from pathlib import Path
-
-# Kipoi loads this file by its path; the code beside it is found this way.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from {code}.kipoi_model import Keras3Model  # noqa: E402
-from {code}.sequences.loaders import IntervalsDl  # noqa: E402
-
-__all__ = ["IntervalsDl", "Keras3Model"]
-'''
-
-
-def _identifier(name: str) -> str:
-    return "".join(character if character.isalnum() else "_" for character in name).lower()
-
-
-def copy_code(folder: Path, package: str) -> None:
-    """Copy the modules that the model class and the loader need, under another package name.
+def describe_group(export: Export, group: Path, upload: Path, base_url: str) -> None:
+    """Write the code of an exported group and the yaml files that name it.
 
     Parameters
     ----------
-    folder : pathlib.Path
+    export : Export
+        What is exported.
+    group : pathlib.Path
         Where to.
-    package : str
-        New name; it must be unlike that of any other group.
+    upload : pathlib.Path
+        The files for `base_url`.
+    base_url : str
+        Where they will be found.
     """
-    for module in sorted(needed_modules(ENTRY_MODULES)):
-        source = (ROOT / f"{module}.py").read_text(encoding="utf-8")
-        write_text(folder / f"{module}.py", source.replace(PACKAGE, package))
-    description = (ROOT / "loader_descriptions/intervals.yaml").read_text(encoding="utf-8")
-    write_text(folder / "loader_descriptions/intervals.yaml", description.replace(PACKAGE, package))
-    loaders = folder / "sequences/loaders.py"
-    write_text(loaders, _only_intervals(loaders.read_text(encoding="utf-8")))
-    write_text(folder / "__init__.py", f'"""Model class and dataloader, copied from {PACKAGE} '
-                                       f'{metadata.version(PACKAGE)} (MIT)."""\n')
+    entry = write_code(group, export.name)
+    dependencies, network = pinned_dependencies(), export.networks[0]
+    write_text(group / "model-template.yaml", model_template(
+        export.info, network, model_class=f"{entry}.Keras3Model", base_url=base_url, dependencies=dependencies))
+    loader = loader_description(network.length, loader=f"{entry}.IntervalsDl", base_url=base_url, files=upload)
+    loader["info"]["authors"] = export.info.info["contributors"]
+    write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
 
 
-def _only_intervals(source: str) -> str:
-    """Leave the FASTA loader out: its description does not travel."""
-    tree = ast.parse(source)
-    [start, stop] = next([min(d.lineno for d in node.decorator_list) - 1, node.end_lineno] for node in tree.body
-                         if isinstance(node, ast.ClassDef) and node.name == "SequencesDl")
-    lines = source.splitlines(keepends=True)
-    return "".join(lines[:start] + lines[stop:]).rstrip() + "\n"
-
-
-def needed_modules(entries: Sequence[str]) -> set[str]:
-    """Find all modules of this package that some modules import, directly or not.
+def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
+    """Write ``PULL_REQUEST.md``.
 
     Parameters
     ----------
-    entries : sequence of str
-        Paths within the package, without ``.py``.
+    export : Export
+        What was exported.
+    failed : sequence of str or None
+        Models that did not pass ``kipoi test``; None if they were not tested.
 
     Returns
     -------
-    set of str
-        Such paths, `entries` and package ``__init__`` files included.
+    pathlib.Path
+        The file.
     """
-    found: set[str] = set()
-    waiting = list(entries)
-    while waiting:
-        module = waiting.pop()
-        if module in found:
-            continue
-        found.add(module)
-        if "/" in module:
-            waiting.append(f"{module.rsplit('/', 1)[0]}/__init__")
-        tree = ast.parse((ROOT / f"{module}.py").read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
-                waiting.append(node.module.removeprefix(f"{PACKAGE}.").replace(".", "/"))
-    return found
-
-
-def pinned_dependencies() -> dict[str, list[str]]:
-    """Pin what the copied code needs to the versions installed here.
-
-    Returns
-    -------
-    dict
-        Kipoi's ``dependencies``: conda first, pip for the rest.
-    """
-    python = f"python={sys.version_info.major}.{sys.version_info.minor}"
-    return {"conda": [python, *(f"{name}={metadata.version(name)}" for name in CONDA_PINS)],
-            "pip": [f"{name}=={metadata.version(name)}" for name in PIP_PINS]}
-
-
-def _licence_text() -> str:
-    licence = ROOT.parent / "LICENSE"
-    return licence.read_text(encoding="utf-8") if licence.exists() else ""
-
-
-def _pull_request(networks: Sequence[Packaged], info: GroupInfo, base_url: str, name: str) -> str:
-    authors = ", ".join(author["name"] for author in info.info["authors"])
+    path = export.out / "PULL_REQUEST.md"
+    info, networks = export.info.info, export.networks
     table = "\n".join(f"| {network.name} | {network.architecture} | {network.n_parameters:,} |" for network in networks)
-    return f"""# Add {name}
+    boxes = [(failed == [], "`kipoi test` passes for every model without a warning"),
+             (True, "weights, expected predictions and example files are `url` + `md5`"),
+             (True, "all dependencies are pinned"),
+             (True, "model class and dataloader travel in the group, in a package of their own"),
+             *((False, f"missing: {what}") for what in unfinished(export.info)),
+             (False, f"the contents of `upload/` are public at {export.base_url}")]
+    write_text(path, f"""# Add {export.name}
 
-{len(networks)} models by {authors} ({info.info['cite_as']}), licence {info.info['license']}.
+{len(networks)} model{"s" * (len(networks) > 1)} by {", ".join(author["name"] for author in info["authors"])}
+({info["cite_as"]}), licence {info["license"]}.
 
 | model | architecture | parameters |
 |---|---|---|
 {table}
 
 They read one-hot sequences of {networks[0].length} bp and predict {len(networks[0].label_names)} labels:
-{', '.join(networks[0].label_names)}.
+{", ".join(networks[0].label_names)}.
 
-- [x] `kipoi test` passes for every model without a warning
-- [x] weights, expected predictions and example files are `url` + `md5` below {base_url}
-- [x] all dependencies are pinned
-- [x] model class and dataloader travel in the group, in a package of their own
-
-Before merging: the contents of `upload/` must be public at {base_url}.
-"""
-
-
-def remove_export(out: str | os.PathLike) -> None:
-    """Remove an earlier export.
-
-    Parameters
-    ----------
-    out : str or path-like
-        Its folder.
-    """
-    shutil.rmtree(out, ignore_errors=True)
+{chr(10).join(f"- [{'x' if done else ' '}] {text}" for done, text in boxes)}
+""")
+    return path
