@@ -7,6 +7,8 @@ import h5py
 import numpy as np
 import pytest
 from filters_reference import scores
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError
 from kipoi_motifrep.networks import Field, Layout, open_network
@@ -315,6 +317,26 @@ def test_layout_round_trip(axes):
 def test_quarters_and_ties_are_no_base():
     rows = np.array([[[0.25] * 4, [0, 0.5, 0.5, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0.1, 0.2, 0.3, 0.4]]])
     assert Layout.parse("L,4").decode(rows).tolist() == [[4, 4, 4, 2, 3]]
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), axes=st.sampled_from(["L,4", "4,L", "1,4,L", "4*L"]),
+       dtype=st.sampled_from([np.float32, np.float64, np.float16, np.int8, bool]), shift=st.sampled_from([0, -0.25]),
+       alphabet=st.permutations("ACGT").map("".join))
+def test_decoding_takes_the_one_largest(seed, axes, dtype, shift, alphabet):
+    """Any rows of zeros, ones, halves and quarters, in any order of bases, and centred ones."""
+    random = np.random.default_rng(seed)
+    rows = random.choice([0, 0, 0, 0.25, 0.5, 1], (3, 6, 4)).astype(dtype)
+    if np.issubdtype(dtype, np.floating):
+        rows = rows + dtype(shift)
+    expected = [[letter_of(row, alphabet) for row in sequence] for sequence in rows]
+    layout = Layout.parse(axes, alphabet)
+    assert layout.decode(layout.from_one_hot(rows)).tolist() == expected
+
+
+def letter_of(row, alphabet):
+    best = [base for base, value in zip(alphabet, row, strict=True) if value == max(row)]
+    return "ACGT".index(best[0]) if len(best) == 1 else 4
 
 
 @pytest.mark.parametrize("axes", ["L", "L,L,4", "L,5", "4,4"])

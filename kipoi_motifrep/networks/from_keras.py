@@ -119,16 +119,16 @@ class KerasSource:
         front = Front()
         # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
         front.compile(jit_compile=False, run_eagerly=False)
-        batch_size = None
+        previous = 0
 
         def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-            nonlocal batch_size
+            nonlocal previous
             arrays = [inputs[names[number]] for number in needed]
             n = len(arrays[0])
-            batch_size = max(n, batch_size or 0)
-            if n < batch_size:  # a batch of another size would be compiled afresh
-                arrays = [np.concatenate([array, np.zeros((batch_size - n, *array.shape[1:]), array.dtype)])
+            if n < previous:  # the last, smaller batch; it would be compiled afresh
+                arrays = [np.concatenate([array, np.zeros((previous - n, *array.shape[1:]), array.dtype)])
                           for array in arrays]
+            previous = n
             return [np.asarray(result, np.float32)[:n] for result in front.predict_on_batch(arrays)]
 
         return run

@@ -11,6 +11,7 @@ import numpy as np
 from kipoi_motifrep.errors import InputError
 
 NO_BASE = 4
+_MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these
 FLAT = (("L4",), ("4L",))
 
 
@@ -164,12 +165,23 @@ class Layout:
             0 to 3 for A, C, G, T; 4 for no base.
         """
         one_hot = self.to_one_hot(inputs)
-        channels = [one_hot[:, :, self.alphabet.index(base)] for base in "ACGT"]
-        ac, gt = np.maximum(channels[0], channels[1]), np.maximum(channels[2], channels[3])
-        codes = np.full(one_hot.shape[:2], NO_BASE, np.uint8)
-        for code, (rival, others) in enumerate(zip((1, 0, 3, 2), (gt, gt, ac, ac), strict=True)):
-            codes[channels[code] > np.maximum(channels[rival], others)] = code
+        # One sum a position tells one-hot rows apart; only the others are looked at more closely.
+        sums = one_hot @ _MARKS if one_hot.flags.c_contiguous else sum(
+            mark * one_hot[:, :, column].astype(np.float32, copy=False) for column, mark in enumerate(_MARKS))
+        codes = np.full(sums.shape, NO_BASE, np.uint8)
+        for column, mark in enumerate(_MARKS):
+            code = "ACGT".index(self.alphabet[column])
+            codes -= (sums == mark).view(np.uint8) * np.uint8(NO_BASE - code)
+        soft = np.nonzero((codes == NO_BASE) & (sums != 0))
+        if len(soft[0]):
+            codes[soft] = self._largest(one_hot[soft])
         return codes
+
+    def _largest(self, rows: np.ndarray) -> np.ndarray:
+        """Codes of the largest entries of (m, 4) rows; no base in a tie."""
+        letters = np.array(["ACGT".index(base) for base in self.alphabet], np.uint8)
+        ordered = np.sort(rows, axis=1)
+        return np.where(ordered[:, 3] > ordered[:, 2], letters[rows.argmax(axis=1)], NO_BASE).astype(np.uint8)
 
     def _base_first(self) -> bool:
         if self.axes in FLAT:
