@@ -53,6 +53,11 @@ class Protocol:
         Of Adam.
     first_activation : str
         Activation after the first convolution.
+
+    Raises
+    ------
+    InputError
+        If a number makes no sense.
     """
 
     batch_size: int = 100
@@ -62,6 +67,13 @@ class Protocol:
     beta_1: float = 0.95
     beta_2: float = 0.999
     first_activation: str = "relu"
+
+    def __post_init__(self):
+        for name in ("batch_size", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate is {self.learning_rate}; it must be a positive number")
 
 
 PAPER_PROTOCOL = Protocol()
@@ -142,7 +154,6 @@ class _Run:
         self.unit, self.dataset, self.protocol = unit, dataset, protocol
         self.folder = unit.folder(out)
         self.state, self.best = self.folder / "state.keras", self.folder / "best.npz"
-        self.progress = self.folder / "progress.json"
         self.history: list[dict[str, float]] = []
 
     @property
@@ -165,14 +176,16 @@ class _Run:
 
         settings = {"protocol": asdict(self.protocol), "unit": asdict(self.unit), "data": data_digest(self.dataset)}
         keras.utils.set_random_seed(self.unit.random_seed)
-        if self.progress.exists() and self.state.exists():
-            saved = json.loads(self.progress.read_text())
-            if saved["settings"] != settings:
+        if self.state.exists():
+            saved = read_metadata(self.state)
+            if saved.get("settings") != settings:
                 raise InputError("was begun with other data or settings; choose another --out or remove it",
                                  path=self.folder)
             self.history = saved["history"]
             model = keras.saving.load_model(
                 self.state, custom_objects={"masked_binary_crossentropy": masked_binary_crossentropy})
+            for state, value in zip(_dropout_states(model), saved["dropout"], strict=True):
+                state.assign(np.array(value, np.uint32))
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             model = build(self.unit.variant, self.dataset.length, len(self.dataset.label_names),
@@ -184,18 +197,22 @@ class _Run:
         return model
 
     def record(self, model: keras.Model, row: dict[str, float]) -> None:
-        """Keep an epoch: first the weights, then the progress that refers to them."""
+        """Keep an epoch: the best weights first, so that the state never refers to others than those there."""
         self.history.append(row)
         if self.best_row is row:
             with replacing(self.best) as temporary:
                 np.savez(temporary, *model.get_weights())
-        with replacing(self.state) as temporary:
-            model.save(temporary)
-        write_json(self.progress, {"settings": self.settings, "history": self.history})
+        # Keras does not save the dropout layers' random state. One file, so that all of it is of one epoch.
+        dropout = [state.numpy().tolist() for state in _dropout_states(model)]
+        save_network(model, self.state, {"settings": self.settings, "history": self.history, "dropout": dropout})
 
     def clean_up(self) -> None:
-        for path in (self.progress, self.state, self.best):
+        for path in (self.state, self.best):
             path.unlink(missing_ok=True)
+
+
+def _dropout_states(model: keras.Model) -> list[keras.Variable]:
+    return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
 
 
 def _execution() -> dict[str, object]:
@@ -262,13 +279,14 @@ def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: P
     for split in dataset.splits.values():
         if not len(split):
             raise InputError(f"split {split.name!r} is empty", path=dataset.path)
-    folder = unit.folder(out)
+    folder, run = unit.folder(out), _Run(unit, dataset, protocol, out)
     if (folder / "result.json").exists():
         result = json.loads((folder / "result.json").read_text())
-        if result["data"] != data_digest(dataset) or result["protocol"] != asdict(protocol):
-            raise InputError("holds a network trained with other data or settings; choose another --out", path=folder)
+        if (result["seed"], result["protocol"], result["data"]) != (unit.seed, asdict(protocol), data_digest(dataset)):
+            raise InputError("holds a network trained with other data, settings or seed; choose another --out",
+                             path=folder)
+        run.clean_up()
         return result
-    run = _Run(unit, dataset, protocol, out)
     model = run.start_or_resume()
     _fit(run, model, on_epoch)
     return _finish(run)
@@ -357,7 +375,7 @@ def save_network(model: keras.Model, path: str | os.PathLike, metadata: dict[str
     Parameters
     ----------
     model : keras.Model
-        Not compiled, so that any Keras opens the file.
+        Where any Keras shall open the file, not compiled.
     path : str or path-like
         Ends in ``.keras``.
     metadata : dict
