@@ -74,11 +74,21 @@ class Matches:
         folder : str or path-like
             Where to; it is made when it is missing.
         """
+        self.write_tables(folder)
+        write_parameters(folder, "match", self.parameters)
+
+    def write_tables(self, folder: str | os.PathLike) -> None:
+        """Write ``tomtom.tsv`` and ``matches.tsv`` alone.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Where to; it is made when it is missing.
+        """
         tomtom_tsv = tomtom_table(self.hits, self.queries, self.database.motifs, _command_line(self.parameters))
         rows = [COLUMNS, *self.table()]
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
         write_text(Path(folder) / "matches.tsv", "".join("\t".join(field(str(x)) for x in row) + "\n" for row in rows))
-        write_parameters(folder, "match", self.parameters)
 
 
 def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,

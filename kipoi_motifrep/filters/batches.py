@@ -20,10 +20,13 @@ class Batch:
         The model's inputs, or the DNA alone.
     metadata : mapping
         ``ranges`` (Kipoi's GenomicRanges) or ``id``, where known.
+    targets : object
+        Labels as the loader gives them, where it does.
     """
 
     inputs: object
     metadata: Mapping
+    targets: object = None
 
 
 class ArrayBatches:
@@ -76,7 +79,8 @@ class LoaderBatches:
     def __iter__(self) -> Iterator[Batch]:
         for batch in self.loader.batch_iter(batch_size=self.batch_size):
             inputs = batch["inputs"]
-            yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {})
+            yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
+                        batch.get("targets"))
 
 
 def first_batch(batches) -> Batch:

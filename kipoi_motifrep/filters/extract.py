@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
@@ -71,31 +71,76 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     """
     parameters = dict(locals())
     rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
-    _check(parameters)
-    loader = _own_loader(fasta, dataset, split)  # before the model: it is quick to fail
-    loaded = load_model(model, source)
-    own = loader is None
-    if own:
-        loader = _kipoi_loader(loaded, dataloader_args)
-    network, columns = _network(loaded, loader, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
-    batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), columns)
+    if sites and output is None:
+        raise InputError("sites need an output folder")
+    opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta, dataset=dataset,
+                         split=split, layer=layer, axes=axes, alphabet=alphabet, window=window, batch_size=batch_size)
+    network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
     with _site_file(network, batches, window, output if sites else None) as on_sites:
         results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
         if output is not None:
             write_filters(results, output)
-            write_parameters(output, "filters", {**parameters, **_origin(model, fasta, dataset),
+            write_parameters(output, "filters", {**parameters, **origin(model, fasta, dataset),
                                                  "found": network.describe().splitlines(),
                                                  "n_sequences": results[0].n_sequences})
     return results
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A model and sequences that fit it.
+
+    Parameters
+    ----------
+    model : object
+        As it was loaded.
+    network : Network
+        For the length of the sequences.
+    batches : LoaderBatches
+        The sequences; labels too, where there are any.
+    """
+
+    model: object
+    network: Network
+    batches: LoaderBatches
+
+
+def open_inputs(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
+                fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
+                split: str = "test", layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
+                window: int | None = None, batch_size: int | None = None) -> Opened:
+    """Load a model and open sequences for it.
+
+    Parameters
+    ----------
+    model, source, dataloader_args, fasta, dataset, split, layer, axes, alphabet, window, batch_size
+        See :func:`extract_filters`.
+
+    Returns
+    -------
+    Opened
+        The first sequences were looked at: they fit.
+
+    Raises
+    ------
+    InputError
+        If something given is wrong.
+    """
+    _check(dict(locals()))
+    loader = _own_loader(fasta, dataset, split)  # before the model: it is quick to fail
+    loaded = load_model(model, source)
+    own = loader is None
+    if own:
+        loader = _kipoi_loader(loaded, dataloader_args)
+    network, columns = _network(loaded, loader, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
+    return Opened(loaded, network, LoaderBatches(loader, batch_size or fitting_batch_size(network), columns))
+
+
 def _check(parameters: Mapping[str, object]) -> None:
     if sum(parameters[name] is not None for name in ("dataloader_args", "fasta", "dataset")) != 1:
         raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
-    if parameters["sites"] and parameters["output"] is None:
-        raise InputError("sites need an output folder")
     for name in ("batch_size", "window"):
         if parameters[name] is not None and parameters[name] < 1:
             raise InputError(f"{name} must be at least 1, not {parameters[name]}")
@@ -169,8 +214,19 @@ def _site_file(network: Network, batches: LoaderBatches, window: int | None,
             yield file
 
 
-def _origin(model: object, fasta, dataset) -> dict[str, object]:
-    """Name of the model, and digests of the files that decide the result."""
+def origin(model: object, fasta, dataset) -> dict[str, object]:
+    """Name the model, and the digests of the files that decide the result.
+
+    Parameters
+    ----------
+    model, fasta, dataset
+        See :func:`extract_filters`.
+
+    Returns
+    -------
+    dict
+        ``model`` and ``sha256`` (of each file; None for standard input).
+    """
     paths = [path for path in (model if is_file_model(model) else None, fasta, dataset) if path is not None]
     name = str(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
     return {"model": name, "sha256": {str(path): _digest(path) for path in paths}}

@@ -14,7 +14,7 @@ from kipoi_motifrep.filters.batches import Batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
-from kipoi_motifrep.networks import Field, Network
+from kipoi_motifrep.networks import Field, FilterBank, Network
 from kipoi_motifrep.outputs import replacing, write_text
 
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
@@ -43,7 +43,38 @@ def write_filters(results: Sequence[FilterPWMs], folder: str | os.PathLike) -> N
     write_text(folder / "filters.tsv", "\n".join(rows) + "\n")
     with replacing(folder / "filters.h5") as temporary, h5py.File(temporary, "w") as file:
         for result in results:
-            _write_group(file if len(results) == 1 else file.create_group(result.bank.layer.replace("/", ".")), result)
+            _write_group(file if len(results) == 1 else file.create_group(_group_name(result.bank)), result)
+
+
+def read_filters(folder: str | os.PathLike, network: Network) -> tuple[FilterPWMs, ...]:
+    """Read what :func:`write_filters` wrote.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder.
+    network : Network
+        The same network.
+
+    Returns
+    -------
+    tuple of FilterPWMs
+        One a bank, equal to those written.
+    """
+    with h5py.File(Path(folder) / "filters.h5", "r") as file:
+        return tuple(_read_group(file if len(network.banks) == 1 else file[_group_name(bank)], bank)
+                     for bank in network.banks)
+
+
+def _group_name(bank: FilterBank) -> str:
+    return bank.layer.replace("/", ".")
+
+
+def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
+    window = Field(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
+    arrays = {name: group[name][:] for name in ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")}
+    return FilterPWMs(bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]),
+                      window=window, **arrays)
 
 
 def _table(result: FilterPWMs) -> list[str]:
