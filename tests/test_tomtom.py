@@ -130,7 +130,7 @@ def test_random_numbers_are_those_of_the_textbook_generator():
     for _ in range(200_000):
         textbook.word()
     expected = [int(textbook.uniform() * 1158) for _ in range(5000)]
-    assert draws.indices(1158).ravel()[:5000].tolist() == expected
+    assert next(draws.samples(1158)).ravel()[:5000].tolist() == expected
 
 
 def test_draws_pass_over_queries_without_hits():
@@ -144,7 +144,7 @@ def test_draws_pass_over_queries_without_hits():
 def test_few_p_values_use_no_random_numbers():
     draws = Draws()
     assert null_fraction(np.linspace(0, 1, 100), draws) == 1.0
-    np.testing.assert_array_equal(draws.indices(10), Draws().indices(10))
+    np.testing.assert_array_equal(next(draws.samples(10)), next(Draws().samples(10)))
 
 
 def test_null_fraction_of_uniform_p_values_is_near_one():

@@ -37,10 +37,9 @@ class ScoreDistributions:
 
     @classmethod
     def of(cls, scores: Scores) -> ScoreDistributions:
-        """Count the scores of some queries."""
+        """Turn counts of scores into probabilities."""
         n, width, n_columns = scores.values.shape
-        rows = scores.values.reshape(-1, n_columns)
-        counts = np.stack([np.bincount(row, minlength=N_BINS + 1) for row in rows])
+        counts = scores.counts.reshape(n * width, -1)
         present = counts > 0
         highest = N_BINS - present[:, ::-1].argmax(axis=1)
         n_scores = (highest - present.argmax(axis=1)).max() + 1
@@ -145,39 +144,35 @@ def p_values(distributions: ScoreDistributions, unaligned: np.ndarray, scores: d
     # What each column can add to a neutral score; a span's highest score is a difference of two of these sums.
     gains = (distributions.highest - unaligned[:, None]).cumsum(axis=1)
     gains = np.concatenate([np.zeros((len(gains), 1), int), gains], axis=1)
-    highest = gains[:, -1]
-    lowest = np.min([array.min(axis=1) for array in scores.values()], axis=0)
-    depth = int((highest - lowest).max()) + 1
+    # Scores are counted downwards from the highest of the whole query.
+    below = {n: gains[:, -1:] - array for n, array in scores.items()}
+    depth = int(max(array.max() for array in below.values())) + 1
     tails = SpanTails(distributions, depth)
     width = tails.width
-    below = np.arange(depth)
+    everywhere = np.broadcast_to(np.arange(depth), (len(gains), depth))
 
-    def span(start: int, length: int) -> np.ndarray:
-        # Scores are counted downwards from the highest of the whole query.
-        missing = highest - (gains[:, start + length] - gains[:, start])
-        return tails.at(start, below - missing[:, None])
+    def span(start: int, length: int, points: np.ndarray = everywhere) -> np.ndarray:
+        missing = gains[:, -1] - (gains[:, start + length] - gains[:, start])
+        return tails.at(start, points - missing[:, None])
 
     found = {}
-    partial = np.zeros((len(unaligned), depth))  # alignments that leave a part of the query over on one side
+    partial = np.zeros((len(gains), depth))  # alignments that leave a part of the query over on one side
     for length in tails.lengths():
         if length < width:
             if length in scores:
-                table = partial
+                points = below[length]
+                chance = np.take_along_axis(partial, points, axis=1)
                 for start in range(width - length + 1):
-                    table = either(table, span(start, length))
-                found[length] = _look_up(table, highest, scores[length])
+                    chance = either(chance, span(start, length, points))
+                found[length] = either(chance, chance)  # both strands
             partial = either(either(partial, span(0, length)), span(width - length, length))
     whole = span(0, width)
     for target_width in range(width, max(scores) + 1):
         partial = either(partial, whole)
         if target_width in scores:
-            found[target_width] = _look_up(partial, highest, scores[target_width])
+            chance = np.take_along_axis(partial, below[target_width], axis=1)
+            found[target_width] = either(chance, chance)
     return found
-
-
-def _look_up(table: np.ndarray, highest: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    both_strands = either(table, table)
-    return np.take_along_axis(both_strands, highest[:, None] - scores, axis=1)
 
 
 def incomplete_p_values(distributions: ScoreDistributions, sums: dict[int, np.ndarray],

@@ -6,12 +6,15 @@ fraction of null p-values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 SEED = 4357
 N_BOOTSTRAPS = 100
 N_DRAWS = 1000
 LAMBDAS = np.arange(1, 101) / 200
+_AT_ONCE = 10  # bootstrap samples drawn at a time: these stay in the processor's cache
 MAX_WITHOUT_BOOTSTRAP = 100  # with so few p-values pi0 is taken as 1
 
 
@@ -37,7 +40,7 @@ class Draws:
         """Pass over one query's draws; the work is put off until a later query needs the stream."""
         self._n_skipped += 1
 
-    def indices(self, n: int) -> np.ndarray:
+    def samples(self, n: int) -> Iterator[np.ndarray]:
         """One query's draws from `n` things.
 
         Parameters
@@ -45,20 +48,21 @@ class Draws:
         n : int
             Number of p-values.
 
-        Returns
-        -------
-        numpy.ndarray, shape (100, 1000), int
-            One row for each bootstrap sample.
+        Yields
+        ------
+        numpy.ndarray, shape (B, 1000), int
+            B bootstrap samples each time, 100 in all.
         """
-        for _ in range(self._n_skipped):
+        for _ in range(self._n_skipped * (N_BOOTSTRAPS // _AT_ONCE)):
             self._words()
         self._n_skipped = 0
-        # Two 32-bit words make one number of 64 bits, the first word on top; numpy's full range is just that.
-        draws = self._words() * 2.0**-64
-        return (draws * n).astype(np.intp)
+        for _ in range(N_BOOTSTRAPS // _AT_ONCE):
+            draws = self._words() * 2.0**-64
+            yield (draws * n).astype(np.intp)
 
     def _words(self) -> np.ndarray:
-        return self._random.randint(0, 2**64, (N_BOOTSTRAPS, N_DRAWS), np.uint64)
+        # Two 32-bit words make one number of 64 bits, the first word on top; numpy's full range is just that.
+        return self._random.randint(0, 2**64, (_AT_ONCE, N_DRAWS), np.uint64)
 
 
 def null_fraction(p_values: np.ndarray, draws: Draws) -> float:
@@ -83,12 +87,18 @@ def null_fraction(p_values: np.ndarray, draws: Draws) -> float:
     fractions = (n - first) / ((1 - LAMBDAS) * n)
     # Sort draws by how many lambdas are at or below their p-value; count them from the top.
     n_reached = np.searchsorted(first, np.arange(n), side="right")
-    bins = n_reached[draws.indices(n)] + (len(LAMBDAS) + 1) * np.arange(N_BOOTSTRAPS)[:, None]
-    counts = np.bincount(bins.ravel(), minlength=N_BOOTSTRAPS * (len(LAMBDAS) + 1)).reshape(N_BOOTSTRAPS, -1)
-    at_least = counts[:, :0:-1].cumsum(axis=1)[:, ::-1]
+    at_least = np.concatenate([_counts(n_reached[sample])[:, :0:-1].cumsum(axis=1)[:, ::-1]
+                               for sample in draws.samples(n)])
     sampled = at_least / ((1 - LAMBDAS) * N_DRAWS)
     errors = ((sampled - fractions.min()) ** 2).mean(axis=0)
     return float(min(max(fractions[errors.argmin()], 0.0), 1.0))
+
+
+def _counts(values: np.ndarray) -> np.ndarray:
+    """Count how often each number of 0 to 100 is in each row."""
+    size = len(LAMBDAS) + 1
+    values += size * np.arange(len(values))[:, None]
+    return np.bincount(values.ravel(), minlength=size * len(values)).reshape(-1, size)
 
 
 def q_values(p_values: np.ndarray, pi0: float) -> np.ndarray:

@@ -25,8 +25,7 @@ _SCORE_ERROR = 2e-5
 _MAX_DOUBT = 0.01
 # Distances computed at a time, so that they stay in the processor's cache.
 _CACHE_SIZE = 200_000
-_BINS_PER_UNIT = 1024
-_STRIDE = 3 * _BINS_PER_UNIT // 2  # no distance between columns reaches 1.5
+_SAMPLE = 512  # distances of a row from which its median is guessed
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,13 @@ class Scores:
         Score of each query column against each target column, 0 to 100.
     unaligned : numpy.ndarray, shape (Q,), int
         Score of a query column that has no counterpart (0 in incomplete scores).
+    counts : numpy.ndarray, shape (Q, w, 101), int
+        How many target columns give a query column each score.
     """
 
     values: np.ndarray
     unaligned: np.ndarray
+    counts: np.ndarray
 
 
 class Scorer:
@@ -77,13 +79,15 @@ class Scorer:
         n, width, _ = queries.shape
         values = np.empty((n, width, len(self.columns)), np.int16)
         unaligned = np.empty(n, int)
+        counts = np.empty((n, width, N_BINS + 1), int)
         step = max(1, _CACHE_SIZE // values[0].size)
         distances = np.empty((step * width, len(self.columns)), np.float32)
-        buffers = _Buffers.of(max(1, _CACHE_SIZE // len(self.columns) // 4), len(self.columns))
+        buffers = _Buffers.of(max(1, _CACHE_SIZE // len(self.columns)), len(self.columns))
         for start in range(0, n, step):
             part = slice(start, start + step)
             self._score(queries[part], values[part], unaligned[part], distances, buffers)
-        return Scores(values, unaligned)
+            counts[part] = np.array([[np.bincount(row, minlength=N_BINS + 1) for row in rows] for rows in values[part]])
+        return Scores(values, unaligned, counts)
 
     def _score(self, queries: np.ndarray, values: np.ndarray, unaligned: np.ndarray, distances: np.ndarray,
                buffers: _Buffers) -> None:
@@ -96,7 +100,7 @@ class Scorer:
         for block in buffers.blocks(len(rows)):
             self._approximate_distances(rows[block], distances[block], buffers)
             if self.complete:
-                medians[block] = self._medians(rows[block], distances[block], error, buffers)
+                medians[block] = self._medians(rows[block], distances[block], error)
         lowest = (medians - distances.max(axis=1)).reshape(n, width).min(axis=1)
         highest = (medians - distances.min(axis=1)).reshape(n, width).max(axis=1)
         offset, scale, sure = _binning_within(lowest, highest, error)
@@ -123,28 +127,26 @@ class Scorer:
                 distances += square
         np.sqrt(distances, out=distances)
 
-    def _medians(self, rows: np.ndarray, distances: np.ndarray, error: float, buffers: _Buffers) -> np.ndarray:
+    def _medians(self, rows: np.ndarray, distances: np.ndarray, error: float) -> np.ndarray:
         """Exact distance of rank W / 2, from 0, of each row: the lower median of the scores."""
         n, n_columns = distances.shape
         rank = n_columns // 2
-        # A histogram says between which two values the median lies.
-        scaled, codes = buffers.floats[:n], buffers.integers[:n]
-        np.multiply(distances, np.float32(_BINS_PER_UNIT), out=scaled)
-        scaled += np.arange(n, dtype=np.float32)[:, None] * _STRIDE
-        np.copyto(codes, scaled, casting="unsafe")
-        counts = np.bincount(codes.ravel(), minlength=n * _STRIDE).reshape(n, _STRIDE)
-        bins = (counts.cumsum(axis=1) > rank).argmax(axis=1)
-        slack = 2 * error + n * _STRIDE * 2.0**-23 / _BINS_PER_UNIT
-        low = (bins / _BINS_PER_UNIT - slack).astype(np.float32)[:, None]
-        high = ((bins + 1) / _BINS_PER_UNIT + slack).astype(np.float32)[:, None]
+        low, high = _around_rank(distances, rank)
         # Everything below `low` is below the median for sure, and the median is among those inside.
-        below = distances < low
-        inside = (distances <= high) > below
-        n_below = np.array([np.count_nonzero(row) for row in below])
+        below = distances < (low - 2 * error).astype(np.float32)
+        inside = (distances <= (high + 2 * error).astype(np.float32)) > below
+        n_below = _count(below)
         row, column = np.divmod(np.flatnonzero(inside), n_columns)
+        starts = np.searchsorted(row, np.arange(n + 1))
         exact = exact_distances(rows[row], self.columns[column])
         order = np.lexsort((exact, row))
-        return exact[order[np.searchsorted(row, np.arange(n)) + rank - n_below]]
+        place = starts[:-1] + rank - n_below
+        found = (starts[:-1] <= place) & (place < starts[1:])
+        medians = np.empty(n)
+        medians[found] = exact[order[place[found]]]
+        for i in np.flatnonzero(~found):
+            medians[i] = np.partition(exact_distances(rows[i], self.columns), rank)[rank]
+        return medians
 
     def _round(self, rows: np.ndarray, medians: np.ndarray, offset: np.ndarray, scale: np.ndarray, doubt: np.ndarray,
                distances: np.ndarray, values: np.ndarray, buffers: _Buffers) -> None:
@@ -166,17 +168,36 @@ class _Buffers:
     """Memory that is used again: getting it anew costs more than the arithmetic."""
 
     floats: np.ndarray
-    integers: np.ndarray
     shorts: np.ndarray
 
     @classmethod
     def of(cls, n_rows: int, n_columns: int) -> _Buffers:
-        return cls(*(np.empty((n_rows, n_columns), kind) for kind in (np.float32, np.intp, np.int16)))
+        return cls(*(np.empty((n_rows, n_columns), kind) for kind in (np.float32, np.int16)))
 
     def blocks(self, n_rows: int) -> list[slice]:
         """Cut rows into as many at a time as there is room for."""
         step = len(self.floats)
         return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def _around_rank(distances: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds that enclose the value of a rank in each row, nearly always, and little else."""
+    n_columns = distances.shape[1]
+    step = max(1, n_columns // _SAMPLE)
+    sample = np.sort(distances[:, ::step], axis=1)
+    middle, reach = min(rank // step, sample.shape[1] - 1), sample.shape[1] // 10
+    upper, lower = min(middle + reach, sample.shape[1] - 1), max(middle - reach, 0)
+    # Newton's method on the number of smaller distances, whose slope the sample gives.
+    slope = (sample[:, upper] - sample[:, lower])[:, None] / max(1, (upper - lower) * step)
+    guess = sample[:, middle, None]
+    for _ in range(3 if step > 1 else 0):
+        guess = guess + (rank - _count(distances < guess))[:, None].astype(np.float32) * slope
+    margin = slope * (n_columns / 500 + 1)
+    return guess - margin, guess + margin
+
+
+def _count(mask: np.ndarray) -> np.ndarray:
+    return np.array([np.count_nonzero(row) for row in mask])
 
 
 def exact_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
