@@ -60,8 +60,8 @@ def _fetch(url: str, part: Path) -> bool:
             return _is_whole(error, part, have)
         raise InputError(f"{url}: the server answered {error.code} ({error.reason})") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise InputError(f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); the same command goes on where "
-                         "it stopped") from error
+        raise InputError(f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); the same command goes on "
+                         "where it stopped") from error
     with answer:
         if answer.status != http.client.PARTIAL_CONTENT:
             have = 0  # the server sends all of it again
@@ -73,8 +73,8 @@ def _fetch(url: str, part: Path) -> bool:
     if length is None or came == int(length):
         return True
     if not came:
-        raise InputError(f"{url}: the transfer stopped after {have} of {have + int(length)} bytes; the same command goes "
-                         "on there")
+        raise InputError(f"{url}: the transfer stopped after {have} of {have + int(length)} bytes; the same command "
+                         "goes on there")
     return False
 
 

@@ -139,16 +139,19 @@ def open_matlab5(path: str | os.PathLike, name: str) -> Iterator[MatlabArray]:
 
 
 def _find(file: BinaryIO, name: str, path: str | os.PathLike) -> MatlabArray:
+    size = os.fstat(file.fileno()).st_size
     header = file.read(HEADER_BYTES)
     order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
     if order is None:
-        raise InputError("is no MATLAB file (neither version 5 nor 7.3)", path=path)
+        raise InputError("is no MATLAB file (neither version 5 nor 7.3), or cut off", path=path)
     names = []
     while tag := file.read(8):
         if len(tag) < 8:
             raise _CutOff
         kind, n_bytes = np.frombuffer(tag, f"{order}u4").tolist()
         behind = file.tell() + n_bytes
+        if behind > size:
+            raise _CutOff
         if kind in (MATRIX, COMPRESSED):
             stream = (_Inflated if kind == COMPRESSED else _Plain)(file, n_bytes)
             if kind == COMPRESSED:
