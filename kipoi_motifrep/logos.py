@@ -20,19 +20,20 @@ from kipoi_motifrep.motifs import LETTERS, Motif, information_content
 # Told apart by people with any kind of colour vision, and at least 3:1 against white.
 COLOURS = {"A": "#1f9e6c", "C": "#1d3f98", "G": "#c98512", "T": "#951a22"}
 COLUMN, HEIGHT = 20, 100  # drawing units of one position, and of the axis from end to end
-_SMALLEST = 0.01  # of the axis: shorter letters could not be seen
+_SMALLEST = 0.015  # of the axis: shorter letters could not be seen
 _MARGIN, _TICK = 48, 5  # room for the axis, length of its ticks
 
-# Outlines in a box of one position's width and 100 high, y downwards.
+# Outlines in a box of one position's width and 100 high, y downwards. Only absolute M, L, C and Z
+# commands with pairs of numbers, so that they can be moved and stretched number by number.
 GLYPHS = {
-    "A": "M.5 100 7.4 0H12.6L19.5 100H15.1L13.8 79H6.2L4.9 100ZM7.2 62.5H12.8L10 18Z",
-    "C": "M15 67C14.600 78.500 12.900 83.500 10.300 83.500C6.800 83.500 5 72 5 50C5 28 6.800 16.500 10.300 16.500"
-         "C12.900 16.500 14.600 21.500 15 33H19.300C18.800 12.500 15.500 0 10.300 0C4.300 0 .6 18 .6 50"
-         "C.6 82 4.300 100 10.300 100C15.500 100 18.800 87.500 19.300 67Z",
-    "G": "M15 33H19.200C18.700 12.500 15.500 0 10.300 0C4.300 0 .6 18 .6 50C.6 82 4.300 100 10.300 100"
-         "C13.900 100 17 95 19.400 85V46H10.300V61.500H15.100V77C13.900 81.500 12.300 83.500 10.300 83.500"
-         "C6.800 83.500 5 72 5 50C5 28 6.800 16.500 10.300 16.500C12.900 16.500 14.600 21.500 15 33Z",
-    "T": "M.8 0H19.200V16.500H12.200V100H7.800V16.500H.8Z",
+    "A": "M.5 100L7.4 0L12.6 0L19.5 100L15.1 100L13.8 79L6.2 79L4.9 100ZM7.2 62.5L12.8 62.5L10 18Z",
+    "C": "M15 67C14.6 78.5 12.9 83.5 10.3 83.5C6.8 83.5 5 72 5 50C5 28 6.8 16.5 10.3 16.5"
+         "C12.9 16.5 14.6 21.5 15 33L19.3 33C18.8 12.5 15.5 0 10.3 0C4.3 0 .6 18 .6 50"
+         "C.6 82 4.3 100 10.3 100C15.5 100 18.8 87.5 19.3 67Z",
+    "G": "M15 33L19.2 33C18.7 12.5 15.5 0 10.3 0C4.3 0 .6 18 .6 50C.6 82 4.3 100 10.3 100"
+         "C13.9 100 17 95 19.4 85L19.4 46L10.3 46L10.3 61.5L15.1 61.5L15.1 77C13.9 81.5 12.3 83.5 10.3 83.5"
+         "C6.8 83.5 5 72 5 50C5 28 6.8 16.5 10.3 16.5C12.9 16.5 14.6 21.5 15 33Z",
+    "T": "M.8 0L19.2 0L19.2 16.5L12.2 16.5L12.2 100L7.8 100L7.8 16.5L.8 16.5Z",
 }
 
 
@@ -265,7 +266,7 @@ def glyph_definitions() -> str:
 
 
 def ticks_between(low: float, high: float) -> list[float]:
-    """Choose the roundest numbers of which at least three lie on an axis that holds 0.
+    """Choose few round numbers, at least three, on an axis that holds 0.
 
     Parameters
     ----------
@@ -278,7 +279,7 @@ def ticks_between(low: float, high: float) -> list[float]:
         From low to high.
     """
     power = 10.0 ** np.floor(np.log10(high - low))
-    for step in (power, power / 2, power / 5, power / 10):
+    for step in (5 * power, 2 * power, power, power / 2, power / 5):
         first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
         if last - first >= 2:
             break

@@ -36,6 +36,38 @@
     button.addEventListener("click", () => sort(header));
   }
 
+  // A letter is drawn with <use>; moving tens of thousands of those takes a noticeable time. So, while nobody
+  // waits, the letters of each logo become one path of each colour: the same picture from fewer pieces.
+  const glyphs = {};
+  for (const glyph of document.querySelectorAll("defs > path")) glyphs[`#${glyph.id}`] = glyph;
+
+  function flatten(logo) {
+    const outlines = {}, uses = logo.querySelectorAll("use");
+    for (const use of uses) {
+      const [, , , stretch, x, y] = use.getAttribute("transform").match(/[-.\d]+/g).map(Number);
+      const letter = use.getAttribute("href");
+      const outline = glyphs[letter].getAttribute("d").replace(/([.\d]+) ([.\d]+)/g,
+        (_, a, b) => `${Math.round(10 * (+a + x)) / 10} ${Math.round(10 * (b * stretch + y)) / 10}`);
+      outlines[letter] = (outlines[letter] || "") + outline;
+    }
+    for (const [letter, outline] of Object.entries(outlines)) {
+      const path = glyphs[letter].cloneNode();
+      path.removeAttribute("id");
+      path.classList.add(letter.slice(1));
+      path.setAttribute("d", outline);
+      uses[0].before(path);
+    }
+    for (const use of uses) use.remove();
+  }
+
+  const logos = [...table.querySelectorAll("svg.logo")];
+  const later = window.requestIdleCallback || ((work) => setTimeout(() => work({ timeRemaining: () => 10 }), 20));
+  later(function work(deadline) {
+    while (logos.length && deadline.timeRemaining() > 2) flatten(logos.shift());
+    if (logos.length) later(work);
+    else table.dataset.flat = "";
+  });
+
   function filter() {
     const words = get("find").value.toLowerCase().split(/\s+/).filter(Boolean);
     const kind = get("kind").value, output = get("output") ? get("output").value : "";
