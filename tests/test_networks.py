@@ -198,6 +198,42 @@ def test_torch_gate_is_one_activation():
     np.testing.assert_allclose(network.activations(x)[0], (raw * torch.sigmoid(1.702 * raw)).transpose(1, 2), atol=1e-5)
 
 
+@pytest.mark.parametrize("first", [layers.BatchNormalization, lambda: layers.Rescaling(2.0, offset=-0.5)])
+def test_rescaled_input(first):
+    """Activations are the network's own; where a filter looks is known, and what is not in the kernels is said."""
+    model = sequential((LENGTH, 4), first(), conv1d(padding="same"))
+    network = open_network(model)
+    x = network.layout.encode(CODES)
+    expected = keras.Model(model.inputs, model.get_layer("first").output).predict_on_batch(x)
+    np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-6)
+    assert network.banks[0].field == Field(-2, 5, 1)
+    assert "before it is not in the kernels" in network.describe()
+
+
+def test_a_layer_that_does_more_than_its_kernel_is_named():
+    class BothStrands(layers.Conv1D):
+        def call(self, x):
+            return keras.ops.concatenate([super().call(x), super().call(keras.ops.flip(x, (1, 2)))], axis=-1)
+
+        def compute_output_shape(self, shape):
+            return (*super().compute_output_shape(shape)[:-1], 2 * self.filters)
+
+    with pytest.raises(InputError, match="BothStrands layer does more than its kernel says"):
+        open_network(sequential((LENGTH, 4), BothStrands(3, 5)))
+
+
+def test_axes_overrule_a_schema_of_a_torch_model():
+    module = Torch(nn1d, before=lambda x: x.permute(0, 2, 1))
+    assert open_network(module, axes="L,4", length=LENGTH).layout.axes == ("L", "4")
+
+
+def test_kernel_along_the_dummy_axis_is_not_taken_for_a_layout():
+    module = Torch(lambda: nn.Conv2d(4, 3, (5, 1), padding="same", bias=False))
+    network = open_network(module, length=LENGTH)
+    assert network.layout.axes in (("4", "L", "1"),)
+    assert_reads_as_described(network)
+
+
 def functional_nested():
     keras.utils.set_random_seed(2)
     inner_input = keras.Input((LENGTH, 4))

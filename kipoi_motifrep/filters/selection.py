@@ -280,6 +280,29 @@ def sites_above(activations: np.ndarray, levels: np.ndarray, best_per_sequence: 
     return Sites(sequence, position, chosen, rows.ravel()[flat])
 
 
+def kth_level(activations: np.ndarray, k: int) -> np.ndarray:
+    """Give levels that the best k sites of one batch exceed, and few others.
+
+    Parameters
+    ----------
+    activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
+        Feature map.
+    k : int
+        How many sites a filter.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_filters,), float32
+        Just below the k-th largest value; minus infinity for fewer than k values.
+    """
+    n, n_positions, n_filters = activations.shape
+    if n * n_positions <= k:
+        return np.full(n_filters, -np.inf, np.float32)
+    place = n * n_positions - k
+    levels = [np.partition(activations[:, :, one].ravel(), place)[place] for one in range(n_filters)]
+    return np.nextafter(np.array(levels, np.float32), np.float32(-np.inf))
+
+
 def _rows(activations: np.ndarray) -> tuple[np.ndarray, bool]:
     """Feature maps as one contiguous row a sequence, and whether filters come before positions in it."""
     turned = activations.transpose(0, 2, 1)

@@ -10,7 +10,15 @@ import numpy as np
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names, normalised
-from kipoi_motifrep.filters.selection import Histogram, Maxima, Sites, TopSites, sites_above, value_of_key
+from kipoi_motifrep.filters.selection import (
+    Histogram,
+    Maxima,
+    Sites,
+    TopSites,
+    kth_level,
+    sites_above,
+    value_of_key,
+)
 from kipoi_motifrep.filters.sums import SiteSums
 from kipoi_motifrep.networks import Field, Network, open_network
 from kipoi_motifrep.progress import progress
@@ -263,7 +271,10 @@ def _first_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, memo
 
 def _numbered_on(activations: np.ndarray, best: TopSites, rule: SiteRule, first: int) -> TopSites:
     # A later site must be higher than the k-th so far: ties go to the earlier one.
-    found = sites_above(activations, best.levels(activations.shape[2]), rule.best_per_sequence)
+    levels = best.levels(activations.shape[2])
+    if not rule.best_per_sequence and not levels.all():
+        levels = np.maximum(levels, kth_level(activations, rule.top))
+    found = sites_above(activations, levels, rule.best_per_sequence)
     return TopSites(Sites(found.sequence + first, found.position, found.filter, found.value), rule.top)
 
 

@@ -300,9 +300,9 @@ def _fused(layer) -> str | None:
 
 
 def _label(operation) -> str:
-    activation = getattr(operation, "activation", None)
-    if activation is not None and hasattr(activation, "__name__"):
-        return activation.__name__
+    name = getattr(getattr(operation, "activation", None), "__name__", "linear")
+    if name != "linear":
+        return name
     return type(operation).__name__
 
 

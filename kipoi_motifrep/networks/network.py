@@ -185,7 +185,7 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
     reasons: list[str] = []
     no_such_layer = ""
-    for inputs, dna, candidate in _candidates(known, layout, length, alphabet):
+    for inputs, dna, candidate in _candidates(known, layout, length, alphabet, bool(source.input_shapes())):
         size = candidate.length(inputs[dna]) or length or DEFAULT_LENGTH
         concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size)
                     for name, shape in inputs.items()}
@@ -269,8 +269,11 @@ def _distinct(found: list[Found]) -> list[Found]:
 
 
 def _candidates(known: Mapping, layout: Layout | None, length: int | None,
-                alphabet: str) -> Iterator[tuple[Mapping, str, Layout]]:
-    """Ways to read the inputs: shapes of all, the name of the DNA input, its layout."""
+                alphabet: str, binding: bool) -> Iterator[tuple[Mapping, str, Layout]]:
+    """Ways to read the inputs: shapes of all, the name of the DNA input, its layout.
+
+    Shapes of a Keras model are binding, those of a Kipoi schema can be overruled by a layout.
+    """
     for name, shape in known.items():
         for candidate in [layout] if layout else layouts(shape, alphabet):
             if candidate.fits(shape):
@@ -278,6 +281,8 @@ def _candidates(known: Mapping, layout: Layout | None, length: int | None,
     if len(known) > 1:
         return
     name = next(iter(known), "0")
+    if layout and not binding:
+        yield {name: layout.shape(length or DEFAULT_LENGTH)}, name, layout
     if known and known[name] and None not in known[name]:
         return  # the model said exactly what it takes
     usual = (("4", "L"), ("L", "4"), ("4", "1", "L"), ("1", "4", "L"), ("L", "1", "4"), ("1", "L", "4"),

@@ -92,7 +92,7 @@ def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
         If it does not read the four bases of consecutive positions.
     """
     convolution, window = step.convolution, step.convolution.window
-    numbers = _numbers_read(graph.value(step.inputs[0])[0], layout, length)
+    numbers, rescaling = _numbers_read(graph, step.inputs[0], length)
     along, across = _axes_read(step, numbers)
     weights = np.asarray(convolution.kernel(), np.float32)  # (*kernel, channels, filters)
     kernel = _reduced_kernel(weights, step, along, across)  # (width, 4, filters)
@@ -109,9 +109,11 @@ def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
         kernels = kernels[:, ::-1]
     chain = activation_chain(graph, step)
     n_positions = _check_output(graph, step, along)
+    if graph.shapes[step.outputs[0]][1 + convolution.channels] != kernel.shape[-1]:
+        raise Unreadable(f"a {step.label} layer does more than its kernel says")
     bank = FilterBank(step.name, kernel.shape[-1], n_positions, field, layout,
                       np.ascontiguousarray(kernels), chain.activation, geometry(step, axis),
-                      (*_strand_notes(direction, bases, layout.alphabet), *chain.skipped))
+                      (*rescaling, *_strand_notes(direction, bases, layout.alphabet), *chain.skipped))
     return Found(bank, chain, step, along, convolution.channels, weights)
 
 
@@ -176,18 +178,43 @@ def geometry(step: Step, axis: int) -> str:
             "cross-correlation")
 
 
-def _numbers_read(values: np.ndarray, layout: Layout, length: int) -> np.ndarray:
-    """Numbers 4 * position + base at the convolution's input, -1 for padding."""
-    numbers = np.rint(values).astype(np.int64)
-    if not np.array_equal(numbers, values) or numbers.min() < 0 or numbers.max() > 4 * length:
-        raise Unreadable("layers before it change the sequence by more than moving, cutting or padding it")
-    return numbers - 1
+def _numbers_read(graph: Graph, value: int, length: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Numbers 4 * position + base at a convolution's input, -1 for padding; notes on layers before it."""
+    values = graph.value(value)[0]
+    numbers, notes = np.rint(values).astype(np.int64), ()
+    if not _are_numbers(values, length):
+        values, rescaling = _unscaled(graph, value)
+        numbers, notes = np.rint(values).astype(np.int64), (f"{', '.join(rescaling)} before it is not in the kernels",)
+        if not _are_numbers(values, length):
+            raise Unreadable("layers before it change the sequence by more than moving, cutting, padding or rescaling")
+    return numbers - 1, notes
+
+
+def _are_numbers(values: np.ndarray, length: int) -> bool:
+    return np.array_equal(np.rint(values), values) and values.min() >= 0 and values.max() <= 4 * length
+
+
+def _unscaled(graph: Graph, value: int) -> tuple[np.ndarray, list[str]]:
+    """Probe value with steps that only rescale (batch norm of the input, say) left out, and their names."""
+    values, names = {graph.dna: graph.values[graph.dna]}, []
+    for step in graph.upstream([value]):
+        if graph.role(step, step.inputs[0]) == POINTWISE and step.inputs[0] in values:
+            values[step.outputs[0]] = values[step.inputs[0]]
+            names.append(step.name)
+        else:
+            given = [values[one] if one in values else graph.value(one) for one in step.inputs]
+            values.update(zip(step.outputs, map(graph.to_numpy, step.call(given)), strict=True))
+    return values[value][0], names
 
 
 def _axes_read(step: Step, numbers: np.ndarray) -> tuple[int, int]:
     """Axes of the convolution's input along the sequence and across the bases."""
     window, channels = step.convolution.window, step.convolution.channels
     varying = [axis for axis in window.axes if numbers.shape[axis] > 1]
+    if numbers.shape[channels] == 4 and len(varying) == 1:
+        others = [width for axis, width in zip(window.axes, window.kernel, strict=True) if axis != varying[0]]
+        if window.kernel[window.axes.index(varying[0])] == 1 and max(others, default=1) > 1:
+            raise Unreadable("its kernel is one base wide along the sequence and wider along a dummy axis")
     if numbers.shape[channels] == 4 and len(varying) <= 1:
         return (varying or [max(window.axes, key=lambda axis: window.kernel[window.axes.index(axis)])])[0], channels
     if numbers.shape[channels] == 1 and len(varying) == 2:
@@ -202,8 +229,8 @@ def _axes_read(step: Step, numbers: np.ndarray) -> tuple[int, int]:
 def _reduced_kernel(kernel: np.ndarray, step: Step, along: int, across: int) -> np.ndarray:
     """Kernel as (width, 4, filters): dummy axes taken where their only element falls."""
     window, channels = step.convolution.window, step.convolution.channels
-    index = [slice(None) if axis in (along, across) else left
-             for axis, left in zip(window.axes, window.left, strict=True)]
+    index = [slice(None) if axis in (along, across) else left // hole
+             for axis, left, hole in zip(window.axes, window.left, window.dilation, strict=True)]
     if across == channels:
         return kernel[tuple(index)]
     kernel = kernel[(*index, 0)]  # one input channel
