@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 # A name is a path of the zoo, a value of a template and, to pandas, not a number or a missing value.
-NAME = re.compile(r"(?!(?:nan?|null?|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
+NAME = re.compile(r"(?!(?:nan?|null|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
 
 
 @dataclass(frozen=True)
