@@ -149,22 +149,28 @@ def test_equal_keys_are_dealt_together_and_fractions_are_met(keys):
 # Peaks
 
 
+def joined(rows):
+    """Peaks that overlap or touch made one, base by base."""
+    bases = {(chromosome, base) for chromosome, start, end in rows for base in range(start, end)}
+    starts = sorted(base for base in bases if (base[0], base[1] - 1) not in bases)
+    ends = sorted((chromosome, base + 1) for chromosome, base in bases if (chromosome, base + 1) not in bases)
+    return [(chromosome, start, end) for (chromosome, start), (_, end) in zip(starts, ends, strict=True)]
+
+
 def naive_labels(peaks, lengths, rule, blacklist=()):
     """{(chromosome, start): labels} of all windows, positive or not, by counting bases one by one."""
     found = {}
     for chromosome, length in lengths.items():
-        covered = {name: [False] * length for name in peaks}
-        bad = [False] * length
-        for name, intervals in [*peaks.items(), (None, blacklist)]:
-            for where, start, end in intervals:
-                if where == chromosome:
-                    (bad if name is None else covered[name])[start:end] = [True] * (end - start)
+        bad = {base for where, start, end in blacklist if where == chromosome for base in range(start, end)}
         for bin_start in range(0, length - rule.bin + 1, rule.bin):
+            bases = set(range(bin_start, bin_start + rule.bin))
             start = bin_start + rule.bin // 2 - rule.window // 2
-            if start < 0 or start + rule.window > length or any(bad[start:start + rule.window]):
+            if start < 0 or start + rule.window > length or bad & set(range(start, start + rule.window)):
                 continue
-            in_peaks = [sum(bases[bin_start:bin_start + rule.bin]) for bases in covered.values()]
-            found[chromosome, start] = [int(bases > rule.fraction * rule.bin) for bases in in_peaks]
+            found[chromosome, start] = [
+                int(any(where == chromosome and len(bases & set(range(*peak))) > rule.fraction * rule.bin
+                        for where, *peak in (joined(rows) if rule.merge else rows)))
+                for rows in peaks.values()]
     return found
 
 
@@ -197,10 +203,10 @@ def genome(tmp_path):
 @some
 @given(a=intervals(1), b=intervals(1), blacklist=intervals(), bin_width=st.sampled_from([20, 33]),
        window=st.sampled_from([10, 33, 100, 141]), fraction=st.sampled_from([0, 0.5, 0.75]),
-       negatives=st.sampled_from([0, "all"]))
+       negatives=st.sampled_from([0, "all"]), merge=st.booleans())
 def test_windows_and_labels_are_those_of_counting_every_base(genome, tmp_path, a, b, blacklist, bin_width, window,
-                                                            fraction, negatives):
-    rule = Rule(bin_width, fraction, window, negatives)
+                                                            fraction, negatives, merge):
+    rule = Rule(bin_width, fraction, window, negatives, merge=merge)
     black = write_bed(tmp_path / "black.bed", [*blacklist, ("chr2", 0, 1)])
     tracks = {"A": [write_bed(tmp_path / "a1.bed", a[:1]), write_bed(tmp_path / "a2.bed", a)],
               "B": [write_bed(tmp_path / "b.bed", b)]}
@@ -224,10 +230,22 @@ def test_windows_and_labels_are_those_of_counting_every_base(genome, tmp_path, a
 
 @needs_bedtools
 def test_exactly_half_is_not_more_than_half(tmp_path, genome):
-    peaks = write_bed(tmp_path / "a.bed", [("1", 200, 300), ("1", 400, 501), ("1", 800, 850), ("1", 949, 1000)])
-    assert main(["dataset", "peaks", f"A={peaks}", "--genome", str(genome), "--window", "200", "--valid", "none",
-                 "--test", "none", "-o", str(tmp_path / "out.h5")]) == 0
+    peaks = write_bed(tmp_path / "a.bed", [("1", 200, 300), ("1", 400, 501), ("1", 800, 880), ("1", 880, 1000),
+                                           ("1", 1000, 1080), ("1", 1110, 1200)])
+    command = ["dataset", "peaks", f"A={peaks}", "--genome", str(genome), "--window", "200", "--valid", "none",
+               "--test", "none", "-o", str(tmp_path / "out.h5")]
+    assert main(command) == 0
     assert [name for _, name in rows_of(tmp_path / "out.h5")] == ["chr1:400-600", "chr1:800-1000"]
+
+
+@needs_bedtools
+def test_peaks_that_touch_are_one_when_merged(tmp_path, genome):
+    peaks = write_bed(tmp_path / "a.bed", [("1", 200, 280), ("1", 320, 400), ("1", 400, 480), ("1", 480, 530)])
+    command = ["dataset", "peaks", f"A={peaks}", "--genome", str(genome), "--window", "200", "--valid", "none",
+               "--test", "none", "-o"]
+    assert main([*command, str(tmp_path / "one.h5")]) == 2
+    assert main([*command, str(tmp_path / "merged.h5"), "--merge"]) == 0
+    assert [name for _, name in rows_of(tmp_path / "merged.h5")] == ["chr1:400-600"]
 
 
 @pytest.fixture
@@ -300,7 +318,7 @@ def test_peak_files_as_they_come(tmp_path, genome, capsys):
     assert [source["sha256"] for source in provenance["sources"]] == [
         hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (tmp_path / "peaks/a.narrowPeak.gz", tmp_path / "peaks/b.bed", genome)]
-    assert provenance["versions"]["numpy"] == np.__version__
+    assert provenance["versions"]["numpy"] == np.__version__ and provenance["bedtools"][0].isdigit()
 
 
 @needs_bedtools

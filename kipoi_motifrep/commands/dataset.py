@@ -54,7 +54,7 @@ def _add_held_out(parser: argparse.ArgumentParser) -> None:
 
 def _add_peaks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("peaks", nargs="*", metavar="NAME=FILE",
-                        help="a TF and a peak file of it (BED, narrowPeak, .gz); files of one name are merged")
+                        help="a TF and a peak file of it (BED, narrowPeak, .gz); several files may have one name")
     parser.add_argument("--list", metavar="FILE", help="table of names and peak files, tab-separated")
     parser.add_argument("--genome", required=True, metavar="FILE", help="the genome (FASTA, plain or bgzip)")
     parser.add_argument("--chromosomes", nargs="+", metavar="NAME",
@@ -62,7 +62,9 @@ def _add_peaks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blacklist", metavar="FILE", help="BED file of regions that no window may touch")
     parser.add_argument("--bin", type=int, default=200, metavar="BP", help="width of the labelled bins (default: 200)")
     parser.add_argument("--fraction", type=float, default=0.5,
-                        help="a bin is positive when more than this part of it is in a peak (default: 0.5)")
+                        help="a bin is positive when a peak covers more than this part of it (default: 0.5)")
+    parser.add_argument("--merge", action="store_true",
+                        help="first join peaks of a TF that overlap or touch (for replicates)")
     parser.add_argument("--window", type=int, default=1000, metavar="BP",
                         help="width of the sequences, centred on their bins (default: 1000)")
     parser.add_argument("--negatives", default="0", metavar="RATIO",
@@ -133,7 +135,7 @@ def _run_peaks(args: argparse.Namespace, options: dict[str, object]) -> None:
     except ValueError as error:
         raise InputError(f"--negatives is {args.negatives!r}; it must be a number or all") from error
     build_from_peaks(args.output, parse_tracks(args.peaks, args.list), args.genome,
-                     rule=Rule(args.bin, args.fraction, args.window, negatives, args.seed),
+                     rule=Rule(args.bin, args.fraction, args.window, negatives, args.seed, args.merge),
                      chromosomes=args.chromosomes, blacklist=args.blacklist, splitter=_splitter(args), options=options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ def require_bedtools() -> None:
     if shutil.which("bedtools") is None:
         raise InputError("the program 'bedtools' is needed and is not on the PATH; install it with "
                          "'apt-get install bedtools' or 'conda install -c bioconda bedtools'")
+
+
+def bedtools_version() -> str:
+    """Ask the program for its version, for example "2.31.1"."""
+    said = subprocess.run(["bedtools", "--version"], capture_output=True, text=True, check=False).stdout
+    return said.strip().removeprefix("bedtools v")
 
 
 @contextmanager
@@ -72,7 +79,7 @@ def merge(chromosome: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[n
 
 def covered_bases(size: int, width: int, start: np.ndarray, end: np.ndarray,
                   track: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count the bases of each bin of a chromosome that each track's intervals cover.
+    """Count the bases of each bin of a chromosome that any one interval of each track covers at most.
 
     Parameters
     ----------
@@ -81,14 +88,15 @@ def covered_bases(size: int, width: int, start: np.ndarray, end: np.ndarray,
     width : int
         Bases of a bin; the last may be shorter.
     start, end : numpy.ndarray of int, shape (n,)
-        Intervals; those of one track do not overlap.
+        Intervals in any order.
     track : numpy.ndarray of int, shape (n,)
         Whose they are.
 
     Returns
     -------
     bin, track, bases : numpy.ndarray of int64, shape (m,)
-        Every pair of a bin and a track that share bases.
+        Every pair of a bin and a track that share bases, and how many the bin
+        shares with that interval of the track that covers most of it.
     """
     import pybedtools
 
@@ -96,8 +104,8 @@ def covered_bases(size: int, width: int, start: np.ndarray, end: np.ndarray,
     tracks = _bed(chromosome=np.ones(len(start), int), start=start[order], end=end[order], track=track[order])
     bins = pybedtools.BedTool().window_maker(genome={"1": (0, size)}, w=width)
     pairs = _rows(bins.intersect(tracks, wo=True, sorted=True), {1: "start", 6: "track", 7: "bases"})
-    total = pairs.groupby(["start", "track"], sort=True)["bases"].sum().reset_index()
-    return total["start"].to_numpy() // width, total["track"].to_numpy(), total["bases"].to_numpy()
+    most = pairs.groupby(["start", "track"], sort=True)["bases"].max().reset_index()
+    return most["start"].to_numpy() // width, most["track"].to_numpy(), most["bases"].to_numpy()
 
 
 def touched(start: np.ndarray, end: np.ndarray, region_start: np.ndarray, region_end: np.ndarray) -> np.ndarray:

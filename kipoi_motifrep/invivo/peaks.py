@@ -1,7 +1,7 @@
 """Peak files of several TFs and a genome to labelled windows, by DeepSEA's rule.
 
-The genome is cut into bins of 200 bp. A bin is positive for a TF when more than
-half of it lies in that TF's peaks; the input is the 1,000-bp window centred on
+The genome is cut into bins of 200 bp. A bin is positive for a TF when a peak of
+that TF covers more than half of it; the input is the 1,000-bp window centred on
 the bin (Zhou & Troyanskaya 2015, Nature Methods 12:931-934). One chromosome is
 worked on at a time.
 """
@@ -18,7 +18,7 @@ import numpy as np
 
 from kipoi_motifrep.datasets import SPLITS, DatasetWriter, create_dataset
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.invivo.bedtools import covered_bases, merge, require_bedtools, scratch, touched
+from kipoi_motifrep.invivo.bedtools import bedtools_version, covered_bases, merge, require_bedtools, scratch, touched
 from kipoi_motifrep.invivo.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.invivo.sources import describe_sources
 from kipoi_motifrep.invivo.splits import NONE, Splitter, bare
@@ -41,7 +41,7 @@ class Rule:
     bin : int
         Bases of a bin.
     fraction : float
-        A bin is positive when more than this part of it is in a peak.
+        A bin is positive when a peak covers more than this part of it.
     window : int
         Bases of a sequence, centred on its bin.
     negatives : float or "all"
@@ -49,6 +49,8 @@ class Rule:
         to their GC content; "all" keeps every bin instead.
     seed : int
         Of the choice of negatives.
+    merge : bool
+        Join peaks of a TF that overlap or touch, before they are compared with bins.
     """
 
     bin: int = 200
@@ -56,6 +58,7 @@ class Rule:
     window: int = 1000
     negatives: float | str = 0.0
     seed: int = 0
+    merge: bool = False
 
     def __post_init__(self):
         for name in ("bin", "window"):
@@ -69,7 +72,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Peaks:
-    """Peaks of all TFs, by chromosome; those of one TF do not overlap.
+    """Peaks of all TFs, by chromosome and start.
 
     Attributes
     ----------
@@ -223,8 +226,9 @@ def _check(genome, problems, rows, places, number, start, end):
         problems.add(rows.row[i], message)
 
 
-def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None) -> Peaks:
-    """Read and merge the peak files of all TFs.
+def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None, *,
+               merged: bool = False) -> Peaks:
+    """Read the peak files of all TFs.
 
     Parameters
     ----------
@@ -234,6 +238,8 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
         To check against.
     only : set of int, optional
         Chromosomes to keep.
+    merged : bool, default False
+        Join peaks of a TF that overlap or touch.
 
     Returns
     -------
@@ -245,13 +251,14 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
     InputError
         If a file is wrong, or none has a peak on these chromosomes.
     """
-    merged = []
+    found = []
     for track, (name, paths) in enumerate(progress(tracks.items(), "reading peaks", total=len(tracks), unit="TF")):
-        number, start, end = merge(*np.concatenate([read_intervals(path, genome, only) for path in paths], axis=1))
+        peaks = np.concatenate([read_intervals(path, genome, only) for path in paths], axis=1)
+        number, start, end = merge(*peaks) if merged else peaks
         if not len(number):
             say(f"{name}: no peak lies on the chosen chromosomes, so it has no positives")
-        merged.append(np.array([number, start, end, np.full(len(number), track)]))
-    every = np.concatenate(merged, axis=1)
+        found.append(np.array([number, start, end, np.full(len(number), track)]))
+    every = np.concatenate(found, axis=1)
     if not every.shape[1]:
         raise InputError(f"no peak of any file lies on {few([genome.names[i] for i in only or ()])}",
                          path=next(iter(tracks.values()))[0])
@@ -442,13 +449,14 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     genome = Genome(fasta)
     only = _find_chromosomes(genome, chromosomes)
     with scratch():
-        peaks = read_peaks(tracks, genome, only)
+        peaks = read_peaks(tracks, genome, only, merged=rule.merge)
         avoided = None
         if blacklist is not None:
             avoided = _read_blacklist(blacklist, genome, np.unique(peaks.number))
         builder = Builder(genome, peaks, len(tracks), rule, splitter, avoided)
         paths = [path for files in tracks.values() for path in files]
         provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
+                      "bedtools": bedtools_version(),
                       "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
         n = 0
         with create_dataset(output, rule.window, list(tracks), provenance) as writer:
@@ -457,8 +465,8 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
                 n += len(windows.start)
                 write_windows(writer, genome, windows, rule.window)
             if not n:
-                raise InputError(f"no bin of {rule.bin} bp is more than {rule.fraction:.0%} in a peak and has a window "
-                                 f"of {rule.window} bp in the chromosome; try other --bin, --fraction or --window")
+                raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} of it in a peak and a "
+                                 f"window of {rule.window} bp in the chromosome; try other --bin, --fraction or --window")
             splitter.check_all_seen()
     _say_left_out(builder, splitter)
 
