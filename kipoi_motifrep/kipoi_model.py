@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,8 +134,7 @@ class Keras3Model(KerasModel):
         key = f"{layer}, {pre_nonlinearity}"
         if key not in self.activation_functions:
             self.activation_functions[key] = self._network_to(self._layer(layer), pre_nonlinearity)
-        outputs = self.activation_functions[key].predict_on_batch(x)
-        return outputs[0] if len(outputs) == 1 else outputs
+        return self.activation_functions[key].predict_on_batch(x)
 
     def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
                    layer: int | str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
@@ -181,8 +181,12 @@ class Keras3Model(KerasModel):
         self._check_shape(x)
         key = f"{layer}, {pre_nonlinearity}"
         if key not in self.gradient_functions:
-            chosen = self.model.layers[-1] if layer is None else self._layer(layer)
-            self.gradient_functions[key] = self._network_to(chosen, pre_nonlinearity)
+            chosen = self._output_layer() if layer is None else self._layer(layer)
+            network = self._network_to(chosen, pre_nonlinearity)
+            if len(network.outputs) > 1:
+                raise InputError(f"layer {chosen.name!r} is used {len(network.outputs)} times in the network; choose "
+                                 "another for input_grad")
+            self.gradient_functions[key] = network
         return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
 
     def _layer(self, layer: int | str) -> keras.layers.Layer:
@@ -198,42 +202,55 @@ class Keras3Model(KerasModel):
         raise InputError(f"there is no layer {layer!r}; the network's layers are "
                          f"{', '.join(one.name for one in layers)}")
 
+    def _output_layer(self) -> keras.layers.Layer:
+        if len(self.model.outputs) > 1:
+            raise InputError("the network has several outputs; choose one of their layers for input_grad")
+        return self.model.outputs[0]._keras_history.operation
+
     def _network_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> keras.Model:
         import keras
 
-        nodes = layer._inbound_nodes
-        if pre_nonlinearity:
-            outputs = [_before_activation(layer, node) for node in nodes]
-        else:
-            outputs = [node.outputs[0] for node in nodes]
         # A layer that is shared with other models has uses outside this one.
-        known = {id(tensor) for operation in self.model.operations for node in operation._inbound_nodes
-                 for tensor in node.outputs} | {id(tensor) for tensor in self.model.inputs}
-        kept = [out for out, node in zip(outputs, nodes, strict=True)
-                if all(id(tensor) in known for tensor in node.input_tensors)]
-        return keras.Model(self.model.inputs, kept)
+        known = _tensors(self.model)
+        nodes = [node for node in layer._inbound_nodes if id(node.outputs[0]) in known]
+        outputs = _before_activation(layer, nodes) if pre_nonlinearity else [node.outputs[0] for node in nodes]
+        inputs = self.model.inputs
+        return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
+
+
+def _tensors(network: keras.Model) -> set[int]:
+    """Find the ids of all tensors on the way from a network's outputs to its inputs."""
+    known, waiting = set(), list(network.outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in known:
+            known.add(id(tensor))
+            operation, node, _ = tensor._keras_history
+            waiting += operation._inbound_nodes[node].input_tensors
+    return known
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def _before_activation(layer: keras.layers.Layer, node: object):
+def _before_activation(layer: keras.layers.Layer, nodes: list) -> list:
+    """Give what enters a layer's activation function at each of its uses."""
     import keras
 
-    entering = node.input_tensors[0]
+    entering = [node.input_tensors[0] for node in nodes]
     activation = getattr(layer, "activation", None)
     if isinstance(layer, keras.layers.Activation | keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU
                   | keras.layers.PReLU | keras.layers.Softmax):
         return entering
     if activation is None or activation is keras.activations.linear:
-        return node.outputs[0]
-    # The same layer without its activation, on the same weights.
+        return [node.outputs[0] for node in nodes]
+    # The same layer without its activation and with the same weights.
     linear = layer.__class__.from_config({**layer.get_config(), "activation": "linear",
                                           "name": f"{layer.name}_before_activation"})
-    output = linear(entering)
+    outputs = [linear(tensor) for tensor in entering]
     linear.set_weights(layer.get_weights())
-    return output
+    return outputs
 
 
 def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None,
@@ -247,8 +264,8 @@ def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tup
     inputs = tf.convert_to_tensor(x, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        [output] = network(inputs, training=False)
-        chosen = output if filter_idx is None else output[_full_index(filter_idx, len(output.shape))]
+        output = network(inputs, training=False)
+        chosen = output if filter_idx is None else output[_full_index(filter_idx, output.shape)]
         axes = list(range(1, len(chosen.shape)))
         if avg_func in ("max", "min"):
             chosen = getattr(tf, f"reduce_{avg_func}")(chosen, axes)
@@ -258,15 +275,22 @@ def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tup
     return tape.gradient(target, inputs).numpy()
 
 
-def _full_index(filter_idx: int | slice | tuple, n_axes: int) -> tuple:
-    index = filter_idx if isinstance(filter_idx, tuple) else tuple(filter_idx) if isinstance(filter_idx, list) else (
-        filter_idx,)
-    if len(index) == n_axes:
-        return index
-    if len(index) > n_axes:
-        raise InputError(f"filter_idx has {len(index)} axes, the layer's output {n_axes}")
-    # One index alone chooses filters, which are the last axis.
-    return (Ellipsis, *index) if len(index) == 1 else (slice(None), *index)
+def _full_index(filter_idx: int | slice | tuple, shape: Sequence[int]) -> tuple[int | slice, ...]:
+    index = tuple(filter_idx) if isinstance(filter_idx, tuple | list) else (filter_idx,)
+    if len(index) > len(shape):
+        raise InputError(f"filter_idx has {len(index)} axes, the layer's output {len(shape)}")
+    # One index alone chooses filters, which are the last axis; what else is missing is the batch axis.
+    before = len(shape) - 1 if len(index) == 1 else len(shape) - len(index)
+    if before > 1 and len(index) > 1:
+        raise InputError(f"filter_idx has {len(index)} axes; give one for the filters, or all {len(shape) - 1}")
+    index = (slice(None),) * before + index
+    for one, size in zip(index, shape, strict=True):
+        if isinstance(one, slice):
+            continue
+        if not isinstance(one, Integral) or not -size <= one < size:
+            raise InputError(f"filter_idx is {filter_idx!r}; the layer gives {_shape(tuple(shape)[1:])} values a "
+                             "sequence, counted from 0")
+    return tuple(one if isinstance(one, slice) else int(one) for one in index)
 
 
 def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:

@@ -103,14 +103,14 @@ def test_weight_decay_on_kernels_dense_weights_and_output_bias_only(network):
 def test_outputs_are_probabilities_of_every_label(name, length, n_outputs):
     network = build(name, length, n_outputs)
     assert network.input_shape == (None, length, 4) and network.output_shape == (None, n_outputs)
-    predictions = network.predict_on_batch(np.eye(4, dtype=np.float32)[np.zeros((2, length), int)])
+    predictions = np.asarray(network(np.eye(4, dtype=np.float32)[np.zeros((2, length), int)], training=False))
     assert predictions.shape == (2, n_outputs) and ((predictions > 0) & (predictions < 1)).all()
 
 
 def test_flatten_is_position_major():
     network = build("cnn_25")
     flat = keras.Model(network.inputs, [network.get_layer("conv2_dropout").output, network.get_layer("flatten").output])
-    maps, flattened = flat.predict_on_batch(np.random.default_rng(0).random((2, 200, 4)).astype(np.float32))
+    maps, flattened = map(np.asarray, flat(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_array_equal(flattened, maps.reshape(2, -1))
 
 
@@ -119,7 +119,7 @@ def test_the_first_activation_can_be_chosen(first, function):
     network = build("cnn_2", first_activation=first)
     names = ("conv1_norm", "conv1_activation", "conv2_norm", "conv2_activation")
     inner = keras.Model(network.inputs, [network.get_layer(name).output for name in names])
-    before, after, before2, after2 = inner.predict_on_batch(np.random.default_rng(0).random((2, 200, 4)))
+    before, after, before2, after2 = map(np.asarray, inner(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_allclose(after, function(before), rtol=1e-5)
     np.testing.assert_allclose(after2, np.maximum(before2, 0))
 
