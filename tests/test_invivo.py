@@ -298,6 +298,16 @@ def test_fractions_of_a_single_chromosome(tmp_path, long_genome, scattered_peaks
 
 
 @needs_bedtools
+def test_positives_are_dealt_alike_whatever_the_negatives(tmp_path, long_genome, scattered_peaks):
+    positives = []
+    for negatives in ("0", "1", "all"):
+        assert main(["dataset", "peaks", f"A={scattered_peaks}", "--genome", str(long_genome), "--block", "5000",
+                     "--negatives", negatives, "-o", str(tmp_path / "out.h5")]) == 0
+        positives.append([key for key, (_, labels) in rows_of(tmp_path / "out.h5").items() if any(labels)])
+    assert len(positives[0]) > 15 and positives[0] == positives[1] == positives[2]
+
+
+@needs_bedtools
 def test_peak_files_as_they_come(tmp_path, genome, capsys):
     """gzip, narrowPeak, headers, other chromosomes; a listing; the provenance names every source."""
     (tmp_path / "peaks").mkdir()

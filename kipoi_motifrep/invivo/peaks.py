@@ -465,8 +465,8 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
                 n += len(windows.start)
                 write_windows(writer, genome, windows, rule.window)
             if not n:
-                raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} of it in a peak and a "
-                                 f"window of {rule.window} bp in the chromosome; try other --bin, --fraction or --window")
+                raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
+                                 f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")
             splitter.check_all_seen()
     _say_left_out(builder, splitter)
 

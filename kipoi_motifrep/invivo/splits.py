@@ -213,7 +213,9 @@ class Splitter:
         weights = np.bincount(first, weight, minlength=int(last.max()) + 1)
         split_of_block = np.zeros(len(weights), np.int8)
         used = np.union1d(first, last)
-        for block in np.random.default_rng([self._seed, zlib.crc32(chromosome.encode())]).permutation(used):
+        # A number for each block, so that the order does not depend on which blocks have windows.
+        rank = np.random.default_rng([self._seed, zlib.crc32(chromosome.encode())]).random(len(weights))
+        for block in used[rank[used].argsort()]:
             short = self.fractions * (self._counts.sum() + weights[block]) - self._counts
             split_of_block[block] = short.argmax()
             self._counts[split_of_block[block]] += weights[block]
