@@ -234,7 +234,7 @@ def signed_logo(values: np.ndarray, title: str = "", unit: str = "weight") -> Lo
         raise InputError(f"a logo needs finite values of shape (width, 4), not {values.shape}")
     above = np.maximum(values, 0).sum(axis=1).max(initial=0)
     below = np.minimum(values, 0).sum(axis=1).min(initial=0)
-    if above - below < np.finfo(float).tiny:
+    if above - below < 1e-300:  # such a scale would overflow
         above, below = 1.0, 0.0
     above = max(above, -0.1 * below)  # room to see the axis
     best = "".join(LETTERS[i] for i in values.argmax(axis=1))

@@ -12,38 +12,31 @@ or () may be left out; the page then leaves out what it would have shown there.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
-import math
 import os
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.report.plain import (
+    Matrix,
+    Plain,
+    PlainValue,
+    build,
+    check_choice,
+    check_length,
+    check_matrix,
+)
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
 ACTIVE, DEAD, NO_INFORMATION = "active", "dead", "no information"
 WHOLE, PARTIAL = "whole", "partial"
 
-Matrix = tuple[tuple[float, ...], ...]
-Plain = str | float | int | bool | None | tuple | dict
-
-
-class _Plain:
-    """Base of all parts: converts what it is given to plain, hashable values."""
-
-    def __post_init__(self) -> None:
-        for part in dataclasses.fields(self):
-            object.__setattr__(self, part.name, plain(getattr(self, part.name)))
-
 
 @dataclass(frozen=True)
-class Network(_Plain):
+class Network(Plain):
     """The network and what it was run on.
 
     Parameters
@@ -84,7 +77,7 @@ class Network(_Plain):
 
 
 @dataclass(frozen=True)
-class MatchRow(_Plain):
+class MatchRow(Plain):
     """One database motif that a filter resembles.
 
     Parameters
@@ -131,7 +124,7 @@ class MatchRow(_Plain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_matrix(self.pwm, f"pwm of {self.target_id}")
+        check_matrix(self.pwm, f"pwm of {self.target_id}")
         if self.orientation not in ("+", "-"):
             raise InputError(f"orientation of {self.target_id} must be + or -, not {self.orientation!r}")
 
@@ -142,7 +135,7 @@ class MatchRow(_Plain):
 
 
 @dataclass(frozen=True)
-class FilterRow(_Plain):
+class FilterRow(Plain):
     """One filter.
 
     Parameters
@@ -203,13 +196,13 @@ class FilterRow(_Plain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_matrix(self.pwm, f"pwm of {self.name}")
+        check_matrix(self.pwm, f"pwm of {self.name}")
         if self.kernel is not None:
-            _check_matrix(self.kernel, f"kernel of {self.name}")
+            check_matrix(self.kernel, f"kernel of {self.name}")
         if len(self.trim) != 2 or not 0 <= self.trim[0] < self.trim[1] <= len(self.pwm):
             raise InputError(f"trim of {self.name} is {self.trim}; it must lie in 0 to {len(self.pwm)}")
-        _check_choice(self.status, (ACTIVE, DEAD, NO_INFORMATION), f"status of {self.name}")
-        _check_choice(self.extent, (None, WHOLE, PARTIAL), f"extent of {self.name}")
+        check_choice(self.status, (ACTIVE, DEAD, NO_INFORMATION), f"status of {self.name}")
+        check_choice(self.extent, (None, WHOLE, PARTIAL), f"extent of {self.name}")
 
     @property
     def trimmed(self) -> Matrix:
@@ -223,7 +216,7 @@ class FilterRow(_Plain):
 
 
 @dataclass(frozen=True)
-class Figure(_Plain):
+class Figure(Plain):
     """One number about the network, and the same number by chance.
 
     Parameters
@@ -255,11 +248,11 @@ class Figure(_Plain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_choice(self.style, ("fraction", "count", "number"), f"style of figure {self.key}")
+        check_choice(self.style, ("fraction", "count", "number"), f"style of figure {self.key}")
 
 
 @dataclass(frozen=True)
-class Null(_Plain):
+class Null(Plain):
     """One way of asking what chance gives.
 
     Parameters
@@ -278,7 +271,7 @@ class Null(_Plain):
 
 
 @dataclass(frozen=True)
-class GroupMember(_Plain):
+class GroupMember(Plain):
     """A filter in a group.
 
     Parameters
@@ -297,7 +290,7 @@ class GroupMember(_Plain):
 
 
 @dataclass(frozen=True)
-class Group(_Plain):
+class Group(Plain):
     """Filters that are one motif, on either strand.
 
     Parameters
@@ -316,7 +309,7 @@ class Group(_Plain):
 
 
 @dataclass(frozen=True)
-class TruthRow(_Plain):
+class TruthRow(Plain):
     """One motif that is known to be in the data.
 
     Parameters
@@ -338,7 +331,7 @@ class TruthRow(_Plain):
 
 
 @dataclass(frozen=True)
-class HeatMap(_Plain):
+class HeatMap(Plain):
     """A number for every filter and output.
 
     Parameters
@@ -357,7 +350,7 @@ class HeatMap(_Plain):
 
 
 @dataclass(frozen=True)
-class Database(_Plain):
+class Database(Plain):
     """The motifs that were searched.
 
     Parameters
@@ -378,7 +371,7 @@ class Database(_Plain):
 
 
 @dataclass(frozen=True)
-class Citation(_Plain):
+class Citation(Plain):
     """A work to cite.
 
     Parameters
@@ -397,7 +390,7 @@ class Citation(_Plain):
 
 
 @dataclass(frozen=True)
-class Report(_Plain):
+class Report(Plain):
     """Everything that the page of one network shows.
 
     Parameters
@@ -441,7 +434,7 @@ class Report(_Plain):
     heat_maps: tuple[HeatMap, ...] = ()
     truth: tuple[TruthRow, ...] | None = None
     database: Database | None = None
-    parameters: dict[str, Plain] = field(default_factory=dict)
+    parameters: dict[str, PlainValue] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
@@ -454,14 +447,14 @@ class Report(_Plain):
             raise InputError("two filters of a report have one name")
         for row in self.filters:
             for values in (row.importance, row.correlation):
-                _check_length(values, self.outputs, f"importance and correlation of {row.name}", "outputs")
+                check_length(values, self.outputs, f"importance and correlation of {row.name}", "outputs")
         for heat_map in self.heat_maps:
-            _check_length(heat_map.values, self.filters, f"heat map {heat_map.name}", "filters")
+            check_length(heat_map.values, self.filters, f"heat map {heat_map.name}", "filters")
             for values in heat_map.values:
-                _check_length(values, self.outputs, f"a row of heat map {heat_map.name}", "outputs")
+                check_length(values, self.outputs, f"a row of heat map {heat_map.name}", "outputs")
         for figure in self.figures:
             if figure.nulls:
-                _check_length(figure.nulls, self.nulls, f"figure {figure.key}", "nulls")
+                check_length(figure.nulls, self.nulls, f"figure {figure.key}", "nulls")
         unknown = {member.name for group in self.groups or () for member in group.members} - set(names)
         if unknown:
             raise InputError(f"groups name filters that the report lacks: {', '.join(sorted(unknown))}")
@@ -498,7 +491,7 @@ class Report(_Plain):
             raise InputError(f"not an interpretation of format {FORMAT}; write it again with "
                              "'kipoi-motifrep interpret'")
         try:
-            return _build(cls, value)
+            return build(cls, value)
         except (TypeError, KeyError) as error:
             raise InputError(f"not a whole interpretation ({error}); write it again with "
                              "'kipoi-motifrep interpret'") from None
@@ -567,61 +560,3 @@ def reverse_complement(pwm: Matrix) -> Matrix:
     matrix, shape (width, 4)
     """
     return tuple(row[::-1] for row in pwm[::-1])
-
-
-def plain(value: object) -> object:
-    """Convert numpy arrays and scalars, lists and paths to plain values; NaN to None.
-
-    Parameters
-    ----------
-    value : object
-
-    Returns
-    -------
-    object
-        Text, number, bool, None, tuple or dict of these, or one of this module's types.
-    """
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return tuple(plain(item) for item in value)
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | float | int | _Plain | None) else str(value)
-
-
-def _build(kind: object, value: object) -> object:
-    """Turn JSON values back into the type that a field declares."""
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        chosen = next((option for option in typing.get_args(kind) if option is not types.NoneType), None)
-        return None if value is None else _build(chosen, value)
-    if dataclasses.is_dataclass(kind):
-        hints = _hints(kind)
-        return kind(**{name: _build(hints[name], item) for name, item in value.items() if name in hints})
-    if origin is tuple and dataclasses.is_dataclass(typing.get_args(kind)[0]):
-        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
-    return value  # the object itself makes lists into tuples
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, object]:
-    return typing.get_type_hints(kind)
-
-
-def _check_matrix(matrix: Matrix, what: str) -> None:
-    if not isinstance(matrix, tuple) or not matrix or any(
-            not isinstance(row, tuple) or len(row) != 4 or None in row for row in matrix):
-        raise InputError(f"{what} must be a matrix of finite numbers with four columns")
-
-
-def _check_choice(value: object, choices: tuple, what: str) -> None:
-    if value not in choices:
-        raise InputError(f"{what} must be one of {', '.join(map(str, choices))}, not {value!r}")
-
-
-def _check_length(values: tuple | None, others: tuple, what: str, of: str) -> None:
-    if values is not None and len(values) != len(others):
-        raise InputError(f"{what}: {len(values)} values for {len(others)} {of}")
