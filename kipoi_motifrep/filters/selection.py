@@ -103,7 +103,9 @@ class Maxima:
 class Histogram:
     """Counts of activations by their upper or lower 16 bits; parts add up with ``+``.
 
-    Two of them, one after the other, give exact quantiles in bounded memory.
+    Two of them, one after the other, give exact quantiles in bounded memory:
+    positive float32 numbers are in the order of their bits. What is not
+    positive counts as 0.
 
     Parameters
     ----------
@@ -132,12 +134,16 @@ class Histogram:
         Histogram
             Of this batch.
         """
-        counts = np.empty((activations.shape[2], 1 << 16), np.int64)
-        for one in range(activations.shape[2]):
-            keys = _ordered_bits(np.ascontiguousarray(activations[:, :, one]).ravel())
-            high = keys >> 16
-            chosen = high if upper is None else keys[high == upper[one]] & 0xFFFF
-            counts[one] = np.bincount(chosen, minlength=1 << 16)
+        n, n_positions, n_filters = activations.shape
+        sites = sites_above(activations, np.zeros(n_filters, np.float32))
+        bits, chosen = sites.value.view(np.uint32).astype(np.int64), sites.filter
+        zeros = n * n_positions - np.bincount(chosen, minlength=n_filters)
+        if upper is not None:
+            inside = bits >> 16 == upper[chosen]
+            bits, chosen = bits[inside] << 16 & 0xFFFFFFFF, chosen[inside]
+            zeros[upper > 0] = 0
+        counts = np.bincount(chosen << 16 | bits >> 16, minlength=n_filters << 16).reshape(n_filters, -1)
+        counts[:, 0] += zeros
         return cls(counts)
 
     def locate(self, rank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -162,12 +168,6 @@ class Histogram:
         return key, rank - below
 
 
-def _ordered_bits(values: np.ndarray) -> np.ndarray:
-    """Map float32 to uint32 in the same order."""
-    bits = (values + np.float32(0)).view(np.uint32)  # + 0 makes one zero of -0 and 0
-    return np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-
-
 def value_of_key(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """Put a float32 together from the two keys of :class:`Histogram`.
 
@@ -181,8 +181,7 @@ def value_of_key(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     numpy.ndarray, shape (n_filters,), float32
         The value.
     """
-    keys = ((upper << 16) | lower).astype(np.uint32)
-    return np.where(keys >> 31, keys & np.uint32(0x7FFFFFFF), ~keys).astype(np.uint32).view(np.float32)
+    return (upper << 16 | lower).astype(np.uint32).view(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -292,8 +292,7 @@ def _levels(network: Network, batches: Iterable[Batch], rule: SiteRule, maxima: 
     upper = [one.locate(rank) for one, rank in zip(_histograms(network, batches, None), ranks, strict=True)]
     lower = [one.locate(rank) for one, (_, rank)
              in zip(_histograms(network, batches, [key for key, _ in upper]), upper, strict=True)]
-    return [np.maximum(value_of_key(high, low), np.float32(0)) for (high, _), (low, _)
-            in zip(upper, lower, strict=True)]
+    return [value_of_key(high, low) for (high, _), (low, _) in zip(upper, lower, strict=True)]
 
 
 def _histograms(network: Network, batches: Iterable[Batch], upper: Sequence[np.ndarray] | None) -> list[Histogram]:
