@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kipoi_motifrep.tomtom.scores import N_BINS
+
 
 @dataclass(frozen=True)
 class Alignments:
@@ -56,10 +58,11 @@ class Alignments:
 
         Returns
         -------
-        numpy.ndarray, shape (Q, w + n - 1, S), int16
+        numpy.ndarray, shape (Q, w + n - 1, S), int16, or int32 for very wide motifs
         """
         n_queries, width, n, strands = values.shape
-        sums = np.zeros((n_queries, len(self), strands), np.int16)
+        kind = np.int16 if N_BINS * min(width, n) < 2**15 else np.int32
+        sums = np.zeros((n_queries, len(self), strands), kind)
         for column in range(width):
             first = width - 1 - column
             sums[:, first:first + n] += values[:, column]

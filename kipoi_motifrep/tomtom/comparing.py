@@ -23,6 +23,7 @@ from kipoi_motifrep.tomtom.scores import Scorer
 
 _MAX_BATCH = 32  # queries of one width that are scored together
 _BATCH_BYTES = 32e6  # scores of a batch
+_NULL_BYTES = 200e6  # null distributions of a batch, which take about 4,000 bytes x width x width for a query
 _WINDOW_BYTES = 64e6  # p-values and offsets kept until they are put in the order of the queries
 
 
@@ -222,6 +223,6 @@ def _batches(queries: list[np.ndarray], part: range, n_columns: int) -> list[lis
         by_width.setdefault(len(queries[index]), []).append(index)
     batches = []
     for width, members in by_width.items():
-        size = int(max(1, min(_MAX_BATCH, _BATCH_BYTES // (2 * width * n_columns))))
+        size = int(max(1, min(_MAX_BATCH, _BATCH_BYTES // (2 * width * n_columns), _NULL_BYTES // (4000 * width**2))))
         batches += [members[start:start + size] for start in range(0, len(members), size)]
     return batches
