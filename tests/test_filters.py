@@ -235,6 +235,37 @@ def test_dead_filters_are_uniform_and_named():
     assert result.motifs()[1].alt_name == "dead"
 
 
+def test_a_floor_above_zero_does_not_hide_a_dead_filter():
+    """DeepSEA's Threshold(0, 1e-6): a dead filter is 1e-6 everywhere, and every position would be a site."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv1d(4, 3, 5, bias=False), torch.nn.Threshold(0, 1e-6))
+    with torch.no_grad():
+        module[0].weight[1] = -1
+    (result,) = filter_pwms(module, np.eye(4, dtype=np.float32)[codes_of(with_n=False)].transpose(0, 2, 1).copy())
+    assert result.status == ("active", "dead", "active")
+    assert (result.pwms[1] == 0.25).all()
+
+
+def test_a_filter_that_wakes_late_keeps_its_early_sites():
+    """A sigmoid filter at 0.5 all through the first batch, at 0.6 later: 0.5 is above the threshold."""
+    module = torch.nn.Sequential(torch.nn.Conv1d(4, 1, 1, bias=False), torch.nn.Sigmoid())
+    with torch.no_grad():
+        module[0].weight[0, :, 0] = torch.tensor([0.0, 0.0, 0.0, 0.4])
+    codes = np.zeros((8, LENGTH), np.uint8)
+    codes[6, 3] = 3
+    network = open_network(module, length=LENGTH)
+    (result,) = filter_pwms(network, network.layout.encode(codes), batch_size=4)
+    assert result.n_sites == [8 * LENGTH]
+
+
+def test_broken_weights_are_said():
+    model = network_of()
+    kernel, bias = model.get_layer("first").get_weights()
+    model.get_layer("first").set_weights([kernel * np.nan, bias])
+    with pytest.raises(InputError, match="layer first are not finite"):
+        filter_pwms(model, np.eye(4, dtype=np.float32)[codes_of(with_n=False)])
+
+
 def test_columns_without_bases_are_uniform():
     """Causal padding: the first base of the window of a site at position 0 is never there."""
     network = open_network(network_of(width=5, padding="same"))

@@ -70,8 +70,9 @@ class FilterPWMs:
 
     @property
     def status(self) -> tuple[str, ...]:
-        """``active``, or ``dead`` for a filter that never exceeds 0."""
-        return tuple(ACTIVE if maximum > 0 else DEAD for maximum in self.maximum)
+        """``active``, or ``dead`` for a filter that never exceeds 0 or is the same everywhere."""
+        never = ~(self.maximum > 0) | np.isinf(self.level)
+        return tuple(DEAD if dead else ACTIVE for dead in never)
 
     @property
     def fraction_firing(self) -> np.ndarray:

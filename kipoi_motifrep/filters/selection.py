@@ -45,11 +45,11 @@ class Sites:
 
 @dataclass(frozen=True, eq=False)
 class Maxima:
-    """Largest activation of every filter over some sequences; parts add up with ``+``.
+    """Largest and smallest activation of every filter over some sequences; parts add up with ``+``.
 
     Parameters
     ----------
-    maximum : numpy.ndarray, shape (n_filters,), float32
+    maximum, minimum : numpy.ndarray, shape (n_filters,), float32
         Over all sequences and positions.
     n_sequences : int
         How many sequences.
@@ -58,11 +58,13 @@ class Maxima:
     """
 
     maximum: np.ndarray
+    minimum: np.ndarray
     n_sequences: int
     n_positions: int
 
     def __add__(self, other: Maxima) -> Maxima:
-        return Maxima(np.maximum(self.maximum, other.maximum), self.n_sequences + other.n_sequences, self.n_positions)
+        return Maxima(np.maximum(self.maximum, other.maximum), np.minimum(self.minimum, other.minimum),
+                      self.n_sequences + other.n_sequences, self.n_positions)
 
     @classmethod
     def of(cls, activations: np.ndarray) -> Maxima:
@@ -80,8 +82,10 @@ class Maxima:
         """
         rows, channels_first = _rows(activations)
         # Over sequences first: long rows are compared several times faster than short ones.
-        places = rows.max(axis=0).reshape(activations.shape[:0:-1] if channels_first else activations.shape[1:])
-        return cls(places.max(axis=1 if channels_first else 0), activations.shape[0], activations.shape[1])
+        shape = activations.shape[:0:-1] if channels_first else activations.shape[1:]
+        positions = 1 if channels_first else 0
+        return cls(rows.max(axis=0).reshape(shape).max(axis=positions),
+                   rows.min(axis=0).reshape(shape).min(axis=positions), *activations.shape[:2])
 
     def thresholds(self, fraction: float) -> np.ndarray:
         """Give the level that a site must exceed.
@@ -94,7 +98,23 @@ class Maxima:
         Returns
         -------
         numpy.ndarray, shape (n_filters,), float32
-            Infinite for filters that are never active.
+            Infinite for filters that are never active: nowhere above 0, or
+            the same everywhere (a sigmoid or a floor above 0 hides a dead one).
+        """
+        return np.where(self.maximum > self.minimum, self.lower_bounds(fraction), np.inf).astype(np.float32)
+
+    def lower_bounds(self, fraction: float) -> np.ndarray:
+        """Give levels that the thresholds of any larger set are not below.
+
+        Parameters
+        ----------
+        fraction : float
+            As for :meth:`thresholds`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_filters,), float32
+            Without regard to filters that were the same everywhere so far.
         """
         return np.where(self.maximum > 0, np.float32(fraction) * self.maximum, np.inf).astype(np.float32)
 

@@ -262,10 +262,14 @@ def _first_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, memo
         elif rule.quantile is None:
             # The running maximum only grows, so these hold all sites that the final threshold lets pass.
             kept.add(network.codes(batch.inputs), [
-                sites_above(one, so_far.thresholds(rule.threshold), rule.best_per_sequence)
+                sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
                 for one, so_far in zip(maps, maxima, strict=True)])
     if maxima is None:
         raise InputError("there are no sequences")
+    for bank, one in zip(network.banks, maxima, strict=True):
+        if not (np.isfinite(one.maximum) & np.isfinite(one.minimum)).all():
+            raise InputError(f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
+                             "are no one-hot DNA")
     return maxima, kept, top
 
 
