@@ -535,7 +535,7 @@ def test_the_page_is_whole_without_script(browser, tmp_path, report):
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", [400, 700, 900, 1280])
+@pytest.mark.parametrize("width", [400, 705, 1000, 1140, 1280])
 def test_no_width_makes_the_page_scroll_sideways(browser, tmp_path, report, width):
     for name, html in (("r", report_page(report)), ("c", comparison_page([report] * 4, list("abcd")))):
         path = tmp_path / f"{name}.html"

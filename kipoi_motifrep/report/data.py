@@ -102,7 +102,7 @@ class MatchRow(Plain):
     database : str
         ``JASPAR2026``, or a file.
     coverage : float, optional
-        Fraction of the target's information that lies in the aligned columns, 0 to 1.
+        Fraction of the target's information that the aligned filter holds, 0 to 1.
     true : str, optional
         Label of the truth that this target stands for; None if it stands for none.
     """
