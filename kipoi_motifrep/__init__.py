@@ -33,6 +33,8 @@ _PUBLIC = {
     "open_database": "jaspar",
     "open_databases": "jaspar",
     "open_dataset": "datasets",
+    "Interpretation": "interpreting",
+    "interpret": "interpreting",
     "open_network": "networks",
     "probability_logo": "logos",
     "read_interpretation": "report",

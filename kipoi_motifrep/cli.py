@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from kipoi_motifrep import __version__
 from kipoi_motifrep.errors import InputError, one_line
 
-COMMANDS = ("demo", "validate", "simulate", "dataset", "train", "package", "filters", "match", "report", "compare")
+COMMANDS = ("demo", "interpret", "validate", "simulate", "dataset", "train", "package", "filters", "match", "report",
+            "compare")
 
 
 def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:

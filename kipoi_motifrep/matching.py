@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.outputs import write_parameters, write_text
-from kipoi_motifrep.tomtom import tomtom
+from kipoi_motifrep.tomtom import HIT, tomtom
 from kipoi_motifrep.tomtom.table import field, tomtom_table
 
 MATCHED, NO_MATCH, DEAD, NO_INFORMATION = "matched", "no match", "dead", "no information"
@@ -158,6 +159,48 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     if output is not None:
         found.write(output)
     return found
+
+
+def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *,
+                 evalue: float = 0.1) -> Matches:
+    """Read ``tomtom.tsv`` back.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where `Matches.write_tables` wrote it.
+    queries : str or path-like
+        The same motif file.
+    database : Database
+        The same database.
+    evalue : float, default 0.1
+        What it was made with.
+
+    Returns
+    -------
+    Matches
+        Numbers with the six digits of the table.
+
+    Raises
+    ------
+    InputError
+        If the table is not about these motifs.
+    """
+    motifs, path = read_motifs(queries), Path(folder) / "tomtom.tsv"
+    places = [{field(motif.name): place for place, motif in reversed(list(enumerate(one)))}
+              for one in (motifs, database.motifs)]
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    try:
+        hits = np.array([(places[0][row[0]], places[1][row[1]], int(row[2]), *map(float, row[3:6]), int(row[6]), row[9])
+                         for row in rows], HIT)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"is not about these motifs ({error}); make it again", path=path) from None
+    hits.setflags(write=False)
+    matched = set(hits["query"].tolist())
+    statuses = tuple(_idle_status(motif) or (MATCHED if index in matched else NO_MATCH)
+                     for index, motif in enumerate(motifs))
+    return Matches(motifs, database, statuses, hits, {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False})
 
 
 def _command_line(parameters: dict) -> str:

@@ -19,8 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         The command's own parser.
     """
+    add_inputs(parser)
+    add_rule(parser)
+    parser.add_argument("--sites", action="store_true",
+                        help="also write every site: sites.bed with coordinates, else sites.tsv")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a model and its sequences.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
     parser.add_argument("model", help="name or directory of a Kipoi model, or a bare .keras / .h5 file")
-    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a directory, else kipoi)")
+    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
     sequences = parser.add_mutually_exclusive_group(required=True)
     sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
                            help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file")
@@ -30,6 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
     parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
     parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how PWMs are made.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
     parser.add_argument("--window", type=int, metavar="BP",
                         help="width of the window cut at a site (default: what the filter sees)")
     rule = parser.add_mutually_exclusive_group()
@@ -41,10 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unweighted", dest="weighted", action="store_false",
                         help="count sites instead of weighting them by activation")
     parser.add_argument("--best-per-sequence", action="store_true", help="at most one site a filter and sequence")
-    parser.add_argument("--sites", action="store_true",
-                        help="also write every site: sites.bed with coordinates, else sites.tsv")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -59,11 +81,23 @@ def run(args: argparse.Namespace) -> None:
 
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
     if args.dataloader_args is not None:
-        given["dataloader_args"] = _loader_arguments(args.dataloader_args)
+        given["dataloader_args"] = loader_arguments(args.dataloader_args)
     extract_filters(given.pop("model"), **given)
 
 
-def _loader_arguments(texts: list[str]) -> dict[str, object]:
+def loader_arguments(texts: list[str]) -> dict[str, object]:
+    """Read ``--dataloader_args``.
+
+    Parameters
+    ----------
+    texts : list of str
+        ``key=value`` pairs, JSON text, or the name of a JSON file.
+
+    Returns
+    -------
+    dict
+        Arguments of the loader.
+    """
     from kipoi_utils import parse_json_file_str_or_arglist
 
     from kipoi_motifrep.errors import InputError

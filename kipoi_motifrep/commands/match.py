@@ -20,12 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         The command's own parser.
     """
     parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP or UniPROBE")
-    parser.add_argument("--database", nargs="+", default=["JASPAR2026"], metavar="DB",
-                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files (default: JASPAR2026)")
-    parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
-                        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
-    parser.add_argument("--collection", default="CORE", metavar="NAME",
-                        help="collections of JASPAR, with commas between them, or all (default: CORE)")
+    add_database(parser)
     threshold = parser.add_mutually_exclusive_group()
     threshold.add_argument("--evalue", type=float, default=0.1, metavar="E",
                            help="report matches with an E-value up to this (default: 0.1)")
@@ -40,6 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder for tomtom.tsv, matches.tsv and parameters.json")
 
 
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is searched.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument("--database", nargs="+", default=["JASPAR2026"], metavar="DB",
+                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files (default: JASPAR2026)")
+    parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
+                        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
+    parser.add_argument("--collection", default="CORE", metavar="NAME",
+                        help="collections of JASPAR, with commas between them, or all (default: CORE)")
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the command.
 
@@ -51,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     from kipoi_motifrep.matching import match
     from kipoi_motifrep.progress import say
 
-    found = match(args.queries, args.database, taxon=_names(args.taxon), collection=_names(args.collection),
+    found = match(args.queries, args.database, taxon=names(args.taxon), collection=names(args.collection),
                   evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
                   incomplete_scores=args.incomplete_scores, threads=args.threads, output=args.output, progress=True)
     counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
@@ -59,5 +70,17 @@ def run(args: argparse.Namespace) -> None:
         f"database: {found.database.describe()}")
 
 
-def _names(text: str) -> list[str] | None:
+def names(text: str) -> list[str] | None:
+    """Read a list with commas; ``all`` is None.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``vertebrates,plants``.
+
+    Returns
+    -------
+    list of str or None
+        The names.
+    """
     return None if text.lower() == "all" else text.split(",")

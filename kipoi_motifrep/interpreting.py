@@ -1,0 +1,354 @@
+"""From a model to a report: filters, matches, figures and page, in one process."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.filters import FilterPWMs, filter_pwms
+from kipoi_motifrep.filters.batches import Batch, LoaderBatches
+from kipoi_motifrep.filters.extract import Opened, open_inputs, origin
+from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule
+from kipoi_motifrep.filters.writing import read_filters, write_filters
+from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_databases
+from kipoi_motifrep.matching import Matches, match, read_matches
+from kipoi_motifrep.motifs import write_motifs
+from kipoi_motifrep.networks import open_network
+from kipoi_motifrep.networks.ablation import Ablation
+from kipoi_motifrep.networks.digest import model_digest
+from kipoi_motifrep.networks.graph import Unreadable
+from kipoi_motifrep.networks.untrained import untrained_copy
+from kipoi_motifrep.outputs import versions
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
+from kipoi_motifrep.report.page import write_report
+from kipoi_motifrep.representation import Importance, Representation, Truth, measure_importance, read_truth, represent
+from kipoi_motifrep.representation.importance import read_importance, write_importance
+from kipoi_motifrep.representation.null import Shuffled
+from kipoi_motifrep.representation.truth import TruthTargets
+from kipoi_motifrep.steps import Steps
+from kipoi_motifrep.subject import describe_subject, label_names, output_names
+from kipoi_motifrep.summary import build_report, write_representation
+
+FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
+
+
+@dataclass(frozen=True, eq=False)
+class Interpretation:
+    """What a network's filters are.
+
+    Parameters
+    ----------
+    filters : tuple of FilterPWMs
+        One a bank.
+    matches : Matches
+        Of the trimmed filters of all banks.
+    representation : Representation
+        Figures, coverage, groups, importance.
+    report : Report
+        All that the page shows; `report.sentence` says it in one sentence.
+    page : pathlib.Path, optional
+        ``report.html``, where there is an output folder.
+    """
+
+    filters: tuple[FilterPWMs, ...]
+    matches: Matches
+    representation: Representation
+    report: Report
+    page: Path | None
+
+
+def interpret(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
+              fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None, split: str = "test",
+              layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
+              window: int | None = None, threshold: float = THRESHOLD, quantile: float | None = None,
+              top: int | None = None, weighted: bool = True, best_per_sequence: bool = False,
+              batch_size: int | None = None,
+              database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
+              taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
+              evalue: float = 0.1, truth: str | os.PathLike | None = None, null: bool = True,
+              importance: bool = True, labels: Sequence[str] | None = None, seed: int = 0, threads: int = 1,
+              force: bool = False, output: str | os.PathLike | None = None) -> Interpretation:
+    """Find out what a network's filters learned, and write a report.
+
+    Filters become PWMs, are matched with a database, and the figures of the network are
+    computed: matches, whole motifs or parts (`localist_index`), the same by chance, groups
+    of filters that are alike, importance for the outputs. A step whose files are there and
+    whose parameters and inputs are the same is not done again.
+
+    Parameters
+    ----------
+    model, source, dataloader_args, fasta, dataset, split, layer, axes, alphabet, batch_size
+        The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
+    window, threshold, quantile, top, weighted, best_per_sequence
+        How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
+    database, taxon, collection, evalue
+        What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
+    truth : str or path-like, optional
+        Where it is known which motifs are in the data: ``synthetic``, or a table of labels
+        and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`.
+    null : bool, default True
+        Also compute the figures for shuffled filters and the untrained network.
+    importance : bool, default True
+        Measure what each filter does to the outputs.
+    labels : sequence of str, optional
+        Names of the outputs; by default those of the Kipoi model's schema, of the
+        ``.keras`` file's own note, or of the dataset's labels.
+    seed : int, default 0
+        Of shuffles and random weights.
+    threads : int, default 1
+        For matching; results are the same.
+    force : bool, default False
+        Do all steps again.
+    output : path-like, optional
+        Folder for the files.
+
+    Returns
+    -------
+    Interpretation
+        Filters, matches, figures, report.
+
+    Raises
+    ------
+    InputError
+        If something given is wrong; before any long computation.
+    """
+    parameters = dict(locals())
+    rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
+    if not evalue >= 0:
+        raise InputError(f"evalue must be 0 or more, not {evalue}")
+    if labels is not None and len(set(labels)) < len(labels):
+        raise InputError("two outputs have one name; give each output a name of its own")
+    targets = open_databases(database, taxon=taxon, collection=collection)
+    known = None if truth is None else read_truth(truth)
+    against = None if known is None else known.against(targets)
+    choices = {name: parameters[name] for name in ("layer", "axes", "alphabet")}
+    with _folder(output) as folder:
+        opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta, dataset=dataset,
+                             split=split, window=window, batch_size=batch_size, **choices)
+        run = _Run(opened, folder, parameters, rule, targets, known, against)
+        report = run.report()
+        page = None if output is None else folder / "report.html"
+        return Interpretation(run.filters, run.matches, run.representation, report, page)
+
+
+@contextmanager
+def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
+    """Make the output folder, and see that it can be written to; a passing one if there is to be none."""
+    if output is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    try:
+        Path(output).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output folder",
+                         path=output) from error
+    yield Path(output)
+
+
+class _DigestedBatches:
+    """Batches that are digested while they are gone through for the first time."""
+
+    def __init__(self, batches: LoaderBatches):
+        self._batches, self._digest = batches, ""
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        hashers: dict[str, object] = {}
+        for batch in self._batches:
+            if not self._digest:
+                for name, array in (*_arrays("inputs", batch.inputs), *_arrays("targets", batch.targets)):
+                    hasher = hashers.setdefault(name, hashlib.blake2b(f"{array.dtype}{array.shape[1:]}".encode()))
+                    hasher.update(np.ascontiguousarray(array).tobytes() if array.dtype == object
+                                  else np.ascontiguousarray(array).data)
+            yield batch
+        self._digest = self._digest or hashlib.sha256("".join(
+            f"{name}{hashers[name].hexdigest()}" for name in sorted(hashers)).encode()).hexdigest()
+
+    def digest(self) -> str:
+        """Digest of all inputs and labels; it does not depend on the size of the batches."""
+        if not self._digest:
+            for _ in self:
+                pass
+        return self._digest
+
+
+def _arrays(name: str, structure) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(structure, Mapping):
+        for key in sorted(structure, key=str):
+            yield from _arrays(f"{name}/{key}", structure[key])
+    elif isinstance(structure, (list, tuple)):
+        for place, one in enumerate(structure):
+            yield from _arrays(f"{name}/{place}", one)
+    elif structure is not None:
+        yield name, np.asarray(structure)
+
+
+class _Run:
+    """The steps, in their order; each looks first whether its files are up to date."""
+
+    def __init__(self, opened: Opened, folder: Path, parameters: Mapping, rule: SiteRule, database: Database,
+                 truth: Truth | None, against: TruthTargets | None):
+        self.opened, self.folder, self.parameters, self.rule = opened, folder, parameters, rule
+        self.network, self.database, self.truth, self.against = opened.network, database, truth, against
+        self.batches = _DigestedBatches(opened.batches)
+        self.notes: list[str] = []
+        for line in self.network.describe().splitlines():
+            say(line)
+        if against is not None and against.missing:
+            self.notes.append(f"No matrix of {', '.join(against.missing)} is in {database.name}: no filter can be "
+                              "found true for them.")
+        self.ablation = self._ablation() if parameters["importance"] else None
+        self.outputs = output_names(opened.model, parameters, self.ablation.n_outputs if self.ablation else None)
+        self.steps = Steps(folder, "interpret", self._recorded(), parameters["force"])
+        self.filters = self._filters()
+        untrained = self._untrained() if parameters["null"] else None
+        effects = self._importance() if self.ablation else None
+        self.matches = self._matches()
+        self.representation = self._represent(untrained, effects)
+
+    def _ablation(self) -> Ablation | None:
+        try:
+            return Ablation(self.network)
+        except Unreadable as reason:
+            self.notes.append(f"Importance could not be measured: {reason}.")
+            return None
+
+    def _recorded(self) -> dict[str, object]:
+        """Parameters as they are written down, with digests of the inputs."""
+        given = {name: value for name, value in self.parameters.items() if name not in ("force", "output")}
+        files = origin(given["model"], given["fasta"], given["dataset"])
+        self.model_digest = model_digest(self.opened.model)
+        return {**given, **files, "model_digest": self.model_digest, "database_description": self.database.describe(),
+                "database_sha256": self.database.digest, "truth_sha256": self.truth.digest if self.truth else None}
+
+    def _filter_key(self) -> dict[str, object]:
+        bank = self.network.banks
+        return {"model": self.model_digest, "layers": [one.layer for one in bank], "length": self.network.length,
+                "layout": str(self.network.layout), "window": self.parameters["window"], "rule": asdict(self.rule)}
+
+    def _filters(self) -> tuple[FilterPWMs, ...]:
+        key = self._filter_key()
+        # Sequences are gone through for their digest alone only if all else is as before.
+        if self.steps.may_be_current("filters", key) and \
+                self.steps.current("filters", {**key, "data": self.batches.digest()}):
+            say("filters: up to date")
+            return read_filters(self.folder, self.network)
+        self.steps.discard()  # what follows is about other filters
+        found = filter_pwms(self.network, self.batches, window=self.parameters["window"], **asdict(self.rule))
+        write_filters(found, self.folder)
+        self.steps.done("filters", {**key, "data": self.batches.digest()}, FILTER_FILES)
+        return found
+
+    def _untrained(self) -> Path | None:
+        """File of the untrained network's trimmed filters, if there can be one."""
+        key = {**self._filter_key(), "data": self.batches.digest(), "seed": self.parameters["seed"]}
+        path = self.folder / "untrained_trimmed.meme"
+        if self.steps.current("untrained", key):
+            return path
+        try:
+            fresh = untrained_copy(self.opened.model, self.parameters["seed"])
+            network = open_network(fresh, length=self.network.length, layer=self.parameters["layer"],
+                                   axes=",".join(self.network.layout.axes), alphabet=self.network.layout.alphabet)
+        except (Unreadable, InputError) as reason:
+            self.notes.append(f"There is no untrained network to compare with: {reason}.")
+            return None
+        found = filter_pwms(network, self.opened.batches, window=self.parameters["window"], **asdict(self.rule))
+        write_motifs([motif for one in found for motif in one.motifs(trimmed=True)], path)
+        self.steps.done("untrained", key, [path.name])
+        return path
+
+    def _importance(self) -> Importance:
+        labels = label_names(self.parameters, self.opened, self.outputs)
+        key = {"model": self.model_digest, "layers": [one.layer for one in self.network.banks],
+               "length": self.network.length, "layout": str(self.network.layout), "data": self.batches.digest(),
+               "outputs": list(self.outputs), "labels": list(labels)}
+        names = [name for one in self.filters for name in one.names]
+        path = self.folder / "importance.tsv"
+        if self.steps.current("importance", key):
+            say("importance: up to date")
+            return read_importance(path, self.outputs, labels, self.steps.about("importance"))
+        found = measure_importance(self.ablation, self.opened.batches, self.filters[0].n_sequences, self.outputs,
+                                   labels)
+        write_importance(found, names, path)
+        self.steps.done("importance", key, [path.name],
+                        {"n_sequences": found.n_sequences, "n_replaced": found.n_replaced})
+        return found
+
+    def _match_key(self) -> dict[str, object]:
+        queries = self.folder / "filters_trimmed.meme"
+        return {"queries": hashlib.sha256(queries.read_bytes()).hexdigest(), "database": self.database.digest,
+                "evalue": self.parameters["evalue"]}
+
+    def _match(self, queries: Path) -> Matches:
+        return match(queries, **{name: self.parameters[name] for name in
+                                 ("database", "taxon", "collection", "evalue", "threads")})
+
+    def _matches(self) -> Matches:
+        queries, key = self.folder / "filters_trimmed.meme", self._match_key()
+        if self.steps.current("match", key):
+            say("matches: up to date")
+            return read_matches(self.folder, queries, self.database, evalue=self.parameters["evalue"])
+        found = self._match(queries)
+        found.write_tables(self.folder)
+        self.steps.done("match", key, ["tomtom.tsv", "matches.tsv"])
+        return found
+
+    def _represent(self, untrained: Path | None, effects: Importance | None) -> Representation:
+        null, threads = self.parameters["null"], self.parameters["threads"]
+        key = {**self._match_key(), "truth": self.truth.digest if self.truth else None, "null": null,
+               "seed": self.parameters["seed"]}
+        kept = self.steps.about("shuffled") if null and self.steps.current("shuffled", key) else None
+        found = represent(self.matches, self.against, importance=effects, shuffle=null and kept is None,
+                          untrained=None if untrained is None else self._match(untrained),
+                          shuffled=Shuffled(**kept) if kept else None, seed=self.parameters["seed"], threads=threads,
+                          notes=self.notes)
+        if found.shuffled is not None:
+            self.steps.done("shuffled", key, [], asdict(found.shuffled))
+        return found
+
+    def report(self) -> Report:
+        """Put the figures and the page into files; both stay if nothing has changed."""
+        subject = describe_subject(self.opened, self.parameters, self.filters[0].n_sequences)
+        report = build_report(subject, self.filters, self.matches, self.representation, self.truth,
+                              _readable(self.parameters), versions(), _now())
+        content = hashlib.sha256(_timeless(report).encode()).hexdigest()
+        files = ["representation.tsv", "representation.json", "interpretation.json", "report.html"]
+        if self.steps.current("report", {"content": content}):
+            say("report: up to date")
+            return read_interpretation(self.folder)
+        write_representation(self.representation, report.sentence, self.folder)
+        write_interpretation(self.folder, report)
+        write_report(self.folder, report=report)
+        self.steps.done("report", {"content": content}, files)
+        return report
+
+
+def _timeless(report: Report) -> str:
+    return replace(report, created="", parameters={}).to_json()
+
+
+def _readable(parameters: Mapping[str, object]) -> dict[str, object]:
+    """Parameters for the page; files by their names only, since it travels."""
+    shown = {name: value for name, value in parameters.items()
+             if name not in ("force", "output", "model", "threads") and value is not None}
+    return {name: os.path.basename(value) if isinstance(value, (str, os.PathLike)) and name in ("fasta", "dataset")
+            else value for name, value in shown.items()}
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,305 @@
+"""What each filter does to the network's predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch
+from kipoi_motifrep.networks.ablation import Ablation
+from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.progress import progress
+
+MOST_SEQUENCES = 20_000  # for means and correlations
+FORWARD_PASSES = 30_000  # filters x sequences with a filter replaced, so that time stays bounded
+FEWEST_SEQUENCES = 100  # however many filters there are
+BATCH_VALUES = 4 << 20  # activations of one batch, 16 MiB
+LARGEST_BATCH = 512
+SPEAKS_FROM = 0.3  # correlation with an output
+SPEAKS_SHARE = 0.5  # of the filter's largest correlation
+SPEAKS_CHANGE = 0.01  # standard deviations of an output's predictions
+MASKED = -1  # label that is not known
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """Effects of the filters on the outputs, and how they go together.
+
+    Parameters
+    ----------
+    outputs : tuple of str
+        Names of the network's outputs.
+    change : numpy.ndarray, shape (n_filters, n_outputs)
+        Mean absolute change of an output when all activations of a filter are set to
+        their mean over the data, in the output's unit.
+    signed_change : numpy.ndarray, shape (n_filters, n_outputs)
+        Mean of the same change with its sign: below 0, the filter's sites raise the output.
+    spread : numpy.ndarray, shape (n_outputs,)
+        Standard deviation of each output's predictions.
+    correlation : numpy.ndarray, shape (n_filters, n_outputs)
+        Pearson correlation of a filter's largest activation in a sequence with the
+        output's prediction; NaN where one of the two is constant.
+    labels : tuple of str
+        Names of the data's labels, as many as outputs; empty if there are none.
+    label_correlation : numpy.ndarray, shape (n_filters, n_outputs), optional
+        The same with each label, over the sequences where it is known.
+    mean_activation : numpy.ndarray, shape (n_filters,)
+        What the activations were set to.
+    n_sequences, n_replaced : int
+        Sequences behind means and correlations, and behind changes.
+    """
+
+    outputs: tuple[str, ...]
+    change: np.ndarray
+    signed_change: np.ndarray
+    spread: np.ndarray
+    correlation: np.ndarray
+    labels: tuple[str, ...]
+    label_correlation: np.ndarray | None
+    mean_activation: np.ndarray
+    n_sequences: int
+    n_replaced: int
+
+    def speaks_for(self) -> tuple[tuple[str, ...], ...]:
+        """Choose the outputs that each filter speaks for, the most correlated first.
+
+        Three conditions: the filter's largest activation in a sequence correlates with
+        the output's prediction by 0.3 or more; that is at least half of its highest
+        correlation with any output; and setting the filter to its mean changes the output
+        by 0.01 or more of the standard deviation of its predictions. (In a localist network
+        redundant filters each change little, but correlate. In a distributed one, filters
+        change many outputs and correlate with none: they speak for none alone.)
+        """
+        together = np.nan_to_num(self.correlation, nan=-1.0)
+        relative = np.divide(self.change, self.spread, out=np.zeros_like(self.change), where=self.spread > 0)
+        spoken = ((together >= SPEAKS_FROM) & (together >= SPEAKS_SHARE * together.max(axis=1, keepdims=True))
+                  & (relative >= SPEAKS_CHANGE))
+        return tuple(tuple(self.outputs[i] for i in np.argsort(-row, kind="stable") if chosen[i])
+                     for row, chosen in zip(together, spoken, strict=True))
+
+
+def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences: int, outputs: Sequence[str],
+                       labels: Sequence[str] = ()) -> Importance:
+    """Measure what each filter does to the outputs.
+
+    Means and correlations are over at most 20,000 sequences, evenly spaced over the
+    data; changes over at most 30,000 / n_filters of them (but at least 100), again
+    evenly spaced.
+
+    Parameters
+    ----------
+    ablation : Ablation
+        The network.
+    batches : iterable of Batch
+        The data; targets are the labels (1, 0, or -1 where not known).
+    n_sequences : int
+        How many there are.
+    outputs : sequence of str
+        Names of the outputs.
+    labels : sequence of str
+        Names of the labels, one an output; without, labels are not looked at.
+
+    Returns
+    -------
+    Importance
+        Independent of the batches' size, up to rounding.
+    """
+    if len(outputs) != ablation.n_outputs:
+        raise InputError(f"{len(outputs)} names for {ablation.n_outputs} outputs")
+    if labels and len(labels) != len(outputs):
+        raise InputError(f"{len(labels)} labels for {len(outputs)} outputs")
+    inputs, targets = gather(batches, spaced(n_sequences, MOST_SEQUENCES))
+    known = _label_table(targets, len(labels)) if labels else None
+    n = min(n_sequences, MOST_SEQUENCES)
+    size = sum(bank.n_positions * bank.n_filters for bank in ablation.network.banks)
+    batch = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
+    maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, batch))
+    chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
+    change, signed = _changes(ablation, ArrayBatches(take(inputs, chosen), min(batch, len(chosen))), mean)
+    return Importance(tuple(outputs), change, signed, predictions.std(axis=0), correlations(maxima, predictions),
+                      tuple(labels) if known is not None else (),
+                      None if known is None else correlations(maxima, known, known != MASKED), mean, n, len(chosen))
+
+
+COLUMNS = ("filter", "output", "change", "signed_change", "correlation", "label", "label_correlation",
+           "mean_activation", "sd_of_output")
+
+
+def write_importance(found: Importance, names: Sequence[str], path: str | os.PathLike) -> None:
+    """Write one row a filter and output.
+
+    Parameters
+    ----------
+    found : Importance
+        What to write.
+    names : sequence of str
+        Of the filters.
+    path : str or path-like
+        The table.
+    """
+    lines = ["\t".join(COLUMNS)]
+    for i, name in enumerate(names):
+        for j, output in enumerate(found.outputs):
+            label = found.labels[j] if found.labels else ""
+            together = "" if found.label_correlation is None else f"{found.label_correlation[i, j]:.9g}"
+            numbers = (found.change[i, j], found.signed_change[i, j], found.correlation[i, j])
+            lines.append("\t".join([name, output, *(f"{one:.9g}" for one in numbers), label, together,
+                                    f"{found.mean_activation[i]:.9g}", f"{found.spread[j]:.9g}"]))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Sequence[str],
+                    about: Mapping[str, int]) -> Importance:
+    """Read what `write_importance` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The table.
+    outputs, labels : sequence of str
+        As when it was written.
+    about : mapping
+        ``n_sequences`` and ``n_replaced``.
+
+    Returns
+    -------
+    Importance
+        With nine significant digits.
+    """
+    with open(path, encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+
+    def table(name: str) -> np.ndarray:
+        return np.array(columns[name], float).reshape(-1, len(outputs))
+
+    known = columns["label_correlation"][0] != ""
+    return Importance(tuple(outputs), table("change"), table("signed_change"), table("sd_of_output")[0],
+                      table("correlation"), tuple(labels) if known else (),
+                      table("label_correlation") if known else None, table("mean_activation")[:, 0], **about)
+
+
+def spaced(n: int, most: int) -> np.ndarray:
+    """Choose at most `most` of n rows, evenly spaced."""
+    most = min(n, most)
+    return np.arange(most) * n // max(most, 1)
+
+
+def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[object, np.ndarray | None]:
+    """Put chosen rows of batches into memory.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        The data.
+    rows : numpy.ndarray, int
+        Which, in order.
+
+    Returns
+    -------
+    inputs : numpy.ndarray, list or dict of them
+        As the batches have them.
+    targets : numpy.ndarray, shape (rows, ...), or None
+        Where the batches have an array of them.
+    """
+    parts, targets, start = [], [], 0
+    for one in batches:
+        size = len(_first(one.inputs))
+        inside = rows[(rows >= start) & (rows < start + size)] - start
+        if len(inside):
+            parts.append(take(one.inputs, inside))
+            targets.append(np.asarray(one.targets)[inside] if isinstance(one.targets, np.ndarray) else None)
+        start += size
+        if len(rows) and start > rows[-1]:
+            break
+    if not parts:
+        raise InputError("there are no sequences")
+    known = None if any(one is None for one in targets) else np.concatenate(targets)
+    return _joined(parts), known
+
+
+def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """Compute Pearson correlations of columns with columns.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n, F)
+        One side.
+    others : numpy.ndarray, shape (n, T)
+        The other.
+    known : numpy.ndarray of bool, shape (n, T), optional
+        Entries of `others` to use.
+
+    Returns
+    -------
+    numpy.ndarray, shape (F, T)
+        NaN where a side is constant.
+    """
+    values, others = np.asarray(values, float), np.asarray(others, float)
+    if known is not None and not known.all():
+        columns = [correlations(values[known[:, j]], others[known[:, j], j:j + 1]) if known[:, j].any()
+                   else np.full((values.shape[1], 1), np.nan) for j in range(others.shape[1])]
+        return np.concatenate(columns, axis=1)
+    one, two = values - values.mean(axis=0), others - others.mean(axis=0)
+    size = np.sqrt((one**2).sum(axis=0))[:, None] * np.sqrt((two**2).sum(axis=0))
+    constant = (np.ptp(values, axis=0) == 0)[:, None] | (np.ptp(others, axis=0) == 0)
+    return np.divide(one.T @ two, size, out=np.full(size.shape, np.nan), where=~constant & (size > 0)).clip(-1, 1)
+
+
+def _pass(ablation: Ablation, batches: ArrayBatches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run all sequences once: largest activations, predictions, mean activation."""
+    maxima, predictions, total, number = [], [], 0.0, 0.0
+    for batch in progress(batches, "predictions", unit="batch"):
+        ablation.begin(batch.inputs)
+        maxima.append(ablation.maxima())
+        predictions.append(ablation.predictions())
+        sums, numbers = ablation.sums()
+        total, number = total + sums, number + numbers
+    return np.concatenate(maxima), np.concatenate(predictions).astype(np.float64), total / number
+
+
+def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    change = np.zeros((ablation.n_filters, ablation.n_outputs))
+    signed = np.zeros_like(change)
+    for batch in progress(batches, "importance", unit="batch"):
+        ablation.begin(batch.inputs)
+        before = ablation.predictions().astype(np.float64)
+        for one in range(ablation.n_filters):
+            difference = ablation.replaced(one, float(mean[one])) - before
+            change[one] += np.abs(difference).sum(axis=0)
+            signed[one] += difference.sum(axis=0)
+    return change / batches.n, signed / batches.n
+
+
+def _label_table(targets: np.ndarray | None, n_labels: int) -> np.ndarray | None:
+    if targets is None:
+        return None
+    table = targets.reshape(len(targets), -1)
+    return table if table.shape[1] == n_labels else None
+
+
+def take(inputs, rows: np.ndarray):
+    """Choose rows of a model's inputs, whatever their structure."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(values)[rows] for name, values in inputs.items()}
+    if isinstance(inputs, (list, tuple)):
+        return [np.asarray(values)[rows] for values in inputs]
+    return np.asarray(inputs)[rows]
+
+
+def _joined(parts: list):
+    if isinstance(parts[0], Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], list):
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    return np.concatenate(parts)
+
+
+def _first(inputs):
+    if isinstance(inputs, Mapping):
+        return next(iter(inputs.values()))
+    return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
