@@ -232,7 +232,7 @@ class Splitter:
         for number, option in ((VALID, "--valid"), (TEST, "--test")):
             for region in self._held[number].regions:
                 if (number, region) not in self._seen:
-                    where = region[0] if region[2] == WHOLE else f"{region[0]}:{region[1]}-{region[2]}"
+                    where = f"{region[0]}:{region[1]}-{region[2]}" if region[2] < WHOLE else f"chromosome {region[0]}"
                     there = ", ".join(self._chromosomes[:30])
                     raise InputError(f"{option} {' '.join(self._held[number].texts)}: nothing lies in {where}; there "
                                      f"is data on {there or 'no chromosome'}")
