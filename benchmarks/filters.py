@@ -20,18 +20,19 @@ import numpy as np
 
 from kipoi_motifrep.backend import import_keras
 
-ROUNDS = 5
+ROUNDS = 7
 
 
-def best(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Smallest time of several runs, after one that is not counted."""
-    run()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def best_times(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Smallest time of each, by turns, so that other work on the machine meets all of them alike."""
+    times = {name: [] for name in runs}
+    for number in range(ROUNDS + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number:  # the first may compile
+                times[name].append(time.perf_counter() - start)
+    return {name: min(found) for name, found in times.items()}
 
 
 def make_network(length: int, filters: int = 30, width: int = 19):
@@ -115,18 +116,18 @@ def main() -> None:
     ends = [layer for layer in model.layers if layer.name in bank.activation.split(", ")[-1]]
     front = keras.Model(model.inputs, (ends or [model.get_layer(bank.layer)])[0].output)
     batches = ArrayBatches(x, fitting_batch_size(network))
-    floor = best(lambda: [network.activations(batch.inputs) for batch in batches])
-    predict = best(lambda: front.predict(x, batch_size=batches.batch_size, verbose=0))
     maps = network.activations(x)[0]
-    times = {
-        "first-layer forward pass, batch by batch": floor,
-        "first-layer forward pass, keras predict": predict,
-        "filter_pwms": best(lambda: filter_pwms(network, x)),
-        "filter_pwms, nothing kept between passes": best(lambda: filter_pwms(network, x, memory=0)),
-        "filter_pwms, best 1000 sites": best(lambda: filter_pwms(network, x, top=1000)),
-        "filter_pwms, quantile .999": best(lambda: filter_pwms(network, x, quantile=0.999), 2),
-        "plain loop over the sites (activations given)": best(lambda: plain_loop(codes, maps, bank.field), 1),
-    }
+    floors = ("first-layer forward pass, batch by batch", "first-layer forward pass, keras predict")
+    times = best_times({
+        floors[0]: lambda: [network.activations(batch.inputs) for batch in batches],
+        floors[1]: lambda: front.predict(x, batch_size=batches.batch_size, verbose=0),
+        "filter_pwms": lambda: filter_pwms(network, x),
+        "filter_pwms, nothing kept between passes": lambda: filter_pwms(network, x, memory=0),
+        "filter_pwms, best 1000 sites": lambda: filter_pwms(network, x, top=1000),
+        "filter_pwms, quantile .999": lambda: filter_pwms(network, x, quantile=0.999),
+        "plain loop over the sites (activations given)": lambda: plain_loop(codes, maps, bank.field),
+    })
+    floor, predict = (times[name] for name in floors)
     difference = np.abs(result.pwms - plain_loop(codes, maps, bank.field)).max()
     print(f"{args.n:,} x {network.length} bp, {bank.n_filters} filters of width {bank.field.width}, "
           f"{result.n_sites.sum():,} sites; opening the network {opened:.2f} s, first call {first:.2f} s; "
