@@ -59,6 +59,7 @@ def test_tomtom_table(written):
     text = (written / "tomtom.tsv").read_text()
     lines = text.splitlines()
     assert lines[0] == "\t".join(COLUMNS)
+    assert lines[-4] == ""
     assert [line.startswith("#") for line in lines] == [False] * (len(lines) - 3) + [True] * 3
     first = rows_of(written / "tomtom.tsv")[0]
     assert (first["Query_ID"], first["Target_ID"], first["Optimal_offset"]) == ("like_T7", "T7", "1")

@@ -17,7 +17,8 @@ def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[M
     """Write records as Tomtom's table.
 
     Six significant digits; consensus sequences of the most probable letters, the
-    target's in the orientation of the match; three lines of comment at the end.
+    target's in the orientation of the match; an empty line and three lines of comment at
+    the end.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[M
             consensus[target, orientation] = motif.best_letters
         lines.append(f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t"
                      f"{overlap}\t{queries[query].best_letters}\t{consensus[target, orientation]}\t{orientation}")
-    lines += [f"# Tomtom (Motif Comparison Tool): computed by kipoi_motifrep {__version__}, as Tomtom 4.12 does",
+    lines += ["",
+              f"# Tomtom (Motif Comparison Tool): computed by kipoi_motifrep {__version__}, as Tomtom 4.12 does",
               "# The format of this file is described at https://meme-suite.org/meme/doc/tomtom-output-format.html.",
               f"# {field(command)}"]
     return "\n".join(lines) + "\n"
