@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -25,7 +26,13 @@ def import_keras() -> ModuleType:
             import keras
     import keras
 
+    logging.getLogger("tensorflow").addFilter(_no_retracing)
     return keras
+
+
+def _no_retracing(record: logging.LogRecord) -> bool:
+    # It is said of parts of a network that are compiled one after the other, each once, as here.
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextmanager

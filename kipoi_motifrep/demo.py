@@ -6,10 +6,11 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import LABEL_NAMES
 
@@ -61,18 +62,18 @@ def predict(checkout: Path, output: Path, arguments: Mapping[str, str], dataload
         raise InputError(f"kipoi predict failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
 
 
-def run_demo(out: str | os.PathLike) -> list[str]:
-    """Predict a real stretch of a genome and sequences with planted motifs.
+def run_demo(out: str | os.PathLike) -> Iterator[str]:
+    """Predict sequences with known and with unknown motifs, then say what the network's filters are.
 
     Parameters
     ----------
     out : str or path-like
-        Folder for the predictions.
+        Folder for the predictions and the report.
 
-    Returns
-    -------
-    list of str
-        Lines to print: predictions beside the truth.
+    Yields
+    ------
+    str
+        Lines to print: predictions beside the truth, the figures in a sentence, the report.
     """
     checkout, out = find_checkout(), Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,23 @@ def run_demo(out: str | os.PathLike) -> list[str]:
                              "fasta_file": str(stretch / "hg19_chr20_200kb.fa")})
     fasta = examples / "sequences/example_files/planted.fa"
     predict(checkout, planted, {"fasta_file": str(fasta)}, dataloader="kipoi_motifrep.SequencesDl")
-    return [*_real_lines(real), "", *_planted_lines(planted, _truth(fasta))]
+    yield from _real_lines(real)
+    yield ""
+    yield from _planted_lines(planted, _truth(fasta))
+    yield ""
+    yield from _interpret(checkout, out / Path(NETWORK).name)
+
+
+def _interpret(checkout: Path, out: Path) -> list[str]:
+    from kipoi_motifrep.interpreting import interpret
+
+    dataset = checkout / "dataloaders/dataset/example_files/synthetic.h5"
+    say(f"$ kipoi-motifrep interpret {NETWORK} --source dir --dataset {dataset} --truth synthetic "
+        f"--database {PAPER_RELEASE} -o {out}")
+    # The release that the planted motifs are from, and the paper's.
+    found = interpret(str(checkout / NETWORK), source="dir", dataset=dataset, truth="synthetic",
+                      database=PAPER_RELEASE, output=out)
+    return [found.report.sentence, f"report: {found.page}"]
 
 
 def _truth(fasta: Path) -> dict[str, list[str]]:

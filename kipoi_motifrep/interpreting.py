@@ -148,6 +148,7 @@ def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder)
         return
+    new = not Path(output).exists()
     try:
         Path(output).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output):
@@ -155,7 +156,12 @@ def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output folder",
                          path=output) from error
-    yield Path(output)
+    try:
+        yield Path(output)
+    except InputError:
+        if new and not any(Path(output).iterdir()):
+            Path(output).rmdir()
+        raise
 
 
 class _DigestedBatches:

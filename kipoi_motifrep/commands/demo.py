@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-SUMMARY = "Show the main job on shipped data: a trained network on real and on planted sequences."
+SUMMARY = "Show the main job on shipped data: predict, then interpret a trained network, with a report to read."
 EXAMPLE = """  kipoi-motifrep demo
   kipoi-motifrep demo -o my_demo"""
 
@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the demo and print its lines."""
+    """Run the demo and print its lines as they come."""
     from kipoi_motifrep.demo import run_demo
 
-    print("\n".join(run_demo(args.output)))
+    for line in run_demo(args.output):
+        print(line, flush=True)
