@@ -56,9 +56,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep"
     int
         Exit status: 0, or 2 for bad input.
     """
-    args = build_parser(program).parse_args(arguments)
     try:
-        return args.run(args) or 0
+        try:
+            args = build_parser(program).parse_args(arguments)
+            return args.run(args) or 0
+        finally:
+            sys.stdout.flush()  # here, where its errors are caught
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

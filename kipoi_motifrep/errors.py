@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -57,8 +58,9 @@ def show_plainly_in_kipoi() -> None:
     error reaches the user as a page of traceback. Only the running ``kipoi``
     command is changed; Python sessions and notebooks keep their tracebacks.
     """
-    program = os.path.basename(sys.argv[0]) if sys.argv else ""
-    if program != "kipoi" or getattr(sys.excepthook, "shows_input_errors", False):
+    program = Path(sys.argv[0] if sys.argv else "")
+    is_kipoi = program.name == "kipoi" or program.parts[-2:] == ("kipoi", "__main__.py")
+    if not is_kipoi or getattr(sys.excepthook, "shows_input_errors", False):
         return
     previous = sys.excepthook
 

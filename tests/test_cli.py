@@ -1,0 +1,192 @@
+"""The program ``kipoi-motifrep``: help, start-up, and how it ends when something is wrong."""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import kipoi_motifrep
+from kipoi_motifrep import cli
+from kipoi_motifrep.errors import InputError, one_line
+from kipoi_motifrep.outputs import replacing, write_json, write_text
+
+HEAVY = ("tensorflow", "keras", "torch", "jax", "pandas", "matplotlib", "sklearn", "kipoi", "pysam", "h5py", "numpy")
+PROGRAM = "import sys; from kipoi_motifrep.cli import main; sys.exit(main())"
+
+
+# Help and start-up
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    examples = out.partition("example:\n")[2].strip().splitlines()
+    assert examples and any(f"kipoi-motifrep {command}" in line for line in examples)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_examples_of_the_help_are_valid(command):
+    """All that argparse can tell: the options in them exist and have the right types."""
+    import importlib
+    import shlex
+
+    example = importlib.import_module(f"kipoi_motifrep.commands.{command}").EXAMPLE
+    for line in example.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.partition("#")[0])
+        if "kipoi-motifrep" in words:
+            words = words[words.index("kipoi-motifrep") + 1:]
+            end = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words))
+            assert cli.build_parser().parse_args(words[:end]).command == command
+
+
+def test_the_programs_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(re.search(rf"^\s+{command}\s", out, re.MULTILINE) for command in cli.COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and kipoi_motifrep.__version__ in capsys.readouterr().out
+
+
+def test_options_are_documented():
+    for action in cli.build_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, parser in action.choices.items():
+                options = [one for one in parser._actions if not isinstance(one, argparse._SubParsersAction)]
+                assert all(one.help for one in options), f"an option of {name} has no help"
+
+
+@pytest.mark.parametrize("program, arguments", [
+    ("import kipoi_motifrep", []), ("import kipoi_motifrep; dir(kipoi_motifrep); kipoi_motifrep.cli_main", []),
+    ("from kipoi_motifrep.cli import main\ntry: main()\nexcept SystemExit: pass", ["--help"]),
+    ("from kipoi_motifrep.cli import main\ntry: main()\nexcept SystemExit: pass", ["train", "--help"])])
+def test_help_and_import_load_nothing_heavy(run_python, program, arguments):
+    done = run_python("-c", program + f"\nimport sys; print([m for m in {HEAVY} if m in sys.modules])", *arguments)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+def test_public_names_are_there():
+    for name in ("InputError", "IntervalsDl", "SequencesDl", "DatasetDl", "Keras3Model", "cli_main"):
+        assert name in dir(kipoi_motifrep)
+    for name in kipoi_motifrep._PUBLIC:
+        assert getattr(kipoi_motifrep, name) is not None
+    assert kipoi_motifrep.InputError is InputError
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        getattr(kipoi_motifrep, "nonsense")  # noqa: B009
+    assert kipoi_motifrep.ModelParser is None and kipoi_motifrep.DataloaderParser is None
+
+
+# Ends
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["simulate"], ["simulate", "-n", "many", "-o", "x"],
+                                       ["validate", "--intervals", "x"]])
+def test_wrong_usage_ends_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2 and "usage: kipoi-motifrep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error, line", [
+    (InputError("is wrong", path="f.bed", row=3), "f.bed, row 3: is wrong"),
+    (InputError("is wrong", row=3), "row 3: is wrong"), (InputError("is wrong"), "is wrong"),
+    (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory"),
+    (OSError(28, "No space left on device"), "no space left on device"), (OSError("odd"), "odd"),
+    (OSError(), "OSError"), (PermissionError(13, "Permission denied", "/x"), "/x: permission denied")])
+def test_errors_are_one_line_and_status_2(monkeypatch, capsys, error, line):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", fail)
+    assert cli.main(["simulate", "-o", "x"]) == 2
+    assert capsys.readouterr().err == f"kipoi-motifrep: error: {line}\n"
+    assert one_line(error) == line
+
+
+def test_an_interrupt_ends_with_status_130(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", interrupted)
+    assert cli.main(["simulate", "-o", "x"]) == 130
+    assert capsys.readouterr().err == "kipoi-motifrep: stopped\n"
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    def bug(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", bug)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["simulate", "-o", "x"])
+
+
+def test_the_plugin_hook_ends_with_the_status(capsys):
+    with pytest.raises(SystemExit) as ended:
+        kipoi_motifrep.cli_main("motifrep", ["validate", "--intervals", "/none", "--fasta", "/none"])
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("kipoi motifrep: error: /none")
+
+
+def run_with_no_reader(*arguments):
+    """Run the program with a standard output that nobody reads, buffered as it is for users."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], stdout=writing, stderr=subprocess.PIPE,
+                          text=True, env=environment, check=False)
+    os.close(writing)
+    return done
+
+
+@pytest.mark.parametrize("problems", [1, 3000], ids=["little output", "much output"])
+def test_a_reader_that_goes_away_is_no_error(tmp_path, problems):
+    bed, fasta = tmp_path / "x.bed", tmp_path / "x.fa"
+    bed.write_text("chr9\t0\t10\n" * problems)
+    fasta.write_text(">chr1\nACGT\n")
+    done = run_with_no_reader("validate", "--intervals", bed, "--fasta", fasta)
+    assert done.stderr == "" and done.returncode in (0, 2)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["validate", "--help"], ["--version"]])
+def test_help_to_a_reader_that_goes_away_is_no_error(arguments):
+    done = run_with_no_reader(*arguments)
+    assert done.stderr == "" and done.returncode == 0
+
+
+# Outputs
+
+
+def test_replacing_writes_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "folder" / "out.txt"
+    write_text(path, "first")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        assert temporary.suffix == ".txt" and path.read_text() == "first"
+        raise RuntimeError
+    assert path.read_text() == "first" and [found.name for found in path.parent.iterdir()] == ["out.txt"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_json_takes_numpy_and_paths(tmp_path):
+    import numpy as np
+
+    write_json(tmp_path / "x.json", {"a": np.float32(0.5), "b": np.arange(2), "c": tmp_path})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 0.5, "b": [0, 1], "c": str(tmp_path)}
