@@ -16,7 +16,9 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["kipoi_motifrep", "kipoi_motifrep.*"]),
-    package_data={"kipoi_motifrep": ["loader_descriptions/*.yaml", "examples/*.*", "report/templates/*", "truth/*.tsv"]},
+    package_data={"kipoi_motifrep": ["loader_descriptions/*.yaml", "examples/*.*", "report/templates/*", "truth/*.tsv",
+                                     "shipped/*"]},
+    exclude_package_data={"kipoi_motifrep": ["examples/*.fai"]},
     python_requires=">=3.11,<3.13",  # kipoi uses pkgutil.find_loader, deprecated in 3.12 and gone in 3.14
     install_requires=[
         "kipoi>=0.8.6,<0.9",  # the plugin contract was read off 0.8.6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -30,6 +29,7 @@ from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.weights import md5_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_GENOME = "hg19_chr20_200kb.fa"
@@ -160,23 +160,6 @@ def _check_length(network: Packaged) -> None:
     if network.length > longest:
         raise InputError(f"reads {network.length} bp, more than the {longest} bp of the example stretch of a genome "
                          "that a group is tested with", path=network.path)
-
-
-def md5_of(path: Path) -> str:
-    """Compute a file's md5.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-    """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _write_expected(path: Path, weights: Path, length: int) -> None:

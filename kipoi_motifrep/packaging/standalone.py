@@ -177,11 +177,8 @@ def licence() -> str:
     str
         Text of the ``LICENSE`` file.
     """
-    beside = ROOT.parent / "LICENSE"
-    if beside.exists():
-        return beside.read_text(encoding="utf-8")
-    distribution = metadata.distribution(PACKAGE)
-    return next(filter(None, map(distribution.read_text, LICENCE_FILES)))
+    in_wheel = filter(None, map(metadata.distribution(PACKAGE).read_text, LICENCE_FILES))
+    return next(in_wheel, None) or (ROOT.parent / "LICENSE").read_text(encoding="utf-8")
 
 
 def pinned_dependencies() -> dict[str, list[str]]:
