@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kipoi_motifrep import __version__
 from kipoi_motifrep.errors import InputError, one_line
 
-COMMANDS = ("demo", "interpret", "validate", "simulate", "dataset", "train", "package", "filters", "match", "report",
+COMMANDS = ("demo", "interpret", "validate", "simulate", "dataset", "experiment", "train", "package", "filters", "match", "report",
             "compare")
 
 

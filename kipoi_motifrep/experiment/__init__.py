@@ -1,0 +1,1 @@
+"""The paper's experiments: many networks trained, interpreted and put into one table."""

@@ -1,0 +1,188 @@
+"""Figures of an experiment: plots with matplotlib where it is installed, logos always."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep import jaspar
+from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord
+from kipoi_motifrep.experiment.table import COLUMNS, TableRow, tabulate
+from kipoi_motifrep.logos import AXIS_STYLE, COLUMN, HEIGHT, glyph_outlines, information_logo
+from kipoi_motifrep.motifs import Motif, write_motifs
+from kipoi_motifrep.outputs import replacing, write_text
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.simulate import MOTIFS, RELEASE
+from kipoi_motifrep.tomtom import tomtom
+from kipoi_motifrep.variants import VARIANTS
+
+# Networks of the paper's main figure: filter width -> variants by growing pooling.
+SERIES = {
+    19: ("cnn_1", "cnn_2", "cnn_4", "cnn_10", "cnn_25", "cnn_50", "cnn_100"),
+    9: ("cnn9_4", "cnn9_25"),
+    3: ("cnn3_2", "cnn3_50"),
+}
+SIDE_BY_SIDE = ("cnn_2", "cnn_25")
+# Okabe & Ito's colours, told apart by all.
+COLOURS = {19: "#0072B2", 9: "#D55E00", 3: "#009E73"}
+
+
+def write_figures(records: Sequence[UnitRecord], folder: str | os.PathLike) -> list[Path]:
+    """Write all figures that the records allow.
+
+    Parameters
+    ----------
+    records : sequence of UnitRecord
+        Of one task.
+    folder : str or path-like
+        ``figures/`` is made in it.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+    """
+    folder = Path(folder) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    first = {record.variant: record for record in reversed(records) if record.first_activation == "relu"}
+    written = list(_logo_figures(first, folder))
+    if importlib.util.find_spec("matplotlib") is None:
+        say("plots are left out: matplotlib is not installed (pip install 'kipoi_motifrep[plot]')")
+        return written
+    rows = [row for row in tabulate(records) if row.layer == "conv1"]
+    return [*written, *_plots(rows, folder)]
+
+
+def _plots(rows: Sequence[TableRow], folder: Path) -> Iterator[Path]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False,
+                                "axes.spines.right": False})
+    yield _pooling_plot([row for row in rows if row.first_activation == "relu"], folder / "match_by_pooling.svg")
+    yield _accuracy_plot(rows, folder / "accuracy_and_match.svg")
+
+
+def _values(row: TableRow, name: str) -> tuple[float, float]:
+    place = [column.name for column in COLUMNS].index(name)
+    return row.mean[place], np.nan_to_num(row.sd[place])
+
+
+def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
+    """Paper's main figure: filters with a (true) match against the width of the first pooling."""
+    from matplotlib import pyplot
+
+    by_name = {row.variant: row for row in rows}
+    figure, axes = pyplot.subplots(1, 2, figsize=(7.5, 3.2), sharey=True, layout="constrained")
+    for axis, column, title in zip(axes, ("match", "true_match"), ("any JASPAR motif", "a planted motif"), strict=True):
+        for width, variants in SERIES.items():
+            there = [by_name[name] for name in variants if name in by_name]
+            if not there:
+                continue
+            pools = [VARIANTS[row.variant].convs[0].pool for row in there]
+            mean, sd = np.array([_values(row, column) for row in there]).T
+            axis.errorbar(pools, mean, sd, color=COLOURS[width], marker="o", capsize=2, label=f"filter width {width}")
+        if column == "match" and rows:
+            chance = np.array([_values(row, "shuffled_match")[0] for row in rows])
+            axis.axhspan(chance.min(), chance.max(), color="0.88", zorder=0, label="shuffled filters")
+            axis.legend(frameon=False, fontsize=8)
+        axis.set(xscale="log", xlabel="max-pooling after the first layer", title=f"match to {title}",
+                 ylim=(-0.03, 1.03))
+        axis.set_xticks([1, 2, 4, 10, 25, 50, 100], [1, 2, 4, 10, 25, 50, 100])
+        axis.minorticks_off()
+    axes[0].set_ylabel("fraction of first-layer filters")
+    return _save(figure, path)
+
+
+def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(5.5, 4), layout="constrained")
+    for row in rows:
+        (x, x_sd), (y, y_sd) = _values(row, "localist_index"), _values(row, "auroc")
+        exponential = row.first_activation != "relu"
+        colour = COLOURS.get(VARIANTS[row.variant].convs[0].width, "0.4")
+        axis.errorbar(x, y, y_sd, x_sd, color=colour, marker="^" if exponential else "o", capsize=0, elinewidth=0.7)
+        axis.annotate(row.variant + (" exp" if exponential else ""), (x, y), xytext=(4, 3), textcoords="offset points",
+                      fontsize=7)
+    axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
+    return _save(figure, path)
+
+
+def _save(figure, path: Path) -> Path:
+    from matplotlib import pyplot
+
+    with replacing(path) as temporary:
+        figure.savefig(temporary, metadata={"Date": None})
+    pyplot.close(figure)
+    return path
+
+
+def _logo_figures(first: dict[str, UnitRecord], folder: Path) -> Iterator[Path]:
+    for name in SIDE_BY_SIDE:
+        if name in first:
+            path = folder / f"filters_{name}.svg"
+            write_text(path, _filter_grid(first[name].layers[0]))
+            yield path
+    if not first or any(record.task != "synthetic" for record in first.values()):
+        return
+    planted = jaspar.load(RELEASE, versions="all").index
+    best = {label: {name: _best_filter(record.layers[0], label, planted[matrix]) for name, record in first.items()}
+            for label, matrix in MOTIFS.items()}
+    path = folder / "planted_motifs_and_filters.svg"
+    write_text(path, _recovery_grid(best, {label: planted[MOTIFS[label]] for label in MOTIFS}, list(first)))
+    yield path
+    found = [replace(motif, name=f"{label}_{name}", alt_name=motif.name) for label, by_network in best.items()
+             for name, motif in by_network.items() if motif is not None]
+    path = folder / "planted_motifs_and_filters.meme"
+    write_motifs([*(planted[MOTIFS[label]] for label in MOTIFS), *found], path)
+    yield path
+
+
+def _best_filter(layer: LayerRecord, label: str, planted: Motif) -> Motif | None:
+    """Find the filter that holds most of a planted motif, among those that match it, on the motif's strand."""
+    candidates = [i for i, found in enumerate(layer.labels) if found == label]
+    if not candidates:
+        return None
+    chosen = max(candidates, key=lambda i: layer.coverage[i])
+    motif = layer.motifs()[chosen]
+    [hit] = tomtom([motif], [planted], evalue=np.inf, qvalues=False)
+    return motif.reverse_complement() if hit["orientation"] == "-" else motif
+
+
+def _filter_grid(layer: LayerRecord, columns: int = 3) -> str:
+    cells = []
+    for i, motif in enumerate(layer.motifs()):
+        hit = next((hit for hit in layer.hits if hit.query == i), None)
+        cells.append((f"filter {i}: " + (layer.labels[i] or hit.target if hit else "no match"), motif))
+    return _grid([cells[i:i + columns] for i in range(0, len(cells), columns)])
+
+
+def _recovery_grid(best: dict[str, dict[str, Motif | None]], planted: dict[str, Motif], networks: list[str]) -> str:
+    shown = [name for name in VARIANTS if name in networks and any(best[label][name] for label in best)]
+    return _grid([[(f"{label} planted", planted[label]), *((f"{name}", best[label][name]) for name in shown)]
+                  for label in planted])
+
+
+def _grid(rows: Sequence[Sequence[tuple[str, Motif | None]]]) -> str:
+    """Lay captioned logos out in rows and columns."""
+    width = COLUMN * max((motif.width for row in rows for _, motif in row if motif), default=1) + 30
+    height, caption = HEIGHT + 45, 30
+    parts = []
+    for y, row in enumerate(rows):
+        for x, (text, motif) in enumerate(row):
+            left, top = x * width + 10, y * height
+            parts.append(f'<text x="{left}" y="{top + caption - 8}" font-size="18">{escape(text)}</text>')
+            if motif is not None:
+                parts.append(information_logo(motif, text).drawing(left, top + caption, "xlink:href"))
+    total = (max(map(len, rows)) * width, len(rows) * height)
+    return ('<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" '
+            f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {total[0]} {total[1]}" width="{total[0] // 2}" '
+            f'font-family="sans-serif" role="img">{glyph_outlines()}<style>{AXIS_STYLE}</style>'
+            f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')

@@ -1,0 +1,150 @@
+"""Running an experiment: train, interpret, record; kill it at any point and it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kipoi_motifrep.datasets import Dataset, open_dataset
+from kipoi_motifrep.errors import InputError, one_line
+from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord, record_name
+from kipoi_motifrep.interpreting import interpret
+from kipoi_motifrep.progress import say
+from kipoi_motifrep.simulate import simulate_published, write_simulated
+from kipoi_motifrep.sweep import plan, run_sweep
+from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit
+from kipoi_motifrep.variants import VARIANTS
+
+SYNTHETIC = "synthetic"
+PAPER_RELEASE = "JASPAR2016"
+# Variants whose deeper layers the paper looks at, too.
+DEEPER = ("cnn_1", "cnn_1_3")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        ``units/`` for the records, ``networks/`` for what training writes.
+    task : str
+        "synthetic", or a dataset file.
+    variants : tuple of str
+        Names, or ``("all",)``.
+    trials, seed, jobs : int
+        Initialisations of each, seed of them all, processes side by side.
+    protocol : Protocol
+        Of training.
+    truth : str or None
+        Truth file for the figures; that of the synthetic task by itself.
+    """
+
+    folder: Path
+    task: str = SYNTHETIC
+    variants: tuple[str, ...] = ("all",)
+    trials: int = 5
+    seed: int = 0
+    jobs: int = 1
+    protocol: Protocol = PAPER_PROTOCOL
+    truth: str | None = None
+
+    @property
+    def networks(self) -> Path:
+        """Folder of the networks; first activations have folders of their own."""
+        activation = self.protocol.first_activation
+        return self.folder / ("networks" if activation == "relu" else f"networks_{activation}")
+
+    def record_path(self, unit: Unit) -> Path:
+        """Where a unit's record lies."""
+        return self.folder / "units" / record_name(unit.variant, self.protocol.first_activation, unit.trial)
+
+
+def dataset_of(experiment: Experiment) -> Dataset:
+    """Open the experiment's data set; the published synthetic one is made when it is missing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to run.
+
+    Returns
+    -------
+    Dataset
+        Checked.
+    """
+    if experiment.task != SYNTHETIC:
+        return open_dataset(experiment.task)
+    path = experiment.folder / "synthetic.h5"
+    if not path.exists():
+        write_simulated(path, simulate_published(), {"command": "simulate", "published": True})
+    return open_dataset(path)
+
+
+def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | None, str]]:
+    """Train and interpret all networks that have no record yet.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to run.
+
+    Yields
+    ------
+    unit : Unit
+        A network.
+    record : UnitRecord or None
+        What it left; None if it failed, and the rest go on.
+    error : str
+        Why it failed.
+    """
+    dataset = dataset_of(experiment)
+    units = plan(experiment.variants, experiment.trials, experiment.seed)
+    missing = [unit for unit in units if not experiment.record_path(unit).exists()]
+    say(f"{len(units) - len(missing)} of {len(units)} networks are finished")
+    for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs):
+        record, error = None, outcome.error
+        if outcome.result is not None:
+            try:
+                record = record_unit(experiment, outcome.unit, outcome.result, dataset)
+            except (InputError, OSError) as failure:
+                error = one_line(failure)
+        yield outcome.unit, record, error
+
+
+def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Dataset) -> UnitRecord:
+    """Interpret a trained network by the paper's settings, and write its record.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What it belongs to.
+    unit : Unit
+        Which network.
+    result : dict
+        Contents of its ``result.json``.
+    dataset : Dataset
+        Its test sequences give the PWMs.
+
+    Returns
+    -------
+    UnitRecord
+        As written to ``units/``.
+    """
+    network = unit.folder(experiment.networks) / "network.keras"
+    names = [f"conv{i}" for i in range(1, len(VARIANTS[unit.variant].convs) + 1)]
+    layers, figures = [], {}
+    for layer in names if unit.variant in DEEPER else names[:1]:
+        found = interpret(network, dataset=dataset.path, layer=layer, database=PAPER_RELEASE,
+                          truth=experiment.truth or SYNTHETIC, importance=False)
+        layers.append(LayerRecord.of(found))
+        seen = found.representation
+        figures[layer] = {"trained": dict(seen.figures), "shuffled": dict(seen.shuffled.mean),
+                          "untrained": dict(seen.untrained or {})}
+    record = UnitRecord(unit.variant, experiment.protocol.first_activation, unit.trial, unit.random_seed,
+                        SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
+                        figures, found.matches.database.describe())
+    record.write(experiment.record_path(unit))
+    return record
