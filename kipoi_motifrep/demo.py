@@ -13,37 +13,20 @@ from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import LABEL_NAMES
+from kipoi_motifrep.weights import shipped_model
 
-NETWORK = "models/synthetic/cnn_25"
+NETWORK = "synthetic/cnn_25"
+EXAMPLES = Path(__file__).parent / "examples"
 THRESHOLD = 0.5
 
 
-def find_checkout() -> Path:
-    """Find the folder that holds ``models/`` and ``dataloaders/``.
-
-    Returns
-    -------
-    pathlib.Path
-        The current folder, or that of the installed package.
-
-    Raises
-    ------
-    InputError
-        If neither holds them.
-    """
-    for folder in (Path.cwd(), Path(__file__).resolve().parent.parent):
-        if (folder / "models/synthetic/models.tsv").exists() and (folder / "dataloaders").is_dir():
-            return folder
-    raise InputError("the shipped networks are not here; run this in a checkout of the project")
-
-
-def predict(checkout: Path, output: Path, arguments: Mapping[str, str], dataloader: str | None = None) -> None:
-    """Run ``kipoi predict`` with a shipped network.
+def predict(model: str, output: Path, arguments: Mapping[str, object], dataloader: str | None = None) -> None:
+    """Run ``kipoi predict``.
 
     Parameters
     ----------
-    checkout : pathlib.Path
-        From :func:`find_checkout`.
+    model : str
+        Path of a Kipoi model.
     output : pathlib.Path
         TSV file to write.
     arguments : mapping
@@ -51,13 +34,12 @@ def predict(checkout: Path, output: Path, arguments: Mapping[str, str], dataload
     dataloader : str, optional
         Python name of another dataloader than the network's own.
     """
-    command = ["predict", NETWORK, "--source", "dir", "--batch_size", "256", "-m", "-o", str(output.resolve()),
+    command = ["predict", model, "--source", "dir", "--batch_size", "256", "-m", "-o", str(output),
                "--dataloader_args", *(f"{key}={value}" for key, value in arguments.items())]
     if dataloader:
         command += ["--dataloader", dataloader]
     say(f"$ kipoi {' '.join(command)}")
-    done = subprocess.run([sys.executable, "-m", "kipoi", *command], cwd=checkout, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([sys.executable, "-m", "kipoi", *command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"kipoi predict failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
 
@@ -75,31 +57,34 @@ def run_demo(out: str | os.PathLike) -> Iterator[str]:
     str
         Lines to print: predictions beside the truth, the figures in a sentence, the report.
     """
-    checkout, out = find_checkout(), Path(out)
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    examples = checkout / "dataloaders"
+    model = _near(shipped_model(NETWORK))
     real, planted = out / "real_chr20.tsv", out / "planted.tsv"
-    stretch = examples / "intervals/example_files"
-    predict(checkout, real, {"intervals_file": str(stretch / "windows.bed"),
-                             "fasta_file": str(stretch / "hg19_chr20_200kb.fa")})
-    fasta = examples / "sequences/example_files/planted.fa"
-    predict(checkout, planted, {"fasta_file": str(fasta)}, dataloader="kipoi_motifrep.SequencesDl")
+    predict(model, real, {"intervals_file": _near(EXAMPLES / "windows.bed"),
+                          "fasta_file": _near(EXAMPLES / "hg19_chr20_200kb.fa")})
+    fasta = EXAMPLES / "planted.fa"
+    predict(model, planted, {"fasta_file": _near(fasta)}, dataloader="kipoi_motifrep.SequencesDl")
     yield from _real_lines(real)
     yield ""
     yield from _planted_lines(planted, _truth(fasta))
     yield ""
-    yield from _interpret(checkout, out / Path(NETWORK).name)
+    yield from _interpret(model, out / Path(NETWORK).name)
 
 
-def _interpret(checkout: Path, out: Path) -> list[str]:
+def _near(path: Path) -> str:
+    """Show a path as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _interpret(model: str, out: Path) -> list[str]:
     from kipoi_motifrep.interpreting import interpret
 
-    dataset = checkout / "dataloaders/dataset/example_files/synthetic.h5"
-    say(f"$ kipoi-motifrep interpret {NETWORK} --source dir --dataset {dataset} --truth synthetic "
+    dataset = _near(EXAMPLES / "synthetic.h5")
+    say(f"$ kipoi-motifrep interpret {model} --source dir --dataset {dataset} --truth synthetic "
         f"--database {PAPER_RELEASE} -o {out}")
     # The release that the planted motifs are from, and the paper's.
-    found = interpret(str(checkout / NETWORK), source="dir", dataset=dataset, truth="synthetic",
-                      database=PAPER_RELEASE, output=out)
+    found = interpret(model, source="dir", dataset=dataset, truth="synthetic", database=PAPER_RELEASE, output=out)
     return [found.report.sentence, f"report: {found.page}"]
 
 
