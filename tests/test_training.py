@@ -22,6 +22,7 @@ from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sweep import plan, run_sweep
 from kipoi_motifrep.training import Protocol, Unit, masked_binary_crossentropy, read_metadata, train_unit
 
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # of running eagerly
 QUICK = Protocol(batch_size=16, epochs=3)
 UNIT = Unit("cnn_50_2", 0, 0)
 LABELS = ("left", "right", "rare")
@@ -251,7 +252,6 @@ def finished_eagerly(dataset, tmp_path_factory):
     return UNIT.folder(out)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the")
 @pytest.mark.parametrize("number", [
     pytest.param(i, marks=() if i in (1, 3, 8) else pytest.mark.slow) for i in range(1, 10)])
 def test_a_run_killed_after_any_of_its_writes_ends_the_same(dataset, finished_eagerly, eagerly, tmp_path, monkeypatch,

@@ -109,7 +109,7 @@ def test_outputs_are_probabilities_of_every_label(name, length, n_outputs):
 
 def test_flatten_is_position_major():
     network = build("cnn_25")
-    flat = keras.Model(network.inputs, [network.get_layer("conv2_dropout").output, network.get_layer("flatten").output])
+    flat = keras.Model(network.inputs[0], [network.get_layer("conv2_dropout").output, network.get_layer("flatten").output])
     maps, flattened = map(np.asarray, flat(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_array_equal(flattened, maps.reshape(2, -1))
 
@@ -118,7 +118,7 @@ def test_flatten_is_position_major():
 def test_the_first_activation_can_be_chosen(first, function):
     network = build("cnn_2", first_activation=first)
     names = ("conv1_norm", "conv1_activation", "conv2_norm", "conv2_activation")
-    inner = keras.Model(network.inputs, [network.get_layer(name).output for name in names])
+    inner = keras.Model(network.inputs[0], [network.get_layer(name).output for name in names])
     before, after, before2, after2 = map(np.asarray, inner(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_allclose(after, function(before), rtol=1e-5)
     np.testing.assert_allclose(after2, np.maximum(before2, 0))
