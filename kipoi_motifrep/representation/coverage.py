@@ -43,9 +43,9 @@ def information_coverage(query: np.ndarray, target: np.ndarray, offset: int, ori
     if orientation == "-":
         target = target[::-1]
     total = target.sum()
-    if not total > 0:
-        return 0.0
     start, stop = max(0, offset), min(len(target), offset + len(query))
+    if not total > 0 or stop <= start:
+        return 0.0
     return float(np.minimum(query[start - offset:stop - offset], target[start:stop]).sum() / total)
 
 

@@ -116,10 +116,10 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
     known = _label_table(targets, len(labels)) if labels else None
     n = min(n_sequences, MOST_SEQUENCES)
     size = sum(bank.n_positions * bank.n_filters for bank in ablation.network.banks)
-    batch = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
-    maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, batch))
+    largest = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
+    maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
     chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
-    change, signed = _changes(ablation, ArrayBatches(take(inputs, chosen), min(batch, len(chosen))), mean)
+    change, signed = _changes(ablation, ArrayBatches(take(inputs, chosen), _even(len(chosen), largest)), mean)
     return Importance(tuple(outputs), change, signed, predictions.std(axis=0), correlations(maxima, predictions),
                       tuple(labels) if known is not None else (),
                       None if known is None else correlations(maxima, known, known != MASKED), mean, n, len(chosen))
@@ -181,6 +181,11 @@ def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Seq
     return Importance(tuple(outputs), table("change"), table("signed_change"), table("sd_of_output")[0],
                       table("correlation"), tuple(labels) if known else (),
                       table("label_correlation") if known else None, table("mean_activation")[:, 0], **about)
+
+
+def _even(n: int, largest: int) -> int:
+    """Size of batches that are as equal as can be: smaller ones are filled up."""
+    return -(-n // -(-n // largest))
 
 
 def spaced(n: int, most: int) -> np.ndarray:
