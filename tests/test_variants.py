@@ -109,7 +109,8 @@ def test_outputs_are_probabilities_of_every_label(name, length, n_outputs):
 
 def test_flatten_is_position_major():
     network = build("cnn_25")
-    flat = keras.Model(network.inputs[0], [network.get_layer("conv2_dropout").output, network.get_layer("flatten").output])
+    outputs = [network.get_layer(name).output for name in ("conv2_dropout", "flatten")]
+    flat = keras.Model(network.inputs[0], outputs)
     maps, flattened = map(np.asarray, flat(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_array_equal(flattened, maps.reshape(2, -1))
 
