@@ -177,6 +177,27 @@ def test_the_same_networks_give_the_same_bytes(tmp_path, networks, info, group):
     assert again == {path: data for path, data in contents(group).items() if path in again}
 
 
+def test_expected_predictions_outlive_another_processor(tmp_path, networks, info, group):
+    folder = tmp_path / "Mine"
+    shutil.copytree(group, folder)
+
+    def changed_by(difference):
+        with h5py.File(folder / "expect/first.h5", "r+") as file:
+            file["preds"][:] += np.float32(difference)
+        before = (folder / "expect/first.h5").read_bytes()
+        write_group(networks, folder, info)
+        return before, (folder / "expect/first.h5").read_bytes()
+
+    before, after = changed_by(3e-7)
+    assert after == before != (group / "expect/first.h5").read_bytes()
+    before, after = changed_by(3e-6)
+    assert after == (group / "expect/first.h5").read_bytes() != before
+    assert read_table(folder / "models.tsv") == read_table(group / "models.tsv")
+    (folder / "expect/first.h5").write_text("damaged")
+    write_group(networks, folder, info)
+    assert (folder / "expect/first.h5").read_bytes() == (group / "expect/first.h5").read_bytes()
+
+
 def test_kipoi_test_passes_on_networks_of_others(group):
     assert kipoi_test(group / "first") == []
 

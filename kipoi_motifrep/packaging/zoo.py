@@ -92,7 +92,7 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
     export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
     with staged(out) as stage:
         group, upload = stage / name, stage / "upload"
-        write_networks(networks, group, upload, info, UPLOADED)
+        write_networks(networks, group, upload, info, UPLOADED, former=export.upload)
         write_example_files(upload, networks[0].length)
         describe_group(export, group, upload, base_url)
         write_text(group / "test_subset.txt", f"{networks[0].name}\n")
