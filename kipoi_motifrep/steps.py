@@ -36,7 +36,8 @@ class Steps:
                  force: bool = False):
         self._folder = Path(folder)
         self._head = {"command": command, "parameters": dict(parameters), "versions": versions()}
-        self._steps: dict[str, dict] = {} if force else self._read(command)
+        self._force = force
+        self._steps = self._read(command)
 
     def _read(self, command: str) -> dict[str, dict]:
         try:
@@ -49,7 +50,9 @@ class Steps:
     def may_be_current(self, name: str, key: Mapping[str, object]) -> bool:
         """Tell whether a step was made with this part of its key; cheap, looks at no file."""
         recorded = self._steps.get(name, {}).get("key")
-        return isinstance(recorded, dict) and all(recorded.get(one) == value for one, value in _plain(key).items())
+        if self._force or not isinstance(recorded, dict):
+            return False
+        return all(recorded.get(one) == value for one, value in _plain(key).items())
 
     def current(self, name: str, key: Mapping[str, object]) -> bool:
         """Tell whether a step is up to date.
@@ -65,6 +68,8 @@ class Steps:
         -------
         bool
         """
+        if self._force:
+            return False
         step = self._steps.get(name, {})
         try:
             return step.get("key") == _plain(_versioned(key)) and all(

@@ -244,9 +244,17 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
         alive = [i for i, status in enumerate(untrained.statuses) if status in (MATCHED, NO_MATCH)]
         base["groups"] = float(len(similar_filters(untrained.queries, alive, threads)))
         base["dead"] = float(len(untrained.statuses) - len(alive))
+    notes = [*notes, *_warnings(figures, shuffled)]
     ordered = {key: figures[key] for key in FIGURES if key in figures}
     return Representation(tuple(motif.name for motif in found.queries), found.statuses, verdicts, ordered, truth,
                           shuffled, base, similar, importance, tuple(notes))
+
+
+def _warnings(figures: Mapping[str, float], shuffled: Shuffled | None) -> list[str]:
+    if shuffled is None or figures["matched"] > shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
+        return []
+    return ["No more filters match than would by chance (filters with shuffled columns): that a filter has a match "
+            "says little here. Coverage says more."]
 
 
 def _known(labels: Sequence[str | None]) -> int:

@@ -13,8 +13,8 @@ from kipoi_motifrep.tomtom import tomtom
 ALIKE_BELOW = 1e-4
 """P-value of Tomtom, in both directions, up to which two filters are one motif. A p-value, not an
 E-value, so that it does not depend on how many filters there are. In the shipped networks it joins
-all pairs of filters with one true match in cnn_25 and 4 in 5 in cnn_25_120, and none in cnn_2, where
-ten times more joins filters of different labels."""
+all pairs of filters with the same true match in cnn_25 and 4 in 5 of them in cnn_25_120, and no
+filters in cnn_2; ten times higher, it would join two different factors in cnn_25."""
 
 
 @dataclass(frozen=True)
