@@ -575,12 +575,16 @@ def test_links():
 
 
 def test_every_dependency_is_pinned(export):
+    import kipoi
+
     dependencies = rendered(export.group, "first")["dependencies"]
     assert dependencies == pinned_dependencies()
-    assert all(re.fullmatch(r"(conda-forge::)?[\w-]+=[\d.]+", one) for one in dependencies["conda"])
+    assert all(re.fullmatch(r"conda-forge::[\w-]+=[\d.]+", one) for one in dependencies["conda"])
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in dependencies["pip"])
     pinned = {re.split(r"=+", one.removeprefix("conda-forge::"))[0]
               for one in dependencies["conda"] + dependencies["pip"]}
+    normal = kipoi.specs.Dependencies(conda=dependencies["conda"]).normalized()
+    assert list(normal.conda_channels) == ["conda-forge", "defaults"]
     imported = {name.split(".")[0] for source in copied_modules().values() for name in imports(source)}
     assert imported - set(sys.stdlib_module_names) - {PACKAGE, "kipoi_utils"} <= pinned
 

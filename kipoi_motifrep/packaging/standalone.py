@@ -194,8 +194,10 @@ def pinned_dependencies() -> dict[str, list[str]]:
     InputError
         If one is not installed.
     """
-    python = f"python={sys.version_info.major}.{sys.version_info.minor}"
-    return {"conda": [python, *(f"conda-forge::{name}={_version(name)}" for name in CONDA_PINS)],
+    conda = {"python": f"{sys.version_info.major}.{sys.version_info.minor}",
+             **{name: _version(name) for name in CONDA_PINS}}
+    # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.
+    return {"conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
             "pip": [f"{name}=={_version(name)}" for name in PIP_PINS]}
 
 
