@@ -42,7 +42,7 @@ setup(
         "plot": ["matplotlib", "logomaker"],
         "pytorch": ["torch==2.13.0"],
         "distributed": ["dask[distributed]", "dask-jobqueue"],
-        "test": ["pytest", "hypothesis", "ruff", "kipoiseq", "torch==2.13.0"],
+        "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0"],
     },
     entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli:main"]},
     classifiers=["License :: OSI Approved :: MIT License", "Programming Language :: Python :: 3.11"],
