@@ -1,0 +1,192 @@
+"""Run what the README and the pages of docs/ show, in a folder with small stand-ins for the reader's files."""
+
+import contextlib
+import functools
+import gzip
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from kipoi_motifrep import cli
+
+CHECKOUT = Path(__file__).parent.parent
+EXAMPLES = CHECKOUT / "kipoi_motifrep/examples"
+
+# Shown, and not run here: a pattern of the command, and why.
+NOT_RUN = {
+    r"python3\.11 -m venv|pip install|python -m pip": "installs",
+    r"-m pytest": "the tests themselves",
+    r"kipoi-motifrep demo": "run by test_interpret.py",
+    r"DeepSEA/predict|dataset deepsea|--download": "needs the network",
+    r"^KERAS_BACKEND=": "needs another backend",
+    r"^cd \"\$\(python|^patch -p1": "run by test_upstream_patches.py",
+    r"^snakemake": "its commands are run by test_pipelines.py",
+    r"^mkdocs": "run by test_pages.py",
+}
+# Long ones: a pattern, and options that make them short.
+SHORTENED = {
+    r"kipoi-motifrep train": "--epochs 1",
+    r"kipoi-motifrep experiment": "--variants cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
+    r"kipoi-motifrep package runs --info": "--no-test",  # tested by test_packaging.py
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, the line where it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page):
+    """Find the fenced blocks of a page."""
+    found, language, lines, start = [], None, [], 0
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        fence = re.match(r"```(\S*)", line)
+        if fence and language is None:
+            language, lines, start = fence[1], [], number + 1
+        elif fence:
+            found.append(Block(language, "\n".join(lines), start))
+            language = None
+        elif language is not None:
+            lines.append(line)
+    assert language is None, f"{page}: a block has no end"
+    return found
+
+
+def commands(block):
+    """Split a bash block into its commands."""
+    text = re.sub(r"\\\n\s*", " ", block.text)
+    return [one.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")
+            for one in line.split(" && ")]
+
+
+def why_not(command):
+    """Say why a command is not run here; None if it is."""
+    return next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, command)), None)
+
+
+def workspace(folder):
+    """Fill a folder with stand-ins for the files that the pages speak of."""
+    folder.mkdir(exist_ok=True)
+    for name in ("models", "dataloaders", "kipoi_motifrep", "docs"):
+        (folder / name).symlink_to(CHECKOUT / name)
+    random = np.random.default_rng(0)
+    with h5py.File(EXAMPLES / "synthetic.h5") as file:
+        codes = file["test/sequences"][:300]
+    fasta = "".join(f">peak_{i}\n{_letters(row)}\n" for i, row in enumerate(codes))
+    for name in ("peaks.fa", "sequences.fa"):
+        (folder / name).write_text(fasta)
+    genome = (EXAMPLES / "hg19_chr20_200kb.fa").read_text()
+    for number in (1, 7, 8, 9):
+        genome += f">chr{number}\n{_letters(random.integers(0, 4, 60_000))}\n"
+    (folder / "hg38.fa").write_text(genome)
+    for name in ("windows.bed", "peaks.bed"):
+        (folder / name).write_text((EXAMPLES / "windows.bed").read_text())
+    for name in ("cebpb.bed.gz", "max.narrowPeak.gz"):
+        (folder / name).write_bytes(gzip.compress(_peaks(random, "narrowPeak" in name).encode()))
+    (folder / "factors.tsv").write_text("label\tid\nCEBPB\tMA0466.2\nMAX\tMA0058.3\n")
+    (folder / "my_model.keras").write_bytes((CHECKOUT / "models/synthetic/weights/cnn_25.keras").read_bytes())
+    small_dataset(folder / "small.h5")
+    return folder
+
+
+def small_dataset(path):
+    """Copy a part of the example dataset."""
+    with h5py.File(EXAMPLES / "synthetic.h5") as whole, h5py.File(path, "w") as part:
+        part.attrs.update(whole.attrs)
+        for split in ("train", "valid", "test"):
+            for name in whole[split]:
+                part[f"{split}/{name}"] = whole[f"{split}/{name}"][:200]
+
+
+def _letters(codes):
+    return np.frombuffer(b"ACGTN", np.uint8)[codes].tobytes().decode()
+
+
+def _peaks(random, narrow):
+    rows = [(f"chr{number}", start, start + 300) for number in (1, 7, 8, 9)
+            for start in sorted(random.choice(np.arange(2_000, 56_000, 400), 12, replace=False).tolist())]
+    more = "\t.\t0\t.\t1\t-1\t-1\t150" if narrow else ""
+    return "".join(f"{name}\t{start}\t{end}{more}\n" for name, start, end in rows)
+
+
+def run_page(page, folder, monkeypatch):
+    """Run a page's bash and python blocks in their order.
+
+    Gives the names that the Python blocks defined.
+    """
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    names = {"__name__": "__main__"}
+    for block in blocks(page):
+        where = f"{page.relative_to(CHECKOUT)}, line {block.line}"
+        if block.language == "python":
+            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(code, names)
+        elif block.language == "bash":
+            for command in commands(block):
+                if why_not(command) is None:
+                    run_command(command, folder, where)
+    return names
+
+
+def run_command(command, folder, where):
+    """Run one command as it is shown; ours and Kipoi's in this process, others in bash."""
+    for pattern, options in SHORTENED.items():
+        if re.search(pattern, command):
+            words, target = command.partition("#")[0].partition(" > ")[::2]
+            command = f"{words.strip()} {options}" + (f" > {target}" if target else "")
+    words = shlex.split(command, comments=True)
+    plain = not any(word in ("|", "<", ";") for word in words)
+    redirected = words[words.index(">") + 1] if ">" in words else None
+    if redirected:
+        words = words[:words.index(">")]
+    program = {"kipoi-motifrep": cli.main, "kipoi": _kipoi}.get(words[0])
+    if plain and program:
+        status, said = _in_process(program, words[1:])
+        if redirected:
+            (folder / redirected).write_text(said)
+    else:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False,
+                              env={**os.environ, "PATH": path})
+        status, said = done.returncode, done.stdout + done.stderr
+    assert not status, f"{where}: {command}\n{said}"
+
+
+def _in_process(program, words):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        try:
+            return program(words), said.getvalue()
+        except SystemExit as ended:
+            return ended.code, said.getvalue()
+
+
+def _kipoi(words):
+    from kipoi import __main__
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["kipoi", *words])
+        return __main__.main()
+
+
+@functools.cache
+def headings(page):
+    """Anchors of a page's headings, as GitHub and mkdocs make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower().replace("`", "")).strip().replace(" ", "-") for one in found}

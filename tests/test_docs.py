@@ -1,0 +1,83 @@
+"""The README and the pages of docs/: what they show runs, and their links lead somewhere."""
+
+import re
+import shutil
+from urllib.parse import unquote
+
+import pytest
+from documents import CHECKOUT, NOT_RUN, SHORTENED, blocks, commands, headings, run_page, why_not, workspace
+
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+RUN_ELSEWHERE = ("pipelines",)  # by test_pipelines.py, which looks at the results, too
+README = CHECKOUT / "README.md"
+
+
+def name_of(page):
+    return str(page.relative_to(CHECKOUT))
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """A folder with the reader's files, and two networks interpreted."""
+    from kipoi_motifrep import interpret
+
+    folder = workspace(tmp_path_factory.mktemp("docs") / "workspace")
+    for name in ("cnn_2", "cnn_25"):
+        interpret(str(CHECKOUT / f"models/synthetic/{name}"), source="dir", dataset=folder / "small.h5",
+                  output=folder / f"results/{name}", null=False, importance=False)
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name not in RUN_ELSEWHERE
+                                  and any(one.language in ("bash", "python") for one in blocks(page))], ids=name_of)
+def test_what_a_page_shows_runs(page, stand_ins, tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    shutil.copytree(stand_ins, folder, symlinks=True)
+    run_page(page, folder, monkeypatch)
+    if page == README:
+        for made in ("results/mine/report.html", "filters/filters.meme", "matches/tomtom.tsv", "compare.html",
+                     "predictions.tsv", "runs/cnn_25/trial_0/network.keras", "results/chip/report.html",
+                     "my_models/model-template.yaml", "export", "synthetic.h5", "sweep/networks.tsv"):
+            assert (folder / made).exists(), f"nothing made {made}"
+
+
+@pytest.mark.parametrize("wrong", ["```bash\nkipoi-motifrep validate --intervals none.bed --fasta hg38.fa\n```",
+                                   "```bash\nkipoi predict models/none --source dir -o x.tsv\n```",
+                                   "```bash\nls none\n```", "```python\n1 / 0\n```"])
+def test_a_page_that_shows_what_fails_is_noticed(wrong, tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text(wrong)
+    monkeypatch.setattr("documents.CHECKOUT", tmp_path)
+    with pytest.raises((AssertionError, ZeroDivisionError, ValueError, OSError)):
+        run_page(page, tmp_path, monkeypatch)
+
+
+def test_the_list_of_what_is_not_run_is_short_and_in_use():
+    shown = [command for page in PAGES for block in blocks(page) if block.language == "bash"
+             for command in commands(block)]
+    assert sum(why_not(command) is None for command in shown) > len(shown) / 2
+    for pattern in SHORTENED:
+        assert any(re.search(pattern, command) for command in shown), f"no page shows {pattern}"
+    assert sum(any(re.search(pattern, command) for command in shown) for pattern in NOT_RUN) > len(NOT_RUN) / 2
+
+
+def test_every_block_says_its_language():
+    for page in PAGES:
+        assert all(block.language for block in blocks(page)), name_of(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`", "", text)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    for target in targets:
+        if re.match(r"[a-z]+:", target):
+            assert target.startswith(("https://", "http://", "mailto:")), target
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), f"{name_of(page)}: {target}"
+        assert found.is_relative_to(CHECKOUT), f"{name_of(page)}: {target} leaves the project"
+        if anchor and found.suffix == ".md":
+            assert anchor in headings(found), f"{name_of(page)}: {target}"
