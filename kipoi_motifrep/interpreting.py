@@ -15,7 +15,7 @@ import numpy as np
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters import FilterPWMs, filter_pwms
-from kipoi_motifrep.filters.batches import Batch, LoaderBatches
+from kipoi_motifrep.filters.digested import DigestedBatches
 from kipoi_motifrep.filters.extract import Opened, open_inputs, origin
 from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule
 from kipoi_motifrep.filters.writing import read_filters, write_filters
@@ -39,6 +39,7 @@ from kipoi_motifrep.steps import Steps
 from kipoi_motifrep.subject import describe_subject, label_names, output_names
 from kipoi_motifrep.summary import build_report, write_representation
 
+FEW_SITES = 20  # of a PWM; below, columns are rough
 FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
 
 
@@ -164,46 +165,6 @@ def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
         raise
 
 
-class _DigestedBatches:
-    """Batches that are digested while they are gone through for the first time."""
-
-    def __init__(self, batches: LoaderBatches):
-        self._batches, self._digest = batches, ""
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        hashers: dict[str, object] = {}
-        for batch in self._batches:
-            if not self._digest:
-                for name, array in (*_arrays("inputs", batch.inputs), *_arrays("targets", batch.targets)):
-                    hasher = hashers.setdefault(name, hashlib.blake2b(f"{array.dtype}{array.shape[1:]}".encode()))
-                    hasher.update(np.ascontiguousarray(array).tobytes() if array.dtype == object
-                                  else np.ascontiguousarray(array).data)
-            yield batch
-        self._digest = self._digest or hashlib.sha256("".join(
-            f"{name}{hashers[name].hexdigest()}" for name in sorted(hashers)).encode()).hexdigest()
-
-    def digest(self) -> str:
-        """Digest of all inputs and labels; it does not depend on the size of the batches."""
-        if not self._digest:
-            for _ in self:
-                pass
-        return self._digest
-
-
-def _arrays(name: str, structure) -> Iterator[tuple[str, np.ndarray]]:
-    if isinstance(structure, Mapping):
-        for key in sorted(structure, key=str):
-            yield from _arrays(f"{name}/{key}", structure[key])
-    elif isinstance(structure, (list, tuple)):
-        for place, one in enumerate(structure):
-            yield from _arrays(f"{name}/{place}", one)
-    elif structure is not None:
-        yield name, np.asarray(structure)
-
-
 class _Run:
     """The steps, in their order; each looks first whether its files are up to date."""
 
@@ -211,7 +172,7 @@ class _Run:
                  truth: Truth | None, against: TruthTargets | None):
         self.opened, self.folder, self.parameters, self.rule = opened, folder, parameters, rule
         self.network, self.database, self.truth, self.against = opened.network, database, truth, against
-        self.batches = _DigestedBatches(opened.batches)
+        self.batches = DigestedBatches(opened.batches)
         self.notes: list[str] = []
         for line in self.network.describe().splitlines():
             say(line)
@@ -222,6 +183,10 @@ class _Run:
         self.outputs = output_names(opened.model, parameters, self.ablation.n_outputs if self.ablation else None)
         self.steps = Steps(folder, "interpret", self._recorded(), parameters["force"])
         self.filters = self._filters()
+        sites = np.concatenate([one.n_sites for one in self.filters])
+        if np.median(sites) < FEW_SITES:
+            self.notes.append(f"Half of the filters' PWMs rest on {np.median(sites):.0f} sites or fewer, which is few: "
+                              "give more sequences.")
         untrained = self._untrained() if parameters["null"] else None
         effects = self._importance() if self.ablation else None
         self.matches = self._matches()
@@ -350,10 +315,16 @@ def _timeless(report: Report) -> str:
 
 def _readable(parameters: Mapping[str, object]) -> dict[str, object]:
     """Parameters for the page; files by their names only, since it travels."""
-    shown = {name: value for name, value in parameters.items()
-             if name not in ("force", "output", "model", "threads") and value is not None}
-    return {name: os.path.basename(value) if isinstance(value, (str, os.PathLike)) and name in ("fasta", "dataset")
-            else value for name, value in shown.items()}
+    return {name: _by_name(value) for name, value in parameters.items()
+            if name not in ("force", "output", "model", "threads") and value is not None}
+
+
+def _by_name(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _by_name(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_by_name(one) for one in value]
+    return os.path.basename(value) if isinstance(value, (str, os.PathLike)) and os.path.exists(value) else value
 
 
 def _now() -> str:

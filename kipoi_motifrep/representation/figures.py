@@ -236,8 +236,9 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
         figures["own_output"] = sum(label is not None and label in spoken for label, spoken in
                                     zip(verdicts.labels, importance.speaks_for(), strict=True)) / len(found.queries)
     if shuffle:
-        shuffled = shuffled_figures(found, compared, lambda hits, queries: judge(
-            hits, queries, found.database.motifs, truth).figures(truth), seed, threads)
+        shuffled = shuffled_figures(found, compared, lambda hits, queries: {
+            **judge(hits, queries, found.database.motifs, truth).figures(truth),
+            "groups": float(len(similar_filters(queries, compared, threads)))}, seed, threads)
     base = None
     if untrained is not None:
         base = judge(untrained.hits, untrained.queries, untrained.database.motifs, truth).figures(truth)

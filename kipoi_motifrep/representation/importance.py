@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.filters.batches import ArrayBatches, Batch
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch, first_batch
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.outputs import write_text
 from kipoi_motifrep.progress import progress
 
 MOST_SEQUENCES = 20_000  # for means and correlations
+MOST_BYTES = 256 << 20  # of their inputs, which are kept in memory
 FORWARD_PASSES = 30_000  # filters x sequences with a filter replaced, so that time stays bounded
 FEWEST_SEQUENCES = 100  # however many filters there are
 BATCH_VALUES = 4 << 20  # activations of one batch, 16 MiB
@@ -86,8 +87,8 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
                        labels: Sequence[str] = ()) -> Importance:
     """Measure what each filter does to the outputs.
 
-    Means and correlations are over at most 20,000 sequences, evenly spaced over the
-    data; changes over at most 30,000 / n_filters of them (but at least 100), again
+    Means and correlations are over at most 20,000 sequences (and 256 MiB of them), evenly
+    spaced over the data; changes over at most 30,000 / n_filters of them (but at least 100), again
     evenly spaced.
 
     Parameters
@@ -112,9 +113,9 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
         raise InputError(f"{len(outputs)} names for {ablation.n_outputs} outputs")
     if labels and len(labels) != len(outputs):
         raise InputError(f"{len(labels)} labels for {len(outputs)} outputs")
-    inputs, targets = gather(batches, spaced(n_sequences, MOST_SEQUENCES))
+    n = min(n_sequences, MOST_SEQUENCES, max(1, MOST_BYTES // _bytes_each(first_batch(batches).inputs)))
+    inputs, targets = gather(batches, spaced(n_sequences, n))
     known = _label_table(targets, len(labels)) if labels else None
-    n = min(n_sequences, MOST_SEQUENCES)
     size = sum(bank.n_positions * bank.n_filters for bank in ablation.network.banks)
     largest = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
     maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
@@ -294,6 +295,12 @@ def take(inputs, rows: np.ndarray):
     if isinstance(inputs, (list, tuple)):
         return [np.asarray(values)[rows] for values in inputs]
     return np.asarray(inputs)[rows]
+
+
+def _bytes_each(inputs) -> int:
+    arrays = list(inputs.values()) if isinstance(inputs, Mapping) else \
+        inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    return max(1, sum(np.asarray(array)[:1].nbytes for array in arrays))
 
 
 def _joined(parts: list):
