@@ -39,9 +39,9 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "plot": ["matplotlib", "logomaker"],
+        "plot": ["matplotlib"],
         "pytorch": ["torch==2.13.0"],
-        "distributed": ["dask[distributed]", "dask-jobqueue"],
+        "distributed": ["dask[distributed]"],
         "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0"],
     },
     entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli:main"]},

@@ -8,7 +8,8 @@ import queue
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kipoi_motifrep.backend import import_keras
@@ -63,8 +64,9 @@ def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
 
 
 def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str | os.PathLike,
-              protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1) -> Iterator[Outcome]:
-    """Train networks, each in a process of its own kind, and give each outcome as it comes.
+              protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1,
+              scheduler: str | None = None) -> Iterator[Outcome]:
+    """Train networks side by side, and give each outcome as it comes.
 
     Parameters
     ----------
@@ -78,6 +80,9 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
         The paper's by default.
     jobs : int, default 1
         Processes side by side, of one thread each if there are several.
+    scheduler : str, optional
+        Address of a Dask scheduler that runs the networks instead; its workers
+        must see `dataset_path` and `out` under the same names.
 
     Yields
     ------
@@ -89,22 +94,48 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
         raise InputError(f"jobs is {jobs}; it must be at least 1")
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    threads = 0 if jobs == 1 else 1
     progress = _Progress(len(units), protocol)
-    with ProcessPoolExecutor(jobs, context, _start_worker, (messages, threads)) as pool:
-        waiting = {pool.submit(_train, unit, str(dataset_path), str(out), protocol) for unit in units}
+    where = [os.path.abspath(path) for path in (dataset_path, out)]
+    with _executor(jobs, scheduler, context, messages) as pool:
+        waiting = {pool.submit(_train, unit, *where, protocol): unit for unit in units}
         try:
             while waiting:
                 progress.drain(messages)
                 for future in [future for future in waiting if future.done()]:
-                    waiting.remove(future)
-                    progress.finish(future.result().unit)
-                    yield future.result()
+                    unit = waiting.pop(future)
+                    progress.finish(unit)
+                    yield _outcome(future, unit)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in waiting:
+                future.cancel()
             raise
         finally:
             progress.close()
+
+
+@contextmanager
+def _executor(jobs: int, scheduler: str | None, context, messages: multiprocessing.Queue) -> Iterator[Executor]:
+    if scheduler is None:
+        with ProcessPoolExecutor(jobs, context, _start_worker, (messages, 0 if jobs == 1 else 1)) as pool:
+            yield pool
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError("--scheduler needs Dask: pip install 'kipoi_motifrep[distributed]'") from error
+    try:
+        client = Client(scheduler, timeout="30s")
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {scheduler} ({one_line(error)})") from error
+    with client:
+        yield client.get_executor(pure=False)
+
+
+def _outcome(future: Future, unit: Unit) -> Outcome:
+    try:
+        return future.result()
+    except Exception as error:  # a worker that was killed, for example for its memory
+        return Outcome(unit, None, f"its process ended ({type(error).__name__}); run the command again to go on")
 
 
 def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
@@ -119,7 +150,7 @@ def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
 def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outcome:
     try:
         result = train_unit(unit, open_dataset(dataset_path), out, protocol,
-                            on_epoch=lambda row: _messages.put((unit, row)))
+                            on_epoch=None if _messages is None else lambda row: _messages.put((unit, row)))
     except (InputError, OSError) as error:
         return Outcome(unit, None, one_line(error))
     except Exception as error:

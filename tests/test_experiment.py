@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,14 +12,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from kipoi_motifrep import InputError
+from kipoi_motifrep import InputError, sweep
 from kipoi_motifrep.cli import main
 from kipoi_motifrep.experiment import run as running
 from kipoi_motifrep.experiment.figures import write_figures
 from kipoi_motifrep.experiment.record import read_record, read_records, record_name
 from kipoi_motifrep.experiment.run import Experiment, run_experiment
 from kipoi_motifrep.experiment.table import COLUMNS, markdown, tabulate, write_tables
-from kipoi_motifrep.training import Protocol
+from kipoi_motifrep.sweep import run_sweep
+from kipoi_motifrep.training import Protocol, Unit
 
 EXAMPLE = Path(__file__).parent.parent / "kipoi_motifrep/examples/synthetic.h5"
 RESULTS = Path(__file__).parent.parent / "docs/results/synthetic"
@@ -108,6 +110,24 @@ def test_one_trial_has_no_deviation(finished):
 def _with(record, trial: int, auroc: float):
     training = {**record.training, "test": {**record.training["test"], "auroc": auroc}}
     return dataclasses.replace(record, trial=trial, training=training)
+
+
+def test_a_dask_scheduler_trains_the_same_network(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    unit, protocol = Unit("cnn9_25", 0, 0), Protocol(epochs=1)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        [there] = run_sweep([unit], EXAMPLE, tmp_path / "there", protocol, scheduler=cluster.scheduler_address)
+    [here] = run_sweep([unit], EXAMPLE, tmp_path / "here", protocol)
+    assert there.error == here.error == ""
+    # Threads add float32 numbers up in any order, so the networks are alike, not equal.
+    assert there.result["test"]["auroc"] == pytest.approx(here.result["test"]["auroc"], abs=0.02)
+    assert there.result["random_seed"] == here.result["random_seed"]
+
+
+def test_a_worker_that_dies_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "_train", os._exit)  # gets a unit, and ends the process on it
+    [outcome] = run_sweep([Unit("cnn9_25", 0, 0)], EXAMPLE, tmp_path, Protocol(epochs=1))
+    assert outcome.result is None and "run the command again" in outcome.error
 
 
 def test_names_of_records():

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N",
                         help="networks trained side by side (default: the number of cores, at most 8)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
     parser.add_argument("--first-activation", default="relu", choices=["relu", "exponential"],
                         help="after the first convolution (default: relu)")
     parser.add_argument("--batch-size", type=int, default=100, help="sequences a step (default: 100)")
@@ -62,7 +63,8 @@ def _run_units(args: argparse.Namespace, out) -> int:
     protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
                         first_activation=args.first_activation)
     experiment = Experiment(out, args.task, tuple(args.variants), args.trials, args.seed,
-                            args.jobs or min(os.cpu_count() or 1, 8), protocol, args.truth)
+                            args.jobs or min(os.cpu_count() or 1, 8), protocol, args.truth,
+                            args.scheduler)
     failed = 0
     for unit, record, error in run_experiment(experiment):
         failed += record is None

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
     parser.add_argument("--jobs", type=int, default=1,
                         help="networks trained side by side, one thread each if several (default: 1)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
     parser.add_argument("--epochs", type=int, default=100, help="at most so many (default: 100)")
     parser.add_argument("--patience", type=int, default=20,
                         help="stop after so many epochs without a lower validation loss (default: 20)")
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
                         learning_rate=args.learning_rate, first_activation=args.first_activation)
     failed = 0
-    for outcome in run_sweep(plan(args.variant, args.trials, args.seed), args.dataset, args.out, protocol, args.jobs):
+    for outcome in run_sweep(plan(args.variant, args.trials, args.seed), args.dataset, args.out, protocol, args.jobs,
+                             args.scheduler):
         report(outcome)
         failed += outcome.result is None
     return 2 if failed else 0

@@ -40,6 +40,8 @@ class Experiment:
         Of training.
     truth : str or None
         Truth file for the figures; that of the synthetic task by itself.
+    scheduler : str or None
+        Address of a Dask scheduler to train on.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Experiment:
     jobs: int = 1
     protocol: Protocol = PAPER_PROTOCOL
     truth: str | None = None
+    scheduler: str | None = None
 
     @property
     def networks(self) -> Path:
@@ -104,7 +107,8 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
     units = plan(experiment.variants, experiment.trials, experiment.seed)
     missing = [unit for unit in units if not experiment.record_path(unit).exists()]
     say(f"{len(units) - len(missing)} of {len(units)} networks are finished")
-    for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs):
+    for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
+                             experiment.scheduler):
         record, error = None, outcome.error
         if outcome.result is not None:
             try:
