@@ -88,7 +88,7 @@ def workspace(folder):
     fasta = "".join(f">peak_{i}\n{_letters(row)}\n" for i, row in enumerate(codes))
     for name in ("peaks.fa", "sequences.fa"):
         (folder / name).write_text(fasta)
-    genome = (EXAMPLES / "hg19_chr20_200kb.fa").read_text()
+    genome = (EXAMPLES / "hg19_chr20_200kb.fa").read_text().replace(">20", ">chr20")
     for number in (1, 7, 8, 9):
         genome += f">chr{number}\n{_letters(random.integers(0, 4, 60_000))}\n"
     (folder / "hg38.fa").write_text(genome)
