@@ -14,14 +14,14 @@ from kipoi_motifrep.cache import cache_folder
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import replacing
 from kipoi_motifrep.progress import say
-from kipoi_motifrep.sequences.alphabet import INVALID, OUTSIDE, encode
+from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE, encode
 from kipoi_motifrep.sequences.textfile import GZIP_MAGIC, open_text
 
-# Bounds the index arithmetic of one fetch to some 10 MB, whatever batch and width are.
-POSITIONS_AT_ONCE = 1 << 18
+LINE_ENDS = b"\r\n"
 # bgzip only: intervals closer than this are read as one stretch, so that blocks are unpacked once.
 NEARBY = 1 << 16
 STRETCH = 1 << 22
+TOUCHED_AT_MOST = 1 << 26  # bytes of the file that may add up in memory
 LARGE_FILE = 200_000_000
 LONGEST_HEADER = 1 << 16
 # The empty block that ends every bgzip file (SAM/BAM format specification, section 4.1.2).
@@ -108,11 +108,7 @@ class Genome:
             If the file holds a character that is no nucleotide.
         """
         number, start = np.asarray(number, np.intp), np.asarray(start, np.int64)
-        codes = np.empty((len(start), width), np.uint8)
-        rows = max(1, POSITIONS_AT_ONCE // max(width, 1))
-        for first in range(0, len(start), rows):
-            block = slice(first, first + rows)
-            codes[block] = encode(self._reader.letters(number[block], start[block], width))
+        codes = self._reader.codes(number, start, width)
         over = (start < 0) | (start + width > self.lengths[number])
         for i in np.flatnonzero(over):
             codes[i, :max(0, -start[i])] = OUTSIDE
@@ -129,41 +125,42 @@ def _bare(name: str) -> str:
 
 
 class _PlainReader:
-    """Letters of an uncompressed file, by arithmetic on its line lengths."""
+    """Codes from an uncompressed file, by arithmetic on its line lengths."""
 
     def __init__(self, genome: Genome):
-        self._offsets, self._bases, self._extra = genome._offsets, genome._bases.clip(1), genome._bytes - genome._bases
+        self._path, self._lengths, self._offsets = genome.path, genome.lengths, genome._offsets
+        self._bases, self._extra = genome._bases.clip(1), genome._bytes - genome._bases
         with open(genome.path, "rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._file_bytes = np.frombuffer(self._map, np.uint8)
-        self._one_layout = len(np.unique(self._bases)) == 1 and len(np.unique(self._extra)) == 1
+        self._touched = 0
 
-    def letters(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
-        # What lies outside the sequence is read from anywhere, and overwritten by the caller.
-        letters = self._file_bytes.take(self._places(number, start, width), mode="clip")
-        if hasattr(mmap, "MADV_DONTNEED"):
-            # Pages stay in the system's cache, but do not add up in this process.
+    def codes(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+        length = self._lengths[number]
+        first, stop = start.clip(0, length), (start + width).clip(0, length)
+        begin, end = (self._offsets[number] + at + at // self._bases[number] * self._extra[number]
+                      for at in (first, stop))
+        pieces = [self._map[a:b].translate(CODE_OF_BYTE, LINE_ENDS)
+                  for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+        for i in np.flatnonzero(stop - first < width):
+            before = b"\0" * min(int(first[i] - start[i]), width)
+            pieces[i] = (before + pieces[i]).ljust(width, b"\0")
+        self._forget(len(start) * (width + 2 * mmap.PAGESIZE))
+        codes = np.frombuffer(bytearray().join(pieces), np.uint8)
+        if len(codes) != len(start) * width:
+            raise InputError("its lines do not fit its index: remove blanks from its lines, or an index of another "
+                             "file", path=self._path)
+        return codes.reshape(len(start), width)
+
+    def _forget(self, touched: int) -> None:
+        """Let go of pages: they stay in the system's cache, but do not add up in this process."""
+        self._touched += touched
+        if self._touched > TOUCHED_AT_MOST and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
-        return letters
-
-    def _places(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
-        """Places in the file of every base, (n, width)."""
-        if not self._one_layout:
-            bases, extra = self._bases[number, None], self._extra[number, None]
-            at = start[:, None] + np.arange(width)
-            return self._offsets[number, None] + at + at // bases * extra
-        # With one line length, all intervals that begin at the same column of a line look alike.
-        bases, extra = int(self._bases[0]), int(self._extra[0])
-        line, column = np.divmod(start, bases)
-        along = np.arange(bases + width - 1)
-        along += along // bases * extra
-        places = np.lib.stride_tricks.sliding_window_view(along, width)[column]
-        places += (self._offsets[number] + line * (bases + extra))[:, None]
-        return places
+            self._touched = 0
 
 
 class _BgzipReader:
-    """Letters of a bgzip file; nearby intervals are unpacked together."""
+    """Codes from a bgzip file; nearby intervals are unpacked together."""
 
     def __init__(self, path: str, fai: Path, gzi: Path, names: list[str]):
         # Absolute: Kipoi makes loaders in another folder than it uses them in.
@@ -179,7 +176,7 @@ class _BgzipReader:
             self._open = {os.getpid(): pysam.FastaFile(path, filepath_index=fai, filepath_index_compressed=gzi)}
         return self._open[os.getpid()]
 
-    def letters(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
+    def codes(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
         fasta = self._fasta()
         letters = np.full((len(start), width), ord("N"), np.uint8)
         order = np.lexsort((start, number))
@@ -199,7 +196,7 @@ class _BgzipReader:
                 skip = max(0, -int(start[i]))
                 letters[i, skip:skip + len(piece)] = piece
             begin = end
-        return letters
+        return encode(letters)
 
     def _stretch(self, fasta, name: str, first: int, stop: int) -> np.ndarray:
         try:

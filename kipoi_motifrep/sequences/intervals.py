@@ -118,7 +118,7 @@ def _add(rows: BedRows, number: int, fields: list[str], problems: Problems, head
 
 
 def _whole(text: str) -> int:
-    return int(text.replace("_", "x"))  # int() reads 1_000
+    return int(text) if text.isdecimal() else int(text.replace("_", "x"))  # int() alone reads 1_000
 
 
 def _looks_like_header(fields: list[str]) -> bool:
