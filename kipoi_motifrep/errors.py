@@ -51,6 +51,22 @@ def one_line(error: BaseException) -> str:
     return text[-1].removeprefix("kipoi_motifrep.errors.InputError: ")
 
 
+def first_line(error: BaseException) -> str:
+    """First line of another program's error, where the rest is detail.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        The error's type if it says nothing.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def show_plainly_in_kipoi() -> None:
     """Let the ``kipoi`` program end on an :class:`InputError` with one line and status 2.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters import FilterPWMs, filter_pwms
 from kipoi_motifrep.filters.digested import DigestedBatches
@@ -262,7 +263,7 @@ class _Run:
 
     def _match_key(self) -> dict[str, object]:
         queries = self.folder / "filters_trimmed.meme"
-        return {"queries": hashlib.sha256(queries.read_bytes()).hexdigest(), "database": self.database.digest,
+        return {"queries": file_digest(queries), "database": self.database.digest,
                 "evalue": self.parameters["evalue"]}
 
     def _match(self, queries: Path) -> Matches:

@@ -7,7 +7,6 @@ under its bare md5, without a suffix) and never checks that md5.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,7 +20,8 @@ import numpy as np
 from kipoi.model import KerasModel
 
 from kipoi_motifrep.backend import import_keras
-from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.digests import file_digest
+from kipoi_motifrep.errors import InputError, first_line, show_plainly_in_kipoi
 
 if TYPE_CHECKING:
     import keras
@@ -314,8 +314,7 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
         raise InputError("there is no such weight file", path=path)
     if expected is None:
         return
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
+    found = file_digest(path, "md5")
     if found != expected.lower():
         raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
                          "file and fetch it again", path=path)
@@ -348,8 +347,7 @@ def open_network(path: str | os.PathLike) -> keras.Model:
         try:
             return keras.saving.load_model(named, compile=False, safe_mode=True)
         except Exception as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise InputError(f"Keras cannot open it: {reason[0][:300]}", path=path) from error
+            raise InputError(f"Keras cannot open it: {first_line(error)[:300]}", path=path) from error
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kipoi_motifrep import __version__
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.outputs import versions, write_json
 
 FILE_NAME = "parameters.json"
@@ -73,7 +73,7 @@ class Steps:
         step = self._steps.get(name, {})
         try:
             return step.get("key") == _plain(_versioned(key)) and all(
-                _digest(self._folder / file) == digest for file, digest in step["files"].items())
+                file_digest(self._folder / file) == digest for file, digest in step["files"].items())
         except (OSError, KeyError, AttributeError):
             return False
 
@@ -97,7 +97,7 @@ class Steps:
             Small results that are in no file.
         """
         self._steps[name] = {"key": _plain(_versioned(key)), "about": _plain(about or {}),
-                             "files": {file: _digest(self._folder / file) for file in files}}
+                             "files": {file: file_digest(self._folder / file) for file in files}}
         self.write()
 
     def discard(self) -> None:
@@ -120,8 +120,3 @@ def _plain(key: Mapping[str, object]) -> dict:
     """Bring a mapping into the form that it has once written as JSON and read again."""
     return json.loads(json.dumps(dict(key), default=lambda value: value.tolist() if hasattr(value, "tolist")
                                  else str(value)))
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

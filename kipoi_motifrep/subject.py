@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters.batches import first_batch
 from kipoi_motifrep.filters.extract import Opened
-from kipoi_motifrep.networks.loading import is_file_model
+from kipoi_motifrep.networks.loading import is_file_model, is_here
 from kipoi_motifrep.report import Citation
 from kipoi_motifrep.summary import Subject
 from kipoi_motifrep.training import read_metadata
@@ -57,16 +58,9 @@ def label_names(parameters: Mapping, opened: Opened, outputs: Sequence[str]) -> 
     """Name the data's labels; nothing where there are none, or not one for each output."""
     targets = first_batch(opened.batches).targets
     shape = getattr(targets, "shape", ())
-    if len(shape) < 1 or int(_size(shape[1:])) != len(outputs):
+    if len(shape) < 1 or math.prod(shape[1:]) != len(outputs):
         return ()
     return tuple(_dataset_labels(parameters["dataset"]) or outputs)
-
-
-def _size(shape: Sequence[int]) -> int:
-    total = 1
-    for one in shape:
-        total *= one
-    return total
 
 
 def describe_subject(opened: Opened, parameters: Mapping, n_sequences: int) -> Subject:
@@ -107,8 +101,7 @@ def _named(model: object, source: str | None) -> tuple[str, str, str]:
     path = Path(model)
     if is_file_model(model):
         return path.stem, path.name, ""
-    if source in (None, "kipoi") and not path.exists() and not path.is_absolute() and \
-            not any((folder / "model-template.yaml").is_file() for folder in path.parents):
+    if source in (None, "kipoi") and not path.is_absolute() and not is_here(path):
         return str(model), "kipoi.org", f"https://kipoi.org/models/{model}"
     return path.name, f"Kipoi model {path.parent.name}/{path.name}", ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import shutil
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.cache import cache_folder
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import replacing
 
@@ -100,8 +100,7 @@ def md5_of(path: str | os.PathLike) -> str:
     str
         Hexadecimal.
     """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return file_digest(path, "md5")
 
 
 def _table(path: Path) -> list[dict[str, str]]:

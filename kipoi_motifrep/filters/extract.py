@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
@@ -229,11 +229,4 @@ def origin(model: object, fasta, dataset) -> dict[str, object]:
     """
     paths = [path for path in (model if is_file_model(model) else None, fasta, dataset) if path is not None]
     name = str(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
-    return {"model": name, "sha256": {str(path): _digest(path) for path in paths}}
-
-
-def _digest(path: str | os.PathLike) -> str | None:
-    if str(path) == "-":
-        return None
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"model": name, "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths}}

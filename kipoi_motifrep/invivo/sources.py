@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kipoi_motifrep.datasets import SPLITS, open_dataset
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 
 
@@ -66,8 +66,7 @@ def sha256(path: str | os.PathLike) -> str:
         If it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror.lower()})", path=path) from error
 

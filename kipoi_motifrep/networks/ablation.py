@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from kipoi_motifrep.errors import first_line
 from kipoi_motifrep.networks.graph import Graph, Unreadable
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.reading import Found
@@ -194,8 +195,8 @@ class Ablation:
         except Unreadable:
             raise
         except Exception as error:  # a stranger's layers can fail in any way
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Unreadable(f"its layers after the activations cannot be run alone ({reason[:200]})") from error
+            raise Unreadable("its layers after the activations cannot be run alone "
+                             f"({first_line(error)[:200]})") from error
         if whole.shape != parts.shape or not np.allclose(whole, parts, rtol=TOLERANCE, atol=TOLERANCE):
             raise Unreadable("its layers run one by one do not give the network's own predictions")
         self._size = 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kipoi_motifrep.errors import first_line
 from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Unreadable, Window, ungrouped
 
 
@@ -71,7 +72,7 @@ class KerasSource:
         try:
             outputs = self._replay(self.model, inputs)
         except Exception as error:
-            raise Unreadable(f"it cannot be replayed layer by layer ({_first_line(error)})") from error
+            raise Unreadable(f"it cannot be replayed layer by layer ({first_line(error)})") from error
         numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
         keep = list(inputs)
         steps = [self._step(node, numbers, keep) for node in _nodes(outputs)]
@@ -82,7 +83,7 @@ class KerasSource:
                      list(shapes).index(dna), given, _to_numpy, keep_alive=keep,
                      outputs=tuple(numbers[id(tensor)] for tensor in outputs if id(tensor) in numbers))
 
-    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
+    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str]) -> Callable:
         """Cut out the steps up to some activations.
 
         Parameters
@@ -93,8 +94,6 @@ class KerasSource:
             Convolutions and the ways to their activations.
         names : sequence of str
             Names of the inputs, in order.
-        dna : str
-            The DNA input.
 
         Returns
         -------
@@ -116,9 +115,7 @@ class KerasSource:
                     values.update(zip(step.outputs, results, strict=True))
                 return [values[one] for one in wanted]
 
-        front = Front()
-        # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
-        front.compile(jit_compile=False, run_eagerly=False)
+        front = compiled(Front())
         previous = 0
 
         def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -183,6 +180,13 @@ class KerasSource:
         label = _label(operation)
         return Step(self.names.get(id(operation), operation.name), label, inputs,
                     tuple(numbers[id(tensor)] for tensor in node.outputs), call, convolution, pooling)
+
+
+def compiled(model):
+    """Compile a part of a network for ``predict_on_batch``; give it back."""
+    # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
+    model.compile(jit_compile=False, run_eagerly=False)
+    return model
 
 
 def _cut(graph: Graph, chains: Sequence) -> dict[Step, dict[int, int]]:
@@ -329,7 +333,3 @@ def _to_numpy(tensor) -> np.ndarray:
     import keras
 
     return np.asarray(keras.ops.convert_to_numpy(tensor))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -77,7 +77,7 @@ class TorchSource:
         return Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
                      list(shapes).index(dna), recorder.values, _to_numpy, failure, outputs=outputs)
 
-    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str], dna: str) -> Callable:
+    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str]) -> Callable:
         """Run the network only as far as some activations.
 
         Parameters
@@ -88,8 +88,6 @@ class TorchSource:
             Convolutions and the ways to their activations.
         names : sequence of str
             Names of the inputs, in order.
-        dna : str
-            The DNA input.
 
         Returns
         -------

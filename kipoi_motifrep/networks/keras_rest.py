@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kipoi_motifrep.networks.from_keras import compiled
 from kipoi_motifrep.networks.graph import Graph, Step
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _front(graph: Graph, wanted: Sequence[int], n_inputs: int):
             _run(steps, values)
             return [values[one] for one in wanted]
 
-    return _compiled(Front())
+    return compiled(Front())
 
 
 def _back(steps: Sequence[Step], boundary: Sequence[int], n_places: int, outputs: Sequence[int]):
@@ -100,15 +101,9 @@ def _back(steps: Sequence[Step], boundary: Sequence[int], n_places: int, outputs
             _run(steps, values)
             return [values[one] for one in outputs]
 
-    return _compiled(Back())
+    return compiled(Back())
 
 
 def _run(steps: Sequence[Step], values: dict) -> None:
     for step in steps:
         values.update(zip(step.outputs, step.call([values[one] for one in step.inputs]), strict=True))
-
-
-def _compiled(model):
-    # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
-    model.compile(jit_compile=False, run_eagerly=False)
-    return model

@@ -67,10 +67,10 @@ def load_model(model: object, source: str | None = None):
         return model
     if is_file_model(model):
         return _load_keras_file(Path(model))
-    return _load_kipoi(str(model), source or ("dir" if _is_here(Path(model)) else "kipoi"))
+    return _load_kipoi(str(model), source or ("dir" if is_here(Path(model)) else "kipoi"))
 
 
-def _is_here(model: Path) -> bool:
+def is_here(model: Path) -> bool:
     """Tell whether a name is a model's folder here, or one of a group of models here."""
     return model.is_dir() or any((folder / "model-template.yaml").is_file() for folder in model.parents)
 

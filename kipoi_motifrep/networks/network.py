@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import InputError, first_line
 from kipoi_motifrep.networks.graph import Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank
@@ -198,12 +198,12 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
             no_such_layer = max(no_such_layer, str(reason), key=len)  # the trial that got furthest names most layers
             continue
         except Unreadable as reason:
-            reasons.append(str(reason) if failure is None or graph.convolutions else _first_line(failure))
+            reasons.append(str(reason) if failure is None or graph.convolutions else first_line(failure))
             continue
         if failure is not None and length is not None:
-            reasons.append(f"it cannot take sequences of {size} bp ({_first_line(failure)})")
+            reasons.append(f"it cannot take sequences of {size} bp ({first_line(failure)})")
             continue
-        run = source.runner(graph, [(one.step, one.chain) for one in found], list(concrete), dna)
+        run = source.runner(graph, [(one.step, one.chain) for one in found], list(concrete))
         return Network(source.framework, tuple(one.bank for one in found), candidate, size, dna, concrete, run,
                        tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found),
                        Parts(source, graph, tuple(found)))
@@ -368,7 +368,3 @@ def _refusal(known: Mapping, reasons: list[str]) -> str:
         return (f"no input of this model is DNA: no axis of size 4 in {shapes}; "
                 "a network over one-hot sequences is needed, or its axis order with --axes")
     return "no convolution of this model reads DNA"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

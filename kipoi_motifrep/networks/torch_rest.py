@@ -51,7 +51,7 @@ class TorchRest:
         """Take a batch in."""
         self._inputs = self._placed(inputs)
         caught = _Detour({**self._convolutions, **self._activations})
-        self._outputs = self._run(self._inputs, caught)
+        self._run(self._inputs, caught)
         self._kept = {place: caught.results[place] for place in self._convolutions}
         return [_to_numpy(caught.results[place]).astype(np.float32, copy=False) for place in self._order]
 

@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Mapping
 
+from kipoi_motifrep.errors import first_line
 from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import inner_network
 
@@ -46,7 +47,7 @@ def _keras_copy(network, seed: int):
     try:
         return keras.models.clone_model(network)
     except Exception as error:  # a subclassed model has no configuration
-        raise Unreadable(f"its Keras model cannot be cloned ({_first_line(error)})") from error
+        raise Unreadable(f"its Keras model cannot be cloned ({first_line(error)[:200]})") from error
     finally:
         random.setstate(before)
 
@@ -57,7 +58,7 @@ def _torch_copy(network, seed: int):
     try:
         fresh = copy.deepcopy(network)
     except Exception as error:  # hooks and handles of any kind may be inside
-        raise Unreadable(f"its PyTorch module cannot be copied ({_first_line(error)})") from error
+        raise Unreadable(f"its PyTorch module cannot be copied ({first_line(error)[:200]})") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, module in fresh.named_modules():
@@ -74,7 +75,3 @@ def _reset(name: str, module) -> None:
     if own:
         raise Unreadable(f"its module {name or type(module).__name__} ({type(module).__name__}) has no "
                          f"reset_parameters() for {', '.join(own)}")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
