@@ -28,7 +28,7 @@ from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.digest import model_digest
 from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.untrained import untrained_copy
-from kipoi_motifrep.outputs import versions
+from kipoi_motifrep.outputs import output_folder, versions
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.page import write_report
@@ -145,25 +145,9 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
 
 @contextmanager
 def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
-    """Make the output folder, and see that it can be written to; a passing one if there is to be none."""
-    if output is None:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
-        return
-    new = not Path(output).exists()
-    try:
-        Path(output).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output folder",
-                         path=output) from error
-    try:
-        yield Path(output)
-    except InputError:
-        if new and not any(Path(output).iterdir()):
-            Path(output).rmdir()
-        raise
+    """Give the output folder; a passing one if there is to be none."""
+    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as folder:
+        yield Path(folder)
 
 
 class _Run:

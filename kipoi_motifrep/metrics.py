@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MASKED = -1
+MASKED = -1  # label that is not known
 
 
 @dataclass(frozen=True)

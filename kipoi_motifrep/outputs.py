@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -55,6 +55,43 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def output_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Make an output folder and see that it can be written to, before any long computation.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder.
+
+    Yields
+    ------
+    pathlib.Path
+        The folder. A new one with nothing in it is removed if the block ends with an :class:`InputError`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made or written to.
+    """
+    path = Path(path)
+    new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output folder",
+                         path=path) from error
+    try:
+        yield path
+    except InputError:
+        if new:
+            with suppress(OSError):  # something is in it
+                path.rmdir()
+        raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

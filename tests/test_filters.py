@@ -422,6 +422,14 @@ def test_bad_sequences_stop_the_command(files, capsys, content, problem):
     assert not (files / "out").exists()
 
 
+def test_an_output_that_cannot_be_written_stops_before_the_network_runs(files, capsys, monkeypatch):
+    (files / "file").write_text("in the way")
+    monkeypatch.setattr("kipoi_motifrep.filters.extract.filter_pwms", lambda *_, **__: pytest.fail("it ran"))
+    assert main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"),
+                 "-o", str(files / "file")]) == 2
+    assert "cannot write here" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_bad_models_stop_the_command(files, capsys):
     keras.Sequential([keras.Input((LENGTH, 4)), layers.Flatten(), layers.Dense(1)]).save(files / "dense.keras")
     for model, problem in (("dense.keras", "no convolution"), ("none.h5", "no such file")):

@@ -42,7 +42,7 @@ class ArrayBatches:
 
     def __init__(self, inputs, batch_size: int):
         self.inputs, self.batch_size = inputs, batch_size
-        self.n = len(_first(inputs))
+        self.n = len(first_array(inputs))
         if not self.n:
             raise InputError("there are no sequences")
 
@@ -51,7 +51,7 @@ class ArrayBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, self.n, self.batch_size):
-            yield Batch(_rows(self.inputs, slice(start, start + self.batch_size)), {})
+            yield Batch(take(self.inputs, slice(start, start + self.batch_size)), {})
 
 
 class LoaderBatches:
@@ -102,20 +102,22 @@ def first_batch(batches) -> Batch:
         If there is none.
     """
     for batch in batches:
-        if len(_first(batch.inputs)):
+        if len(first_array(batch.inputs)):
             return batch
     raise InputError("there are no sequences")
 
 
-def _first(inputs):
+def first_array(inputs) -> np.ndarray:
+    """Look at the first of a model's inputs, whatever their structure: it says how many sequences there are."""
     if isinstance(inputs, Mapping):
         return next(iter(inputs.values()))
     return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
 
 
-def _rows(inputs, rows: slice):
+def take(inputs, rows: slice | np.ndarray):
+    """Choose rows of a model's inputs, whatever their structure."""
     if isinstance(inputs, Mapping):
-        return {name: values[rows] for name, values in inputs.items()}
+        return {name: np.asarray(values)[rows] for name, values in inputs.items()}
     if isinstance(inputs, (list, tuple)):
-        return [values[rows] for values in inputs]
+        return [np.asarray(values)[rows] for values in inputs]
     return np.asarray(inputs)[rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from kipoi_motifrep.networks import Layout, Network, load_model, open_network
 from kipoi_motifrep.networks.layout import layouts
 from kipoi_motifrep.networks.loading import is_file_model
 from kipoi_motifrep.networks.network import named_inputs
-from kipoi_motifrep.outputs import replacing, write_parameters
+from kipoi_motifrep.outputs import output_folder, replacing, write_parameters
 from kipoi_motifrep.progress import say
 
 PROBE_SEQUENCES = 8
@@ -78,7 +78,8 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
-    with _site_file(network, batches, window, output if sites else None) as on_sites:
+    with nullcontext() if output is None else output_folder(output), \
+            _site_file(network, batches, window, output if sites else None) as on_sites:
         results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
         if output is not None:
             write_filters(results, output)

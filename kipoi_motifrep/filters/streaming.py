@@ -250,7 +250,7 @@ def _first_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, memo
     maxima: list[Maxima] | None = None
     kept = _Kept(memory)
     top = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
-    for batch in _watched(batches, "activations"):
+    for batch in progress(batches, "activations", unit="batch"):
         maps = network.activations(batch.inputs)
         parts = [Maxima.of(one) for one in maps]
         maxima = parts if maxima is None else [a + b for a, b in zip(maxima, parts, strict=True)]
@@ -301,7 +301,7 @@ def _levels(network: Network, batches: Iterable[Batch], rule: SiteRule, maxima: 
 
 def _histograms(network: Network, batches: Iterable[Batch], upper: Sequence[np.ndarray] | None) -> list[Histogram]:
     total: list[Histogram] | None = None
-    for batch in _watched(batches, "quantiles"):
+    for batch in progress(batches, "quantiles", unit="batch"):
         parts = [Histogram.of(one, None if upper is None else upper[i])
                  for i, one in enumerate(network.activations(batch.inputs))]
         total = parts if total is None else [a + b for a, b in zip(total, parts, strict=True)]
@@ -314,7 +314,7 @@ def _last_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, windo
     total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
     held = kept.batches if all(kept.batches) and kept.batches and on_sites is None else None
     start = 0
-    for number, batch in enumerate(held if held is not None else _watched(batches, "PWMs")):
+    for number, batch in enumerate(held if held is not None else progress(batches, "PWMs", unit="batch")):
         saved = batch if held is not None else (kept.batches[number] if number < len(kept.batches) else None)
         codes = saved[0] if saved else network.codes(batch.inputs)
         if top is not None:
@@ -336,11 +336,3 @@ def _last_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, windo
 def _of_batch(sites: Sites, start: int, n: int) -> Sites:
     inside = sites.where((sites.sequence >= start) & (sites.sequence < start + n))
     return Sites(inside.sequence - start, inside.position, inside.filter, inside.value)
-
-
-def _watched(batches: Iterable[Batch], what: str) -> Iterable[Batch]:
-    try:
-        total = len(batches)
-    except TypeError:
-        total = None
-    return progress(batches, what, total=total, unit="batch")

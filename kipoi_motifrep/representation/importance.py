@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.filters.batches import ArrayBatches, Batch, first_batch
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch, first_array, first_batch, take
+from kipoi_motifrep.metrics import MASKED
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.outputs import write_text
 from kipoi_motifrep.progress import progress
@@ -23,7 +24,6 @@ LARGEST_BATCH = 512
 SPEAKS_FROM = 0.3  # correlation with an output
 SPEAKS_SHARE = 0.5  # of the filter's largest correlation
 SPEAKS_CHANGE = 0.01  # standard deviations of an output's predictions
-MASKED = -1  # label that is not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +214,7 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[object, np.ndarr
     """
     parts, targets, start = [], [], 0
     for one in batches:
-        size = len(_first(one.inputs))
+        size = len(first_array(one.inputs))
         inside = rows[(rows >= start) & (rows < start + size)] - start
         if len(inside):
             parts.append(take(one.inputs, inside))
@@ -288,15 +288,6 @@ def _label_table(targets: np.ndarray | None, n_labels: int) -> np.ndarray | None
     return table if table.shape[1] == n_labels else None
 
 
-def take(inputs, rows: np.ndarray):
-    """Choose rows of a model's inputs, whatever their structure."""
-    if isinstance(inputs, Mapping):
-        return {name: np.asarray(values)[rows] for name, values in inputs.items()}
-    if isinstance(inputs, (list, tuple)):
-        return [np.asarray(values)[rows] for values in inputs]
-    return np.asarray(inputs)[rows]
-
-
 def _bytes_each(inputs) -> int:
     arrays = list(inputs.values()) if isinstance(inputs, Mapping) else \
         inputs if isinstance(inputs, (list, tuple)) else [inputs]
@@ -309,9 +300,3 @@ def _joined(parts: list):
     if isinstance(parts[0], list):
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
     return np.concatenate(parts)
-
-
-def _first(inputs):
-    if isinstance(inputs, Mapping):
-        return next(iter(inputs.values()))
-    return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
