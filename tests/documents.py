@@ -23,7 +23,7 @@ EXAMPLES = CHECKOUT / "kipoi_motifrep/examples"
 
 # Shown, and not run here: a pattern of the command, and why.
 NOT_RUN = {
-    r"python3\.11 -m venv|pip install|python -m pip": "installs",
+    r"python3\.11 -m venv|pip install|conda install": "installs",
     r"-m pytest": "the tests themselves",
     r"kipoi-motifrep demo": "run by test_interpret.py",
     r"DeepSEA/predict|dataset deepsea|--download": "needs the network",
@@ -32,10 +32,13 @@ NOT_RUN = {
     r"^snakemake": "its commands are run by test_pipelines.py",
     r"^mkdocs": "run by test_pages.py",
 }
+# Run only with the slow tests; otherwise by tests of its own.
+SLOW = r"kipoi-motifrep experiment"
 # Long ones: a pattern, and options that make them short.
 SHORTENED = {
     r"kipoi-motifrep train": "--epochs 1",
     r"kipoi-motifrep experiment": "--variants cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
+    r"kipoi-motifrep simulate -n": "-n 200",
     r"kipoi-motifrep package runs --info": "--no-test",  # tested by test_packaging.py
 }
 
@@ -122,10 +125,10 @@ def _peaks(random, narrow):
     return "".join(f"{name}\t{start}\t{end}{more}\n" for name, start, end in rows)
 
 
-def run_page(page, folder, monkeypatch):
+def run_page(page, folder, monkeypatch, slow=False):
     """Run a page's bash and python blocks in their order.
 
-    Gives the names that the Python blocks defined.
+    Gives the names that the Python blocks defined. What matches `SLOW` is left out unless `slow`.
     """
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
@@ -138,7 +141,7 @@ def run_page(page, folder, monkeypatch):
                 exec(code, names)
         elif block.language == "bash":
             for command in commands(block):
-                if why_not(command) is None:
+                if why_not(command) is None and (slow or not re.search(SLOW, command)):
                     run_command(command, folder, where)
     return names
 

@@ -10,6 +10,7 @@ from documents import CHECKOUT, NOT_RUN, SHORTENED, blocks, commands, headings, 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = ("pipelines",)  # by test_pipelines.py, which looks at the results, too
 README = CHECKOUT / "README.md"
+LONG = [CHECKOUT / "docs/howto/train.md"]  # its commands are in the README, too
 
 
 def name_of(page):
@@ -28,17 +29,31 @@ def stand_ins(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name not in RUN_ELSEWHERE
-                                  and any(one.language in ("bash", "python") for one in blocks(page))], ids=name_of)
+RUNNING = [page for page in PAGES if page.parent.name not in RUN_ELSEWHERE
+           and any(one.language in ("bash", "python") for one in blocks(page))]
+
+
+@pytest.mark.parametrize("page", [page for page in RUNNING if page not in LONG], ids=name_of)
 def test_what_a_page_shows_runs(page, stand_ins, tmp_path, monkeypatch):
+    run_in_a_copy(page, stand_ins, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [README, *LONG], ids=name_of)
+def test_what_a_page_shows_runs_and_takes_long(page, stand_ins, tmp_path, monkeypatch):
+    assert (run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=True) / "sweep/networks.tsv").exists()
+
+
+def run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=False):
     folder = tmp_path / "workspace"
     shutil.copytree(stand_ins, folder, symlinks=True)
-    run_page(page, folder, monkeypatch)
+    run_page(page, folder, monkeypatch, slow)
     if page == README:
         for made in ("results/mine/report.html", "filters/filters.meme", "matches/tomtom.tsv", "compare.html",
                      "predictions.tsv", "runs/cnn_25/trial_0/network.keras", "results/chip/report.html",
-                     "my_models/model-template.yaml", "export", "synthetic.h5", "sweep/networks.tsv"):
+                     "my_models/model-template.yaml", "export", "synthetic.h5"):
             assert (folder / made).exists(), f"nothing made {made}"
+    return folder
 
 
 @pytest.mark.parametrize("wrong", ["```bash\nkipoi-motifrep validate --intervals none.bed --fasta hg38.fa\n```",
