@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kipoi_motifrep.cache import cache_folder
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.motifs import Motif, read_motifs
 
@@ -253,7 +254,7 @@ def _table(release: str) -> dict[str, np.ndarray]:
 
 def _cache_path(release: str) -> Path | None:
     try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kipoi_motifrep"
+        folder = cache_folder()
     except RuntimeError:  # no home folder
         return None
     return folder / f"{release}-pyjaspar{metadata.version('pyjaspar')}-v{CACHE_VERSION}.npz"

@@ -18,7 +18,7 @@ MOTIFS = {
     "STAT1": "MA0137.3", "YY1": "MA0095.2",
 }
 LABEL_NAMES = tuple(MOTIFS)
-RELEASE = "JASPAR2016"
+RELEASE = jaspar.PAPER_RELEASE
 LENGTH = 200
 N_SEQUENCES = 25_000
 # Motifs per sequence: 1, 2, ... when the draw exceeds 0, .5, ...; the last is never reached.
@@ -178,7 +178,7 @@ def _published_layout(random: np.random.RandomState, matrices: list[np.ndarray])
             break
     columns = np.full((LENGTH, 4), 0.25)
     start = 0
-    for gap, motif in zip(gaps, motifs, strict=False):
+    for gap, motif in zip(gaps, motifs, strict=False):  # a gap is left over, at the end
         start += gap
         columns[start:start + len(matrices[motif])] = matrices[motif]
         start += len(matrices[motif])

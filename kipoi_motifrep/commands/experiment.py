@@ -57,6 +57,7 @@ def _run_units(args: argparse.Namespace, out) -> int:
     import os
 
     from kipoi_motifrep.experiment.run import Experiment, run_experiment
+    from kipoi_motifrep.experiment.table import FIRST_LAYER
     from kipoi_motifrep.progress import say
     from kipoi_motifrep.training import Protocol
 
@@ -72,7 +73,8 @@ def _run_units(args: argparse.Namespace, out) -> int:
         if record is None:
             say(f"{name}: failed: {error}")
             continue
-        figures = record.figures["conv1"]["trained"]
-        auroc = record.training["test"]["auroc"]
-        say(f"{name}: AUROC {auroc:.3f}, match {figures['matched']:.2f}, localist index {figures['index']:.2f}")
+        figures = record.figures[FIRST_LAYER]["trained"]
+        auroc = record.training["test"]["auroc"]  # None where no label has both classes
+        accuracy = "" if auroc is None else f"AUROC {auroc:.3f}, "
+        say(f"{name}: {accuracy}match {figures['matched']:.2f}, localist index {figures['index']:.2f}")
     return failed

@@ -13,7 +13,7 @@ import numpy as np
 
 from kipoi_motifrep import jaspar
 from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord
-from kipoi_motifrep.experiment.table import COLUMNS, TableRow, tabulate
+from kipoi_motifrep.experiment.table import COLUMNS, FIRST_LAYER, TableRow, tabulate
 from kipoi_motifrep.logos import AXIS_STYLE, COLUMN, HEIGHT, glyph_outlines, information_logo
 from kipoi_motifrep.motifs import Motif, write_motifs
 from kipoi_motifrep.outputs import replacing, write_text
@@ -55,18 +55,18 @@ def write_figures(records: Sequence[UnitRecord], folder: str | os.PathLike) -> l
     if importlib.util.find_spec("matplotlib") is None:
         say("plots are left out: matplotlib is not installed (pip install 'kipoi_motifrep[plot]')")
         return written
-    rows = [row for row in tabulate(records) if row.layer == "conv1"]
+    rows = [row for row in tabulate(records) if row.layer == FIRST_LAYER]
     return [*written, *_plots(rows, folder)]
 
 
-def _plots(rows: Sequence[TableRow], folder: Path) -> Iterator[Path]:
+def _plots(rows: Sequence[TableRow], folder: Path) -> list[Path]:
     import matplotlib
 
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False,
-                                "axes.spines.right": False})
-    yield _pooling_plot([row for row in rows if row.first_activation == "relu"], folder / "match_by_pooling.svg")
-    yield _accuracy_plot(rows, folder / "accuracy_and_match.svg")
+    # Figures are made without pyplot, which would change the user's backend and keep them.
+    with matplotlib.rc_context({"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False,
+                                "axes.spines.right": False}):
+        return [_pooling_plot([row for row in rows if row.first_activation == "relu"], folder / "match_by_pooling.svg"),
+                _accuracy_plot(rows, folder / "accuracy_and_match.svg")]
 
 
 def _values(row: TableRow, name: str) -> tuple[float, float]:
@@ -76,10 +76,11 @@ def _values(row: TableRow, name: str) -> tuple[float, float]:
 
 def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
     """Paper's main figure: filters with a (true) match against the width of the first pooling."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     by_name = {row.variant: row for row in rows}
-    figure, axes = pyplot.subplots(1, 2, figsize=(7.5, 3.2), sharey=True, layout="constrained")
+    figure = Figure(figsize=(7.5, 3.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     for axis, column, title in zip(axes, ("match", "true_match"), ("any JASPAR motif", "a planted motif"), strict=True):
         for width, variants in SERIES.items():
             there = [by_name[name] for name in variants if name in by_name]
@@ -101,9 +102,10 @@ def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
 
 
 def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-    figure, axis = pyplot.subplots(figsize=(5.5, 4), layout="constrained")
+    figure = Figure(figsize=(5.5, 4), layout="constrained")
+    axis = figure.subplots()
     for row in rows:
         (x, x_sd), (y, y_sd) = _values(row, "localist_index"), _values(row, "auroc")
         exponential = row.first_activation != "relu"
@@ -116,11 +118,8 @@ def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
 
 
 def _save(figure, path: Path) -> Path:
-    from matplotlib import pyplot
-
     with replacing(path) as temporary:
         figure.savefig(temporary, metadata={"Date": None})
-    pyplot.close(figure)
     return path
 
 
@@ -166,7 +165,7 @@ def _filter_grid(layer: LayerRecord, columns: int = 3) -> str:
 
 def _recovery_grid(best: dict[str, dict[str, Motif | None]], planted: dict[str, Motif], networks: list[str]) -> str:
     shown = [name for name in VARIANTS if name in networks and any(best[label][name] for label in best)]
-    return _grid([[(f"{label} planted", planted[label]), *((f"{name}", best[label][name]) for name in shown)]
+    return _grid([[(f"{label} planted", planted[label]), *((name, best[label][name]) for name in shown)]
                   for label in planted])
 
 

@@ -10,6 +10,7 @@ from kipoi_motifrep.datasets import Dataset, open_dataset
 from kipoi_motifrep.errors import InputError, one_line
 from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord, record_name
 from kipoi_motifrep.interpreting import interpret
+from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import simulate_published, write_simulated
 from kipoi_motifrep.sweep import plan, run_sweep
@@ -17,7 +18,6 @@ from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit
 from kipoi_motifrep.variants import VARIANTS
 
 SYNTHETIC = "synthetic"
-PAPER_RELEASE = "JASPAR2016"
 # Variants whose deeper layers the paper looks at, too.
 DEEPER = ("cnn_1", "cnn_1_3")
 
