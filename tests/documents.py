@@ -1,5 +1,6 @@
 """Run what the README and the pages of docs/ show, in a folder with small stand-ins for the reader's files."""
 
+import ast
 import contextlib
 import functools
 import gzip
@@ -27,7 +28,6 @@ NOT_RUN = {
     r"-m pytest": "the tests themselves",
     r"kipoi-motifrep demo": "run by test_interpret.py",
     r"DeepSEA/predict|dataset deepsea|--download": "needs the network",
-    r"^KERAS_BACKEND=": "needs another backend",
     r"^cd \"\$\(python|^patch -p1": "run by test_upstream_patches.py",
     r"^snakemake": "its commands are run by test_pipelines.py",
     r"^mkdocs": "run by test_pages.py",
@@ -136,14 +136,33 @@ def run_page(page, folder, monkeypatch, slow=False):
     for block in blocks(page):
         where = f"{page.relative_to(CHECKOUT)}, line {block.line}"
         if block.language == "python":
-            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
             with contextlib.redirect_stdout(io.StringIO()):
-                exec(code, names)
+                run_python(block, page, names)
         elif block.language == "bash":
             for command in commands(block):
                 if why_not(command) is None and (slow or not re.search(SLOW, command)):
                     run_command(command, folder, where)
     return names
+
+
+def run_python(block, page, names):
+    """Run a Python block, and compare arrays with the shapes that comments at line ends give them."""
+    text = "\n" * (block.line - 1) + block.text  # so that tracebacks have the page's lines
+    lines = text.splitlines()
+    for statement in ast.parse(text).body:
+        value = None
+        if isinstance(statement, ast.Expr):
+            value = eval(compile(ast.Expression(statement.value), str(page), "eval"), names)
+        else:
+            exec(compile(ast.Module([statement], []), str(page), "exec"), names)
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                value = names[statement.targets[0].id]
+        said = re.search(r"#[^(]*\((\w+(?:, \w+)+)\)", lines[statement.end_lineno - 1])
+        if said and hasattr(value, "shape"):
+            expected = said[1].split(", ")
+            assert len(expected) == len(value.shape) and all(
+                size.isidentifier() or int(size) == real for size, real in zip(expected, value.shape, strict=True)), \
+                f"{page}, line {statement.end_lineno}: the shape is {value.shape}"
 
 
 def run_command(command, folder, where):
