@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import LABEL_NAMES
-from kipoi_motifrep.weights import shipped_model
+from kipoi_motifrep.tables import read_table
+from kipoi_motifrep.weights import EXAMPLES, shipped_model
 
 NETWORK = "synthetic/cnn_25"
-EXAMPLES = Path(__file__).parent / "examples"
 THRESHOLD = 0.5
 
 
@@ -41,7 +40,8 @@ def predict(model: str, output: Path, arguments: Mapping[str, object], dataloade
     say(f"$ kipoi {' '.join(command)}")
     done = subprocess.run([sys.executable, "-m", "kipoi", *command], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"kipoi predict failed: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
+        said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
+        raise InputError(f"kipoi predict failed: {said[-1]}")
 
 
 def run_demo(out: str | os.PathLike) -> Iterator[str]:
@@ -93,17 +93,12 @@ def _truth(fasta: Path) -> dict[str, list[str]]:
     return {name: labels.split(",") for name, labels in headers}
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def _called(row: dict[str, str]) -> list[str]:
     return [name for i, name in enumerate(LABEL_NAMES) if float(row[f"preds/{i}"]) > THRESHOLD]
 
 
 def _real_lines(path: Path) -> list[str]:
-    rows = _read(path)
+    rows = read_table(path)
     called = sum(bool(_called(row)) for row in rows)
     return [f"{len(rows)} windows of human chromosome 20: {called} with a motif called (P > {THRESHOLD}); the first:",
             *(f"  {row['metadata/ranges/chr']}:{row['metadata/ranges/start']}-{row['metadata/ranges/end']}  "
@@ -111,7 +106,7 @@ def _real_lines(path: Path) -> list[str]:
 
 
 def _planted_lines(path: Path, truth: dict[str, list[str]]) -> list[str]:
-    rows = _read(path)
+    rows = read_table(path)
     lines = [f"{len(rows)} sequences with planted motifs:", f"  {'sequence':<16}{'planted':<32}called"]
     right = 0
     for row in rows:

@@ -320,6 +320,31 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
                          "file and fetch it again", path=path)
 
 
+def suffix_of(path: str | os.PathLike) -> str:
+    """Tell the kind of a whole-model file by its first bytes.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whatever its name.
+
+    Returns
+    -------
+    str
+        ``.keras`` or ``.h5``.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    with open(path, "rb") as file:
+        suffix = SUFFIX_OF_MAGIC.get(file.read(4))
+    if suffix is None:
+        raise InputError("is neither a .keras nor a Keras .h5 file", path=path)
+    return suffix
+
+
 def open_network(path: str | os.PathLike) -> keras.Model:
     """Open a whole-model file by its contents, whatever its name.
 
@@ -339,10 +364,7 @@ def open_network(path: str | os.PathLike) -> keras.Model:
         If it is neither, is damaged, or holds layers that Keras does not know.
     """
     keras = import_keras()
-    with open(path, "rb") as file:
-        suffix = SUFFIX_OF_MAGIC.get(file.read(4))
-    if suffix is None:
-        raise InputError("is neither a .keras nor a Keras .h5 file", path=path)
+    suffix = suffix_of(path)
     with _named(path, suffix) as named:
         try:
             return keras.saving.load_model(named, compile=False, safe_mode=True)

@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     import keras
 
 METADATA_MEMBER = "kipoi_motifrep.json"
+NETWORK_FILE, RESULT_FILE = "network.keras", "result.json"
 PREDICTION_BATCH = 500
 
 
@@ -105,7 +105,27 @@ class Unit:
 
     def folder(self, out: str | os.PathLike) -> Path:
         """Where the network's files are, below the sweep's folder."""
-        return Path(out) / self.variant / f"trial_{self.trial}"
+        return trial_folder(out, self.variant, self.trial)
+
+
+def trial_folder(out: str | os.PathLike, variant: str, trial: int) -> Path:
+    """Where one network of a sweep lies, whatever its seed.
+
+    Parameters
+    ----------
+    out : str or path-like
+        Folder of the sweep.
+    variant : str
+        Name of the variant.
+    trial : int
+        Number of the initialisation, from 0.
+
+    Returns
+    -------
+    pathlib.Path
+        ``OUT/VARIANT/trial_N``.
+    """
+    return Path(out) / variant / f"trial_{trial}"
 
 
 def masked_binary_crossentropy(y_true, y_pred):
@@ -155,6 +175,7 @@ class _Run:
         self.folder = unit.folder(out)
         self.state, self.best = self.folder / "state.keras", self.folder / "best.npz"
         self.history: list[dict[str, float]] = []
+        self.settings: dict[str, object] = {}
 
     @property
     def seconds(self) -> float:
@@ -174,11 +195,12 @@ class _Run:
     def start_or_resume(self) -> keras.Model:
         import keras
 
-        settings = {"protocol": asdict(self.protocol), "unit": asdict(self.unit), "data": data_digest(self.dataset)}
+        self.settings = {"protocol": asdict(self.protocol), "unit": asdict(self.unit),
+                         "data": data_digest(self.dataset)}
         keras.utils.set_random_seed(self.unit.random_seed)
         if self.state.exists():
             saved = read_metadata(self.state)
-            if saved.get("settings") != settings:
+            if saved.get("settings") != self.settings:
                 raise InputError("was begun with other data or settings; choose another --out or remove it",
                                  path=self.folder)
             self.history = saved["history"]
@@ -193,7 +215,6 @@ class _Run:
             model.compile(keras.optimizers.Adam(self.protocol.learning_rate, self.protocol.beta_1,
                                                 self.protocol.beta_2),
                           loss=masked_binary_crossentropy, **_execution())
-        self.settings = settings
         return model
 
     def record(self, model: keras.Model, row: dict[str, float]) -> None:
@@ -279,12 +300,13 @@ def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: P
     for split in dataset.splits.values():
         if not len(split):
             raise InputError(f"split {split.name!r} is empty", path=dataset.path)
-    folder, run = unit.folder(out), _Run(unit, dataset, protocol, out)
-    if (folder / "result.json").exists():
-        result = json.loads((folder / "result.json").read_text())
+    run = _Run(unit, dataset, protocol, out)
+    finished = run.folder / RESULT_FILE
+    if finished.exists():
+        result = json.loads(finished.read_text(encoding="utf-8"))
         if (result["seed"], result["protocol"], result["data"]) != (unit.seed, asdict(protocol), data_digest(dataset)):
             raise InputError("holds a network trained with other data, settings or seed; choose another --out",
-                             path=folder)
+                             path=run.folder)
         run.clean_up()
         return result
     model = run.start_or_resume()
@@ -329,11 +351,11 @@ def _finish(run: _Run) -> dict[str, object]:
         "test": figures.summary(run.dataset.label_names),
         "backend": keras.backend.backend(), "versions": versions(),
     }
-    save_network(network, run.folder / "network.keras",
+    save_network(network, run.folder / NETWORK_FILE,
                  {"variant": run.unit.variant, "label_names": list(run.dataset.label_names),
                   "training": {k: result[k] for k in ("trial", "seed", "random_seed", "protocol", "data", "versions")}})
     _write_history(run.folder / "history.csv", run.history)
-    write_json(run.folder / "result.json", result)
+    write_json(run.folder / RESULT_FILE, result)
     run.clean_up()
     return result
 
@@ -410,16 +432,3 @@ def read_metadata(path: str | os.PathLike) -> dict[str, object]:
             return json.loads(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
     except zipfile.BadZipFile as error:
         raise InputError("is damaged or not a .keras file", path=path) from error
-
-
-def discard(unit: Unit, out: str | os.PathLike) -> None:
-    """Remove a network's folder.
-
-    Parameters
-    ----------
-    unit : Unit
-        Which one.
-    out : str or path-like
-        Folder of the sweep.
-    """
-    shutil.rmtree(unit.folder(out), ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import http.client
 import os
 import shutil
 import urllib.request
@@ -14,10 +14,13 @@ from kipoi_motifrep.cache import cache_folder
 from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import replacing
+from kipoi_motifrep.tables import read_table
 
 ADDRESS_VARIABLE = "KIPOI_MOTIFREP_WEIGHTS_URL"
 ADDRESS = f"https://raw.githubusercontent.com/kipoi/kipoi_motifrep/v{__version__}/models"
 ROOT = Path(__file__).parent
+EXAMPLES = ROOT / "examples"
+DESCRIPTIONS = ROOT / "loader_descriptions"
 # GROUP.tsv and GROUP.yaml are links to models/GROUP, which 'kipoi-motifrep package' writes; GROUP.NETWORK.keras is a
 # link to a network that travels in the wheel.
 SHIPPED = ROOT / "shipped"
@@ -32,7 +35,7 @@ def shipped_names() -> list[str]:
     list of str
         For example "synthetic/cnn_25".
     """
-    return [f"{group.stem}/{row['model']}" for group in sorted(SHIPPED.glob("*.tsv")) for row in _table(group)]
+    return [f"{group.stem}/{row['model']}" for group in sorted(SHIPPED.glob("*.tsv")) for row in read_table(group)]
 
 
 def shipped_model(name: str = "synthetic/cnn_25") -> Path:
@@ -103,16 +106,11 @@ def md5_of(path: str | os.PathLike) -> str:
     return file_digest(path, "md5")
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
 def _find(name: str) -> tuple[str, dict[str, str]]:
     group, _, model = name.rpartition("/")
     if name not in shipped_names():
         raise InputError(f"no network {name!r} comes with this package; there are {', '.join(shipped_names())}")
-    return group, next(row for row in _table(SHIPPED / f"{group}.tsv") if row["model"] == model)
+    return group, next(row for row in read_table(SHIPPED / f"{group}.tsv") if row["model"] == model)
 
 
 def _in_cache(group: str, row: dict[str, str]) -> Path:
@@ -121,10 +119,10 @@ def _in_cache(group: str, row: dict[str, str]) -> Path:
     folder = home / "models" / group
     _copy(SHIPPED / f"{group}.tsv", folder / "models.tsv")
     _copy(SHIPPED / f"{group}.yaml", folder / "model-template.yaml")
-    for description in (ROOT / "loader_descriptions").glob("*.yaml"):
+    for description in DESCRIPTIONS.glob("*.yaml"):
         loader = home / "dataloaders" / description.stem
         _copy(description, loader / "dataloader.yaml")
-        _link(ROOT / "examples", loader / "example_files")
+        _link(EXAMPLES, loader / "example_files")
     weights = folder / "weights" / row["weights"]
     if not weights.exists() or md5_of(weights) != row["weights_md5"]:
         _fetch(group, row, weights)
@@ -156,7 +154,7 @@ def _fetch(group: str, row: dict[str, str], target: Path) -> None:
         try:
             with urllib.request.urlopen(address, timeout=TIMEOUT) as answer, open(temporary, "wb") as file:
                 shutil.copyfileobj(answer, file)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise InputError(f"network {group}/{row['model']} is not on this machine and cannot be fetched from "
                              f"{address} ({reason}); go online, work in a checkout of the project, or set "

@@ -14,7 +14,7 @@ from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import simulate_published, write_simulated
 from kipoi_motifrep.sweep import plan, run_sweep
-from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit
+from kipoi_motifrep.training import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit
 from kipoi_motifrep.variants import VARIANTS
 
 SYNTHETIC = "synthetic"
@@ -137,7 +137,7 @@ def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Datas
     UnitRecord
         As written to ``units/``.
     """
-    network = unit.folder(experiment.networks) / "network.keras"
+    network = unit.folder(experiment.networks) / NETWORK_FILE
     names = [f"conv{i}" for i in range(1, len(VARIANTS[unit.variant].convs) + 1)]
     layers, figures = [], {}
     for layer in names if unit.variant in DEEPER else names[:1]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import StringIO
+from pathlib import Path
 
 import numpy as np
 
 from kipoi_motifrep.experiment.record import UnitRecord
-from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.tables import write_table
 from kipoi_motifrep.variants import VARIANTS
 
 FIRST_LAYER = "conv1"
@@ -131,33 +130,25 @@ def write_tables(records: Sequence[UnitRecord], folder: str | os.PathLike) -> li
     list of TableRow
         What ``table.tsv`` holds.
     """
-    rows = tabulate(records)
+    rows, folder = tabulate(records), Path(folder)
     header = ["variant", "first_activation", "layer", "filters", "trials",
               *(f"{column.name}{part}" for column in COLUMNS for part in ("", "_sd"))]
-    write_text(os.path.join(folder, "table.tsv"), _tsv(header, (
+    write_table(folder / "table.tsv", header, (
         [row.variant, row.first_activation, row.layer, row.n_filters, row.n_trials,
          *(_printed(number, column.decimals) for column, mean, sd in zip(COLUMNS, row.mean, row.sd, strict=True)
-           for number in (mean, sd))] for row in rows)))
+           for number in (mean, sd))] for row in rows))
     each = [[record.variant, record.first_activation, record.trial, record.random_seed,
              record.training["epochs"], record.training["best_epoch"], layer.layer, len(layer.pwms),
              *(_printed(_number(column.value(record, layer.layer)), column.decimals + 1) for column in COLUMNS)]
             for record in records for layer in record.layers]
-    write_text(os.path.join(folder, "networks.tsv"), _tsv(
-        ["variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
-         *(column.name for column in COLUMNS)], each))
+    write_table(folder / "networks.tsv", [
+        "variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
+        *(column.name for column in COLUMNS)], each)
     return rows
 
 
 def _printed(number: float, decimals: int) -> str:
     return "" if np.isnan(number) else f"{number:.{decimals}f}"
-
-
-def _tsv(header: Sequence[str], rows) -> str:
-    text = StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def markdown(rows: Sequence[TableRow]) -> str:

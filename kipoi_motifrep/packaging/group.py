@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -30,11 +29,10 @@ from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
-from kipoi_motifrep.weights import md5_of
+from kipoi_motifrep.tables import read_table, write_table
+from kipoi_motifrep.weights import DESCRIPTIONS, EXAMPLES, md5_of
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 EXAMPLE_GENOME = "hg19_chr20_200kb.fa"
-DESCRIPTIONS = Path(__file__).parent.parent / "loader_descriptions"
 EXAMPLE_INTERVALS = "windows.bed"
 N_EXPECTED = 16
 N_WINDOWS = 20
@@ -116,7 +114,7 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
             shutil.copyfile(network.path, temporary)
         _write_expected(expect, weights, network.length, _paths(former, files, network.name, network.weights)[1])
         row.update(weights_md5=md5_of(weights), expect_md5=md5_of(expect))
-    _write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
+    write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
     known = {network.name: network.result["test"] for network in networks if network.result}
     if known:
         _write_results(group / "results.tsv", known, networks[0].label_names)
@@ -154,11 +152,10 @@ def remove_former(group: Path, folder: Path, networks: Sequence[Packaged], files
         return
     (group / "results.tsv").unlink(missing_ok=True)
     kept = {path for network in networks for path in _paths(folder, files, network.name, network.weights)}
-    with open(table, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            if row.get("model") and row.get("weights"):
-                for path in set(_paths(folder, files, row["model"], row["weights"])) - kept:
-                    path.unlink(missing_ok=True)
+    for row in read_table(table):
+        if row.get("model") and row.get("weights"):
+            for path in set(_paths(folder, files, row["model"], row["weights"])) - kept:
+                path.unlink(missing_ok=True)
 
 
 def _check_length(network: Packaged) -> None:
@@ -244,17 +241,10 @@ def write_example_files(folder: Path, length: int) -> None:
 
 
 def _write_results(path: Path, results: dict[str, dict], labels: Sequence[str]) -> None:
-    _write_table(path, ["model", "figure", "mean", *labels], (
+    write_table(path, ["model", "figure", "mean", *labels], (
         [name, figure, _figure(result[figure]), *(_figure(result["per_label"][label][figure]) for label in labels)]
         for figure in FIGURES for name, result in results.items()))
 
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

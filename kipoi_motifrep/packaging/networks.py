@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import SUFFIX_OF_MAGIC, open_network
+from kipoi_motifrep.kipoi_model import open_network, suffix_of
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.training import read_metadata
+from kipoi_motifrep.training import NETWORK_FILE, RESULT_FILE, read_metadata, trial_folder
 from kipoi_motifrep.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -107,20 +107,19 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
 
 
 def _trained(runs: Path, trial: int) -> list[tuple[str, Path, dict]]:
-    finished = [name for name in VARIANTS if (runs / name / f"trial_{trial}" / "result.json").exists()]
+    folders = {name: trial_folder(runs, name, trial) for name in VARIANTS}
+    finished = {name: folder for name, folder in folders.items() if (folder / RESULT_FILE).exists()}
     if not finished:
         raise InputError(f"holds no finished network of trial {trial}; run 'kipoi-motifrep train' first", path=runs)
-    folders = [(name, runs / name / f"trial_{trial}") for name in finished]
-    return [(name, folder / "network.keras", json.loads((folder / "result.json").read_text()))
-            for name, folder in folders]
+    return [(name, folder / NETWORK_FILE, json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")))
+            for name, folder in finished.items()]
 
 
 def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None) -> Packaged:
     if not path.is_file():
         raise InputError("there is no such file or training folder", path=path)
     model = open_network(path)
-    with open(path, "rb") as file:
-        suffix = SUFFIX_OF_MAGIC[file.read(4)]
+    suffix = suffix_of(path)
     length, n_outputs = _shapes(model, path)
     architecture = f"{len(model.layers)} layers"
     if result:
