@@ -5,6 +5,7 @@ import contextlib
 import functools
 import gzip
 import io
+import logging
 import os
 import re
 import shlex
@@ -201,6 +202,9 @@ def _in_process(program, words):
 def _kipoi(words):
     from kipoi import __main__
 
+    # When it is imported, Kipoi's program switches off all loggers that are there: in a program of its own, none are.
+    for logger in logging.root.manager.loggerDict.values():
+        logger.disabled = False
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["kipoi", *words])
         return __main__.main()
