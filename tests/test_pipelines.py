@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib.util
 import itertools
 import re
 import shutil
@@ -81,6 +82,12 @@ def test_a_genome_in_tiles(folder, monkeypatch, model):
     by_kipoi = pq.read_table(folder / "chr20.kipoi.parquet")
     ours = pq.read_table(folder / "chr20.parquet")
     assert by_kipoi.num_rows == ours.num_rows
+    if importlib.util.find_spec("pyBigWig"):
+        import pyBigWig
+
+        with pyBigWig.open(str(folder / "MAX.bw")) as track:
+            assert track.chroms() == found["lengths"]
+            assert track.values(chromosome, int(start), int(start) + 1)[0] == pytest.approx(float(value), abs=1e-4)
     # Done is done.
     before = (folder / "chr20.parquet").stat().st_mtime_ns
     (folder / "chr7.parquet").unlink()
