@@ -169,9 +169,13 @@ class _Run:
         self.steps = Steps(folder, "interpret", self._recorded(), parameters["force"])
         self.filters = self._filters()
         sites = np.concatenate([one.n_sites for one in self.filters])
-        if np.median(sites) < FEW_SITES:
-            self.notes.append(f"Half of the filters' PWMs rest on {np.median(sites):.0f} sites or fewer, which is few: "
-                              "give more sequences.")
+        living = sites[sites > 0]
+        if living.size <= sites.size / 2:
+            self.notes.append(f"{sites.size - living.size} of {sites.size} filters are dead: none of the sequences "
+                              "excites them. Are these the sequences that the network was trained for?")
+        if living.size and np.median(living) < FEW_SITES:
+            self.notes.append(f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
+                              "few: give more sequences.")
         untrained = self._untrained() if parameters["null"] else None
         effects = self._importance() if self.ablation else None
         self.matches = self._matches()

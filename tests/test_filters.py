@@ -369,6 +369,7 @@ def test_command_writes_everything(files, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert "layer first: 4 filters, reads (L, 4) ACGT" in said.err
+    assert said.err.endswith(f"out: 4 filters (4 active), from {N} sequences\n")
     codes = codes_of(with_n=False)
     (expected,) = filter_pwms(network_of(padding="same"), np.eye(4, dtype=np.float32)[codes])
     motifs = read_motifs(out / "filters.meme")
@@ -438,6 +439,28 @@ def test_bad_models_stop_the_command(files, capsys):
     assert main(["filters", str(files / "network.keras"), "--dataloader_args", "a=1", "-o", str(files / "out")]) == 2
     assert "no Kipoi dataloader" in capsys.readouterr().err
     assert not (files / "out").exists()
+
+
+def test_error_of_a_strangers_loader_is_one_line():
+    from kipoi.data import Dataset
+
+    from kipoi_motifrep.filters.batches import LoaderBatches
+
+    class Broken(Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return {}["no such\nkey"]
+
+    with pytest.raises(InputError, match=r"the dataloader fails \(KeyError: .*\); check its arguments and files"):
+        next(iter(LoaderBatches(Broken(), 2)))
+
+
+def test_arguments_that_are_no_json(files, capsys):
+    assert main(["filters", str(files / "network.keras"), "--dataloader_args", '{"fasta": "x.fa"', "-o",
+                 str(files / "out")]) == 2
+    assert "give key=value pairs, JSON text or a JSON file" in capsys.readouterr().err
 
 
 def test_interrupted_run_leaves_nothing(files, monkeypatch):

@@ -446,6 +446,7 @@ def test_unknown_layer_lists_the_convolutions():
     (lambda: sequential((LENGTH, 4), layers.Dense(4), conv1d()), "change the sequence"),
     (lambda: sequential((LENGTH, 4), layers.LSTM(4, return_sequences=True), conv1d()), "change the sequence"),
     (lambda: sequential((28, 28, 3), layers.Conv2D(3, 3)), "no axis of size 4"),
+    (lambda: sequential((24,), layers.Embedding(5, 4), conv1d()), "do not take one-hot sequences"),
     (lambda: nn.Sequential(nn.Conv1d(5, 3, 3)), "no convolution of this model reads DNA"),
     (lambda: nn.Sequential(nn.Linear(4, 3)), "no convolution"),
     (lambda: object(), "shows no layers"),
@@ -608,3 +609,14 @@ def test_pickled_models_are_refused_before_they_are_opened(tmp_path):
 def test_unknown_kipoi_model(tmp_path):
     with pytest.raises(InputError, match="no Kipoi model"):
         open_network(str(tmp_path / "nothing"), source="dir")
+
+
+def test_axes_that_fit_no_input():
+    with pytest.raises(InputError, match=r"axes '4,L' fit no input of this model \(.*\(23, 4\)\)"):
+        open_network(KERAS["valid"](), axes="4,L")
+
+
+def test_kipoi_model_with_a_broken_description(tmp_path):
+    folder = kipoi_model(tmp_path / "broken", defined_as="kipoi.model.PyTorchModel", shape="[4, 23]", args="{}")
+    with pytest.raises(InputError, match=r"broken/model\.yaml: Kipoi cannot read it"):
+        open_network(str(folder))

@@ -78,11 +78,15 @@ def run(args: argparse.Namespace) -> None:
         Parsed arguments.
     """
     from kipoi_motifrep.filters import extract_filters
+    from kipoi_motifrep.progress import say
 
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
     if args.dataloader_args is not None:
         given["dataloader_args"] = loader_arguments(args.dataloader_args)
-    extract_filters(given.pop("model"), **given)
+    found = extract_filters(given.pop("model"), **given)
+    statuses = [status for bank in found for status in bank.status]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    say(f"{args.output}: {len(statuses)} filters ({counts}), from {found[0].n_sequences} sequences")
 
 
 def loader_arguments(texts: list[str]) -> dict[str, object]:
@@ -106,4 +110,4 @@ def loader_arguments(texts: list[str]) -> dict[str, object]:
         return parse_json_file_str_or_arglist(texts)
     except Exception as error:
         raise InputError(f"--dataloader_args {' '.join(texts)}: give key=value pairs, JSON text or a JSON file "
-                         f"({error})") from error
+                         f"({' '.join(str(error).split())})") from error

@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> None:
                   evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
                   incomplete_scores=args.incomplete_scores, threads=args.threads, output=args.output, progress=True)
     counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
-    say(f"{len(found.queries)} motifs ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
+    motifs = "1 motif" if len(found.queries) == 1 else f"{len(found.queries)} motifs"
+    say(f"{motifs} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
         f"database: {found.database.describe()}")
 
 

@@ -77,10 +77,19 @@ class LoaderBatches:
         return -(-self.loader.n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.loader.batch_iter(batch_size=self.batch_size):
+        for batch in self._loaded():
             inputs = batch["inputs"]
             yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
                         batch.get("targets"))
+
+    def _loaded(self) -> Iterator[Mapping]:
+        try:
+            yield from self.loader.batch_iter(batch_size=self.batch_size)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # of a stranger's loader
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            raise InputError(f"the dataloader fails ({reason}); check its arguments and files") from error
 
 
 def first_batch(batches) -> Batch:

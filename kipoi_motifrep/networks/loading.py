@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import h5py
@@ -281,6 +282,9 @@ def _load_kipoi(name: str, source: str):
     try:
         description = kipoi.get_model_descr(name, source)
     except Exception as error:
+        path = Path(name) / "model.yaml"
+        if source == "dir" and path.is_file():
+            raise InputError(f"Kipoi cannot read it ({_short(error)})", path=path) from error
         raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({_short(error)})") from error
     kind = (description.type or str(description.defined_as).removeprefix("kipoi.model.").removesuffix("Model")).lower()
     if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
@@ -289,7 +293,9 @@ def _load_kipoi(name: str, source: str):
     if "pytorch" not in kind:
         import_keras()  # Kipoi would import it with all its messages
     try:
-        return kipoi.get_model(name, source)
+        # Kipoi prints pages there, such as that the shapes of a loader without its default arguments do not fit.
+        with redirect_stdout(io.StringIO()):
+            return kipoi.get_model(name, source)
     except InputError:
         raise
     except Exception as error:

@@ -207,7 +207,7 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
         return Network(source.framework, tuple(one.bank for one in found), candidate, size, dna, concrete, run,
                        tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found),
                        Parts(source, graph, tuple(found)))
-    raise InputError(no_such_layer or _refusal(known, reasons))
+    raise InputError(no_such_layer or _refusal(known, reasons, axes))
 
 
 class NoSuchLayer(Unreadable):
@@ -359,11 +359,13 @@ def _arranger(found: Found, shape: tuple[int, ...]) -> Callable[[np.ndarray], np
     return lambda values: values.reshape(len(values), -1)[:, order]
 
 
-def _refusal(known: Mapping, reasons: list[str]) -> str:
+def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in known.items())
     if reasons:
         return (f"no convolution of this model reads DNA: {'; '.join(dict.fromkeys(reasons))}; "
                 "if one does, name it with --layer and its input with --axes")
+    if known and axes:
+        return f"axes {axes!r} fit no input of this model ({shapes}); leave --axes out to have them found"
     if known:
         return (f"no input of this model is DNA: no axis of size 4 in {shapes}; "
                 "a network over one-hot sequences is needed, or its axis order with --axes")

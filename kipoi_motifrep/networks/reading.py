@@ -180,7 +180,10 @@ def geometry(step: Step, axis: int) -> str:
 
 def _numbers_read(graph: Graph, value: int, length: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """Numbers 4 * position + base at a convolution's input, -1 for padding; notes on layers before it."""
-    values = graph.value(value)[0]
+    try:
+        values = graph.value(value)[0]
+    except Exception as error:  # of the framework, such as an Embedding's for numbers that it has no row for
+        raise Unreadable("layers before it do not take one-hot sequences") from error
     numbers, notes = np.rint(values).astype(np.int64), ()
     if not _are_numbers(values, length):
         values, rescaling = _unscaled(graph, value)
