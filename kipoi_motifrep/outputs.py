@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
 
+PARAMETERS_FILE = "parameters.json"
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
 
 
@@ -47,6 +48,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise InputError(f"cannot be written ({error.strerror.lower()}); make room, or choose another output",
+                         path=path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -108,6 +114,22 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def json_default(value: object) -> object:
+    """Say what JSON holds of a value that it does not know.
+
+    Parameters
+    ----------
+    value : object
+        A numpy array or scalar, a path, or anything else.
+
+    Returns
+    -------
+    object
+        The numbers, or text.
+    """
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
 def write_json(path: str | os.PathLike, value: object) -> None:
     """Write a value as indented JSON, whole or not at all.
 
@@ -118,13 +140,7 @@ def write_json(path: str | os.PathLike, value: object) -> None:
     value : object
         Anything the ``json`` module knows, numpy scalars and paths.
     """
-    write_text(path, json.dumps(value, indent=2, default=_plain) + "\n")
-
-
-def _plain(value: object) -> object:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
+    write_text(path, json.dumps(value, indent=2, default=json_default) + "\n")
 
 
 def versions() -> dict[str, str]:
@@ -144,6 +160,24 @@ def versions() -> dict[str, str]:
     return found
 
 
+def parameters_record(command: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """Put together how some files were made.
+
+    Parameters
+    ----------
+    command : str
+        Name of the command, as typed after ``kipoi-motifrep``.
+    parameters : mapping
+        Its parameters, defaults included, and digests of its inputs.
+
+    Returns
+    -------
+    dict
+        Both, and the versions of what decides results.
+    """
+    return {"command": command, "parameters": dict(parameters), "versions": versions()}
+
+
 def write_parameters(folder: str | os.PathLike, command: str, parameters: Mapping[str, object]) -> None:
     """Write ``parameters.json`` beside a command's outputs.
 
@@ -156,5 +190,4 @@ def write_parameters(folder: str | os.PathLike, command: str, parameters: Mappin
     parameters : mapping
         Its parameters, defaults included, and digests of its inputs.
     """
-    write_json(Path(folder) / "parameters.json",
-               {"command": command, "parameters": dict(parameters), "versions": versions()})
+    write_json(Path(folder) / PARAMETERS_FILE, parameters_record(command, parameters))

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.digests import file_digest
-from kipoi_motifrep.outputs import versions, write_json
-
-FILE_NAME = "parameters.json"
+from kipoi_motifrep.outputs import PARAMETERS_FILE, json_default, parameters_record, write_json
 
 
 class Steps:
@@ -35,13 +33,13 @@ class Steps:
     def __init__(self, folder: str | os.PathLike, command: str, parameters: Mapping[str, object],
                  force: bool = False):
         self._folder = Path(folder)
-        self._head = {"command": command, "parameters": dict(parameters), "versions": versions()}
+        self._head = parameters_record(command, parameters)
         self._force = force
         self._steps = self._read(command)
 
     def _read(self, command: str) -> dict[str, dict]:
         try:
-            record = json.loads((self._folder / FILE_NAME).read_text(encoding="utf-8"))
+            record = json.loads((self._folder / PARAMETERS_FILE).read_text(encoding="utf-8"))
             steps = record["steps"] if record["command"] == command else {}
             return {str(name): dict(step) for name, step in steps.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -98,7 +96,7 @@ class Steps:
         """
         self._steps[name] = {"key": _plain(_versioned(key)), "about": _plain(about or {}),
                              "files": {file: file_digest(self._folder / file) for file in files}}
-        self.write()
+        write_json(self._folder / PARAMETERS_FILE, {**self._head, "steps": self._steps})
 
     def discard(self) -> None:
         """Forget all steps and remove their files: they would belong to nothing."""
@@ -107,10 +105,6 @@ class Steps:
                 (self._folder / os.path.basename(file)).unlink(missing_ok=True)
         self._steps = {}
 
-    def write(self) -> None:
-        """Write ``parameters.json``."""
-        write_json(self._folder / FILE_NAME, {**self._head, "steps": self._steps})
-
 
 def _versioned(key: Mapping[str, object]) -> dict[str, object]:
     return {"kipoi_motifrep": __version__, **key}
@@ -118,5 +112,4 @@ def _versioned(key: Mapping[str, object]) -> dict[str, object]:
 
 def _plain(key: Mapping[str, object]) -> dict:
     """Bring a mapping into the form that it has once written as JSON and read again."""
-    return json.loads(json.dumps(dict(key), default=lambda value: value.tolist() if hasattr(value, "tolist")
-                                 else str(value)))
+    return json.loads(json.dumps(dict(key), default=json_default))

@@ -12,10 +12,11 @@ import numpy as np
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.matching import DEAD, NO_INFORMATION, Matches
 from kipoi_motifrep.motifs import trim_bounds
-from kipoi_motifrep.outputs import write_json, write_text
+from kipoi_motifrep.outputs import write_json
 from kipoi_motifrep.report import data
 from kipoi_motifrep.representation import Representation, Truth, coverage
 from kipoi_motifrep.representation.figures import FIGURES
+from kipoi_motifrep.tables import write_table
 
 SHOWN_MATCHES = 10  # of a filter; all are in tomtom.tsv
 SHUFFLED = "shuffled columns"
@@ -108,7 +109,7 @@ def sentence(name: str, representation: Representation, database: str, *, layer:
 
 
 def figures_table(representation: Representation) -> list[tuple]:
-    """Rows of ``representation.tsv``: figure, value, of, and by chance.
+    """Rows of ``representation.tsv``: each figure, what it is taken of, and by chance.
 
     Parameters
     ----------
@@ -120,12 +121,11 @@ def figures_table(representation: Representation) -> list[tuple]:
         The header first.
     """
     rows: list[tuple] = [("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning")]
+    shuffled, untrained = representation.shuffled, representation.untrained or {}
+    mean, sd = ({}, {}) if shuffled is None else (shuffled.mean, shuffled.sd)
     for key, value in representation.figures.items():
-        shuffled = representation.shuffled
-        by_chance = [None if shuffled is None else part.get(key) for part in
-                     ((shuffled.mean, shuffled.sd) if shuffled else (None, None))]
-        rows.append((key, *map(_number, (value, representation.of(key), *by_chance,
-                                         (representation.untrained or {}).get(key))), FIGURES[key].explanation))
+        numbers = (value, representation.of(key), mean.get(key), sd.get(key), untrained.get(key))
+        rows.append((key, *map(_number, numbers), FIGURES[key].explanation))
     return rows
 
 
@@ -157,8 +157,8 @@ def write_representation(representation: Representation, text: str, folder: str 
         "shuffled": None if shuffled is None else {"mean": dict(shuffled.mean), "sd": dict(shuffled.sd),
                                                    "draws": shuffled.draws},
         "untrained": representation.untrained, "filters": filters, "notes": list(representation.notes)})
-    write_text(Path(folder) / "representation.tsv",
-               "".join("\t".join(map(str, row)) + "\n" for row in figures_table(representation)))
+    header, *rows = figures_table(representation)
+    write_table(Path(folder) / "representation.tsv", header, rows)
 
 
 def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches, representation: Representation,
@@ -321,7 +321,7 @@ def _citations(subject: Subject, found: Matches):
 
 
 def _short(values):
-    """Numbers with four significant digits, which is more than a page shows; NaN becomes None."""
+    """Numbers with four significant digits, which is more than a page shows; NaN stays (a report holds it as None)."""
     array = np.asarray(values, float)
     with np.errstate(divide="ignore", invalid="ignore"):
         power = np.floor(np.log10(np.abs(array)))

@@ -23,6 +23,7 @@ class _Block:
     codes: dict[str, str] = field(default_factory=dict)
     comments: dict[str, list[str]] = field(default_factory=dict)
     header: int | None = None
+    first: int = 1  # number of the matrix's first position
     rows: list[int] = field(default_factory=list)
     values: list[list[float]] = field(default_factory=list)
     closed: bool = False  # the matrix was followed by another line code
@@ -89,8 +90,8 @@ def _add_position(source: Source, block: _Block, words: list[str], row: int) -> 
     if len(block.rows) == 0:
         if position not in (0, 1):
             raise source.error(f"the matrix starts at position {position}, not 1", row)
-        block.comments["first"] = [str(position)]
-    elif position != int(block.comments["first"][0]) + len(block.rows):
+        block.first = position
+    elif position != block.first + len(block.rows):
         raise source.error(f"position {position} is out of order", row)
     block.rows.append(row)
 

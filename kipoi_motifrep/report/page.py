@@ -14,7 +14,7 @@ from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.outputs import write_text
 from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.data import DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.report.data import ACTIVE, DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
 PAGE_NAME = "report.html"
 SHOWN_MATCHES = 16  # of a filter, the best included
@@ -88,7 +88,7 @@ def report_page(report: Report) -> str:
         has={"importance": any(view.importance for view in rows), "speaks_for": bool(spoken)},
         spoken_for=[(i, name) for i, name in enumerate(report.outputs) if name in spoken],
         shown_matches=SHOWN_MATCHES, heat_maps=heat_maps, groups=groups,
-        singles=sum(row.matches != () or row.status == "active" for row in report.filters) - len(grouped),
+        singles=sum(row.matches != () or row.status == ACTIVE for row in report.filters) - len(grouped),
         null_chart=safe(drawings.null_chart(report.figures, report.nulls)), sections=_sections(report))
 
 
