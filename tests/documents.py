@@ -38,6 +38,7 @@ SLOW = r"kipoi-motifrep experiment"
 # Long ones: a pattern, and options that make them short.
 SHORTENED = {
     r"kipoi-motifrep train": "--epochs 1",
+    r"kipoi-motifrep interpret runs/": "--no-null",
     r"kipoi-motifrep experiment": "--variants cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
     r"kipoi-motifrep simulate -n": "-n 200",
     r"kipoi-motifrep package runs --info": "--no-test",  # tested by test_packaging.py

@@ -10,7 +10,7 @@ from documents import CHECKOUT, NOT_RUN, SHORTENED, SLOW, blocks, commands, head
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = ("pipelines",)  # by test_pipelines.py, which looks at the results, too
 README = CHECKOUT / "README.md"
-LONG = [CHECKOUT / "docs/howto/train.md"]  # its commands are in the README, too
+LONG = [CHECKOUT / f"docs/howto/{name}.md" for name in ("train", "contribute")]  # these are in the README, too
 
 
 def name_of(page):
@@ -41,7 +41,9 @@ def test_what_a_page_shows_runs(page, stand_ins, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [README, *LONG], ids=name_of)
 def test_what_a_page_shows_runs_and_takes_long(page, stand_ins, tmp_path, monkeypatch):
-    assert (run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=True) / "sweep/networks.tsv").exists()
+    folder = run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=True)
+    made = "export/PULL_REQUEST.md" if page.name == "contribute.md" else "sweep/networks.tsv"
+    assert (folder / made).exists()
 
 
 def run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=False):
