@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ from pathlib import Path
 from kipoi_motifrep.errors import InputError
 
 PARAMETERS_FILE = "parameters.json"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
 
 
@@ -49,10 +51,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600
         os.replace(temporary, path)
     except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise InputError(f"cannot be written ({error.strerror.lower()}); make room, or choose another output",
-                         path=path) from error
+        if error.errno in DISK_FULL and error.filename is None:
+            error.filename = str(path)  # a failing write does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -179,6 +179,12 @@ def test_replacing_writes_whole_or_not_at_all(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 
+def test_a_full_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="data.txt"), replacing(tmp_path / "data.txt"):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
 def _umask():
     mask = os.umask(0)
     os.umask(mask)

@@ -97,7 +97,7 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets.DatasetWriter, "append", full)
     assert cli.main(["simulate", "-n", "50", "-o", str(tmp_path / "data.h5")]) == 2
     captured = capsys.readouterr()
-    assert captured.err.splitlines() == ["kipoi-motifrep: error: no space left on device"]
+    assert captured.err.splitlines() == [f"kipoi-motifrep: error: {tmp_path / 'data.h5'}: no space left on device"]
     assert left_over(tmp_path) == []
 
 
