@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.networks.types import Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Batch:
         Labels as the loader gives them, where it does.
     """
 
-    inputs: object
+    inputs: Inputs
     metadata: Mapping
     targets: object = None
 
@@ -40,7 +41,7 @@ class ArrayBatches:
         Sequences a batch.
     """
 
-    def __init__(self, inputs, batch_size: int):
+    def __init__(self, inputs: Inputs, batch_size: int):
         self.inputs, self.batch_size = inputs, batch_size
         self.n = len(first_array(inputs))
         if not self.n:
@@ -92,7 +93,7 @@ class LoaderBatches:
             raise InputError(f"the dataloader fails ({reason}); check its arguments and files") from error
 
 
-def first_batch(batches) -> Batch:
+def first_batch(batches: Iterable[Batch]) -> Batch:
     """Look at the first batch.
 
     Parameters
@@ -116,14 +117,14 @@ def first_batch(batches) -> Batch:
     raise InputError("there are no sequences")
 
 
-def first_array(inputs) -> np.ndarray:
+def first_array(inputs: Inputs) -> np.ndarray:
     """Look at the first of a model's inputs, whatever their structure: it says how many sequences there are."""
     if isinstance(inputs, Mapping):
         return next(iter(inputs.values()))
     return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
 
 
-def take(inputs, rows: slice | np.ndarray):
+def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:
     """Choose rows of a model's inputs, whatever their structure."""
     if isinstance(inputs, Mapping):
         return {name: np.asarray(values)[rows] for name, values in inputs.items()}

@@ -215,7 +215,7 @@ def _site_file(network: Network, batches: LoaderBatches, window: int | None,
             yield file
 
 
-def origin(model: object, fasta, dataset) -> dict[str, object]:
+def origin(model: object, fasta: str | os.PathLike | None, dataset: str | os.PathLike | None) -> dict[str, object]:
     """Name the model, and the digests of the files that decide the result.
 
     Parameters

@@ -17,6 +17,7 @@ from kipoi_motifrep.errors import first_line
 from kipoi_motifrep.networks.graph import Graph, Unreadable
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.reading import Found
+from kipoi_motifrep.networks.types import Inputs
 
 PROBE = 4  # random sequences on which the parts must give what the whole network gives
 TOLERANCE = 1e-3
@@ -108,7 +109,7 @@ class Ablation:
         """Filters of all banks."""
         return int(self._first[-1])
 
-    def begin(self, inputs) -> None:
+    def begin(self, inputs: Inputs) -> None:
         """Take a batch in; what follows is about it.
 
         Parameters

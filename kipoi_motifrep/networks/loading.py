@@ -19,6 +19,7 @@ import h5py
 from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.networks.network import Network, find_network
+from kipoi_motifrep.networks.types import Inputs
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 TORCH_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt", ".bin", ".safetensors")
@@ -42,7 +43,7 @@ def is_file_model(model: object) -> bool:
     return isinstance(model, (str, os.PathLike)) and str(model).lower().endswith(KERAS_SUFFIXES + TORCH_SUFFIXES)
 
 
-def load_model(model: object, source: str | None = None):
+def load_model(model: object, source: str | None = None) -> object:
     """Load a model without running code that comes inside its weight file.
 
     Parameters
@@ -77,7 +78,7 @@ def is_here(model: Path) -> bool:
 
 
 def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
-                 axes: str | None = None, alphabet: str | None = None, example=None) -> Network:
+                 axes: str | None = None, alphabet: str | None = None, example: Inputs | None = None) -> Network:
     """Find where a model reads DNA.
 
     Parameters

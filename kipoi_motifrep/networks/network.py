@@ -11,7 +11,7 @@ from kipoi_motifrep.errors import InputError, first_line
 from kipoi_motifrep.networks.graph import Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank
-from kipoi_motifrep.networks.types import FilterBank
+from kipoi_motifrep.networks.types import FilterBank, Inputs
 
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
@@ -70,7 +70,7 @@ class Network:
         where = f"input {self.input_name}, " if others else ""
         return "\n".join(f"{self.framework}: {where}{bank.describe()}" for bank in self.banks)
 
-    def dna(self, inputs) -> np.ndarray:
+    def dna(self, inputs: Inputs) -> np.ndarray:
         """Take the DNA out of a batch of the model's inputs.
 
         Parameters
@@ -85,7 +85,7 @@ class Network:
         """
         return self._dna_in(named_inputs(inputs, list(self.input_shapes), self.input_name))
 
-    def codes(self, inputs) -> np.ndarray:
+    def codes(self, inputs: Inputs) -> np.ndarray:
         """Read the base codes of a batch.
 
         Parameters
@@ -100,7 +100,7 @@ class Network:
         """
         return self.layout.decode(self.dna(inputs))
 
-    def activations(self, inputs) -> list[np.ndarray]:
+    def activations(self, inputs: Inputs) -> list[np.ndarray]:
         """Feature maps after the non-linearity.
 
         Parameters
@@ -116,7 +116,7 @@ class Network:
         """
         return [arrange(values) for arrange, values in zip(self._arrange, self._run(self.arrays(inputs)), strict=True)]
 
-    def arrays(self, inputs) -> dict[str, np.ndarray]:
+    def arrays(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Bring a batch into the form that the network takes.
 
         Parameters
@@ -151,7 +151,7 @@ class Network:
 
 
 def find_network(source, *, length: int | None = None, layer: str | None = None, axes: str | None = None,
-                 alphabet: str = "ACGT", example=None, shapes: Mapping | None = None) -> Network:
+                 alphabet: str = "ACGT", example: Inputs | None = None, shapes: Mapping | None = None) -> Network:
     """Find the convolutions that read DNA.
 
     Parameters
@@ -293,7 +293,7 @@ def _candidates(known: Mapping, layout: Layout | None, length: int | None,
             yield {name: shape}, name, candidate
 
 
-def _shapes(example) -> dict[str, tuple[int, ...]]:
+def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
     if example is None:
         return {}
     if isinstance(example, Mapping):
@@ -307,7 +307,7 @@ def _concrete(shape: tuple[int | None, ...], length: int) -> tuple[int, ...]:
     return tuple(length if size is None else size for size in shape)
 
 
-def _others(example, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
+def _others(example: Inputs | None, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
     """Two samples of every input but the DNA: from the example, or zeros."""
     named = {} if example is None else named_inputs(example, list(shapes), dna)
     others = {}
@@ -318,7 +318,7 @@ def _others(example, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[st
     return others
 
 
-def named_inputs(inputs, names: list[str], dna: str) -> dict[str, np.ndarray]:
+def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.ndarray]:
     """Give a batch's inputs by name.
 
     Parameters

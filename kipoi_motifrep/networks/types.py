@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.networks.layout import Layout
+
+Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
+"""A batch of a model's inputs, as a Kipoi dataloader gives them: one array, several in order, or several by name."""
 
 
 @dataclass(frozen=True)

@@ -226,12 +226,8 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
     -------
     Representation
     """
-    verdicts = judge(found.hits, found.queries, found.database.motifs, truth)
-    compared = [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
-    similar = similar_filters(found.queries, compared, threads)
-    figures = verdicts.figures(truth)
-    figures["groups"] = float(len(similar))
-    figures["dead"] = float(len(found.statuses) - len(compared))
+    compared = _compared(found)
+    verdicts, similar, figures = _measure(found, compared, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
         figures["own_output"] = sum(label is not None and label in spoken for label, spoken in
                                     zip(verdicts.labels, importance.speaks_for(), strict=True)) / len(found.queries)
@@ -239,16 +235,24 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
         shuffled = shuffled_figures(found, compared, lambda hits, queries: {
             **judge(hits, queries, found.database.motifs, truth).figures(truth),
             "groups": float(len(similar_filters(queries, compared, threads)))}, seed, threads)
-    base = None
-    if untrained is not None:
-        base = judge(untrained.hits, untrained.queries, untrained.database.motifs, truth).figures(truth)
-        alive = [i for i, status in enumerate(untrained.statuses) if status in (MATCHED, NO_MATCH)]
-        base["groups"] = float(len(similar_filters(untrained.queries, alive, threads)))
-        base["dead"] = float(len(untrained.statuses) - len(alive))
+    base = None if untrained is None else _measure(untrained, _compared(untrained), truth, threads)[2]
     notes = [*notes, *_warnings(figures, shuffled)]
     ordered = {key: figures[key] for key in FIGURES if key in figures}
     return Representation(tuple(motif.name for motif in found.queries), found.statuses, verdicts, ordered, truth,
                           shuffled, base, similar, importance, tuple(notes))
+
+
+def _compared(found: Matches) -> list[int]:
+    return [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
+
+
+def _measure(found: Matches, compared: Sequence[int], truth: TruthTargets | None,
+             threads: int) -> tuple[Verdicts, Similar, dict[str, float]]:
+    """Judge the filters of one network; its figures, but for those that need more than its matches."""
+    verdicts = judge(found.hits, found.queries, found.database.motifs, truth)
+    similar = similar_filters(found.queries, compared, threads)
+    return verdicts, similar, {**verdicts.figures(truth), "groups": float(len(similar)),
+                               "dead": float(len(found.statuses) - len(compared))}
 
 
 def _warnings(figures: Mapping[str, float], shuffled: Shuffled | None) -> list[str]:
