@@ -7,7 +7,7 @@ own forward pass runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -65,17 +65,17 @@ class TorchSource:
             exception that ended the run, or None.
         """
         inputs = {name: torch.as_tensor(np.asarray(probe if name == dna else others[name])) for name in shapes}
-        inputs = {name: self._placed(tensor) for name, tensor in inputs.items()}
+        inputs = {name: self.placed(tensor) for name, tensor in inputs.items()}
         recorder = _Recorder(list(inputs.values()))
         failure, outputs = None, ()
-        with self._running(), _module_names(self.module) as recorder.modules, torch.no_grad():
+        with self.running(), _module_names(self.module) as recorder.modules, torch.no_grad():
             try:
                 with recorder:
-                    outputs = recorder.numbers_of(self._forward(inputs))
+                    outputs = recorder.numbers_of(self.forward(inputs))
             except Exception as error:  # a stranger's forward pass can fail in any way
                 failure = error
         return Graph(recorder.steps, {number: value.shape for number, value in recorder.values.items()},
-                     list(shapes).index(dna), recorder.values, _to_numpy, failure, outputs=outputs)
+                     list(shapes).index(dna), recorder.values, to_numpy, failure, outputs=outputs)
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str]) -> Callable:
         """Run the network only as far as some activations.
@@ -98,32 +98,35 @@ class TorchSource:
         wanted = {calls.index(convolution): convolution for convolution, _ in chains}
 
         def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-            tensors = {name: self._placed(torch.as_tensor(np.ascontiguousarray(inputs[name]))) for name in names}
+            tensors = {name: self.placed(torch.as_tensor(np.ascontiguousarray(inputs[name]))) for name in names}
             catcher = _Catcher(set(wanted))
-            with self._running(), torch.no_grad():
+            with self.running(), torch.no_grad():
                 try:
                     with catcher:
-                        self._forward(tensors)
+                        self.forward(tensors)
                 except _Reached:
                     pass
-                return [_to_numpy(_follow(convolution, chain, catcher.caught[calls.index(convolution)]))
+                return [to_numpy(_follow(convolution, chain, catcher.caught[calls.index(convolution)]))
                         .astype(np.float32, copy=False) for convolution, chain in chains]
 
         return run
 
-    def _forward(self, inputs: dict[str, torch.Tensor]):
+    def forward(self, inputs: dict[str, torch.Tensor]) -> object:
+        """Call the module: with several named inputs by their names, else in order."""
         if all(isinstance(name, str) and not name.isdigit() for name in inputs) and len(inputs) > 1:
             return self.module(**inputs)
         return self.module(*inputs.values())
 
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+    def placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Bring numbers to the device and type of the module's parameters; indices stay what they are."""
         like = next(self.module.parameters(), None)
         if like is None or (not tensor.is_floating_point() and tensor.dtype not in (torch.int8, torch.uint8)):
             return tensor
         return tensor.to(device=like.device, dtype=like.dtype)
 
     @contextmanager
-    def _running(self):
+    def running(self) -> Iterator[None]:
+        """Keep the module in evaluation mode within the block."""
         # In training mode batch norm would use the batch and dropout would drop.
         training = [module for module in self.module.modules() if module.training]
         self.module.eval()
@@ -174,21 +177,21 @@ class _Recorder(TorchFunctionMode):
         number = len(self.values)
         self._numbers[id(tensor)] = number  # a tensor changed in place gets a new number
         self._alive.append(tensor)
-        self.values[number] = _to_numpy(tensor.clone())
+        self.values[number] = to_numpy(tensor.clone())
         return number
 
     def numbers_of(self, structure) -> tuple[int, ...]:
         """Numbers of the recorded values among some tensors."""
-        return tuple(self._numbers[id(tensor)] for tensor in _tensors(structure) if id(tensor) in self._numbers)
+        return tuple(self._numbers[id(tensor)] for tensor in tensors_in(structure) if id(tensor) in self._numbers)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         place, self._count = self._count, self._count + 1
-        flowing = [tensor for tensor in _tensors((args, kwargs)) if id(tensor) in self._numbers]
+        flowing = [tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in self._numbers]
         inputs = tuple(self._numbers[id(tensor)] for tensor in flowing)
         shapes = [tuple(tensor.shape) for tensor in flowing]
         result = function(*args, **kwargs)
-        outputs = [tensor for tensor in _tensors(result)]
+        outputs = list(tensors_in(result))
         if not inputs or not outputs:
             return result
         label = getattr(function, "__name__", "call")
@@ -207,11 +210,11 @@ class _Flow(int):
 
 def _replayer(function, template, inputs: tuple[int, ...]) -> Callable:
     def call(values: Sequence) -> list[torch.Tensor]:
-        like = next((one for one in _tensors(template) if one.is_floating_point()), None)
+        like = next((one for one in tensors_in(template) if one.is_floating_point()), None)
         tensors = [value if isinstance(value, torch.Tensor) else _like(value, like) for value in values]
         args, kwargs = _filled(template, dict(zip(inputs, tensors, strict=True)))
         with torch.no_grad():
-            return list(_tensors(function(*args, **kwargs)))
+            return list(tensors_in(function(*args, **kwargs)))
 
     return call
 
@@ -251,7 +254,7 @@ def _convolution(n: int, shape, input, weight, bias=None, stride=1, padding=0, d
     weights, channels = weight.detach(), shape[1]
     return Convolution(
         Window(axes, kernel, stride, dilation, left, str(padding)), 0, groups,
-        lambda: ungrouped(np.moveaxis(_to_numpy(weights), (0, 1), (-1, -2)), channels))
+        lambda: ungrouped(np.moveaxis(to_numpy(weights), (0, 1), (-1, -2)), channels))
 
 
 def _pooling(n: int, input, kernel_size, stride=None, padding=0, *rest, **kwargs) -> Window:
@@ -270,15 +273,16 @@ def _tuple(value, n: int) -> tuple[int, ...]:
     return value * n if len(value) == 1 else value
 
 
-def _tensors(structure):
+def tensors_in(structure: object) -> Iterator[torch.Tensor]:
+    """Find the tensors in nested tuples, lists and dicts, in order."""
     if isinstance(structure, torch.Tensor):
         yield structure
     elif isinstance(structure, dict):
         for one in structure.values():
-            yield from _tensors(one)
+            yield from tensors_in(one)
     elif isinstance(structure, (list, tuple)):
         for one in structure:
-            yield from _tensors(one)
+            yield from tensors_in(one)
 
 
 def _mapped(structure, change: Callable):
@@ -317,5 +321,6 @@ def _module_names(module: torch.nn.Module):
             handle.remove()
 
 
-def _to_numpy(tensor) -> np.ndarray:
+def to_numpy(tensor: torch.Tensor | np.ndarray) -> np.ndarray:
+    """Give a tensor's numbers, from whatever device."""
     return tensor.detach().cpu().numpy() if isinstance(tensor, torch.Tensor) else np.asarray(tensor)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from kipoi_motifrep.networks.from_torch import _tensors, _to_numpy
+from kipoi_motifrep.networks.from_torch import tensors_in, to_numpy
 from kipoi_motifrep.networks.graph import Unreadable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TorchRest:
         caught = _Detour({**self._convolutions, **self._activations})
         self._run(self._inputs, caught)
         self._kept = {place: caught.results[place] for place in self._convolutions}
-        return [_to_numpy(caught.results[place]).astype(np.float32, copy=False) for place in self._order]
+        return [to_numpy(caught.results[place]).astype(np.float32, copy=False) for place in self._order]
 
     def finish(self, masks: Sequence[np.ndarray] | None, fill: float = 0.0) -> list[np.ndarray]:
         """Run on."""
@@ -63,17 +63,17 @@ class TorchRest:
         return self._run(self._inputs, detour)
 
     def _placed(self, inputs: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        return {name: self._source._placed(torch.as_tensor(np.ascontiguousarray(one)))
+        return {name: self._source.placed(torch.as_tensor(np.ascontiguousarray(one)))
                 for name, one in inputs.items()}
 
     def _run(self, inputs: dict[str, torch.Tensor], mode: _Detour | None) -> list[np.ndarray]:
-        with self._source._running(), torch.no_grad():
+        with self._source.running(), torch.no_grad():
             if mode is None:
-                result = self._source._forward(inputs)
+                result = self._source.forward(inputs)
             else:
                 with mode:
-                    result = self._source._forward(inputs)
-        return [_to_numpy(one).astype(np.float32, copy=False) for one in _tensors(result)]
+                    result = self._source.forward(inputs)
+        return [to_numpy(one).astype(np.float32, copy=False) for one in tensors_in(result)]
 
 
 class _Detour(TorchFunctionMode):
