@@ -266,7 +266,7 @@ class SequencesDl(OneHotBatches):
                          number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
 
     def _read(self, path, length, outside) -> Spool:
-        problems, spool, waiting, names, width_row = Problems(path), None, [], [], 0
+        problems, spool, waiting, names, width_row = Problems(path, listed=False), None, [], [], 0
         for record in read_fasta(path):
             codes = record.codes
             if length is not None:
@@ -279,7 +279,7 @@ class SequencesDl(OneHotBatches):
                 width = len(codes)
             if len(codes) != width:
                 problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
-                                         f"{width}; give auto_resize_len={width} to centre and resize all")
+                                         f"{width}; make all alike, or give the dataloader auto_resize_len={width}")
                 continue
             waiting.append(codes)
             names.append(record.name)

@@ -32,10 +32,12 @@ class Problems:
     ----------
     path : str or path-like
         The file.
+    listed : bool, default True
+        Whether ``kipoi-motifrep validate`` reads such files.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = path
+    def __init__(self, path: str | os.PathLike, *, listed: bool = True):
+        self.path, self.listed = path, listed
         self.count = 0
         self.kept: list[Problem] = []
 
@@ -74,5 +76,8 @@ class Problems:
         if not self.count:
             return
         first = self.in_order()[0]
-        others = f" ({self.count - 1} more problems; 'kipoi-motifrep validate' lists them)" if self.count > 1 else ""
+        more = self.count - 1
+        others = f" ({more} more problem{'s' * (more > 1)}" if more else ""
+        if more:
+            others += "; 'kipoi-motifrep validate' lists them)" if self.listed else ")"
         raise InputError(first.message + others, path=self.path, row=first.row)
