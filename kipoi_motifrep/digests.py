@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 
+from kipoi_motifrep.errors import InputError
+
 
 def file_digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
     """Digest a file's bytes, a piece at a time.
@@ -23,8 +25,11 @@ def file_digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
 
     Raises
     ------
-    OSError
+    InputError
         If it cannot be read.
     """
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read ({(error.strerror or str(error)).lower()})", path=path) from error

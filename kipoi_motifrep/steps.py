@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.digests import file_digest
+from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.outputs import PARAMETERS_FILE, json_default, parameters_record, write_json
 
 
@@ -72,7 +73,7 @@ class Steps:
         try:
             return step.get("key") == _plain(_versioned(key)) and all(
                 file_digest(self._folder / file) == digest for file, digest in step["files"].items())
-        except (OSError, KeyError, AttributeError):
+        except (InputError, KeyError, AttributeError):  # a file is gone, or the record is not ours
             return False
 
     def about(self, name: str) -> dict:

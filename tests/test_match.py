@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
+import importlib
+import inspect
 import json
 import re
 import subprocess
@@ -149,3 +152,18 @@ def test_no_heavy_imports(folder, tmp_path):
             "print(sorted({'tensorflow', 'keras', 'kipoi', 'pandas', 'scipy', 'Bio', 'torch'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "function", "given"), [
+    ("match", "matching.match", ["QUERIES", "-o", "out"]),
+    ("interpret", "interpreting.interpret", ["MODEL", "--fasta", "x", "-o", "out"])])
+def test_functions_have_the_commands_defaults(name, function, given):
+    module, _, function = function.partition(".")
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"kipoi_motifrep.commands.{name}").add_arguments(parser)
+    options = vars(parser.parse_args(given))
+    parameters = inspect.signature(getattr(importlib.import_module(f"kipoi_motifrep.{module}"), function)).parameters
+    assert set(options) == set(parameters) - {"progress"}
+    for one in set(options) - {"queries", "model", "fasta", "output"}:
+        default = parameters[one].default
+        assert options[one] == ([default] if one == "database" else default), one

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.invivo.sources import sha256
 from kipoi_motifrep.progress import progress, say
 
 CHUNK = 1 << 20
@@ -46,7 +46,7 @@ def download(url: str, path: str | os.PathLike) -> None:
         while not _fetch(url, part):
             say(f"{url}: the connection broke; going on")
         os.replace(part, path)
-    say(f"{path}: {path.stat().st_size} bytes, sha256 {sha256(path)}")
+    say(f"{path}: {path.stat().st_size} bytes, sha256 {file_digest(path)}")
 
 
 def _fetch(url: str, part: Path) -> bool:

@@ -36,7 +36,7 @@ def describe_sources(paths: Iterable[str | os.PathLike]) -> list[dict[str, objec
         if path == "-":
             found.append({"path": path})
         else:
-            found.append({"path": path, "bytes": _size(path), "sha256": sha256(path)})
+            found.append({"path": path, "bytes": _size(path), "sha256": file_digest(path)})
     return found
 
 
@@ -45,30 +45,6 @@ def _size(path: str) -> int:
         return Path(path).stat().st_size
     except FileNotFoundError as error:
         raise InputError("there is no such file", path=path) from error
-
-
-def sha256(path: str | os.PathLike) -> str:
-    """Digest a file's bytes.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-
-    Returns
-    -------
-    str
-        Hexadecimal.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror.lower()})", path=path) from error
 
 
 def summary(path: str | os.PathLike) -> tuple[str, str]:
