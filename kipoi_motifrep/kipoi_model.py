@@ -60,7 +60,7 @@ class Keras3Model(KerasModel):
         check_md5(weights, md5)
         self.weights, self.arch, self.backend, self.image_dim_ordering = weights, None, None, None
         self.custom_objects, self.gradient_functions, self.activation_functions = {}, {}, {}
-        self.model = open_network(weights)
+        self.model = load_keras(weights)
         self._folder = os.getcwd()  # Kipoi makes the model in its own folder
 
     @property
@@ -345,7 +345,7 @@ def suffix_of(path: str | os.PathLike) -> str:
     return suffix
 
 
-def open_network(path: str | os.PathLike) -> keras.Model:
+def load_keras(path: str | os.PathLike) -> keras.Model:
     """Open a whole-model file by its contents, whatever its name.
 
     Parameters

@@ -17,6 +17,7 @@ import numpy as np
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.invivo import HELD_OUT_BLOCK, HELD_OUT_TEST, HELD_OUT_VALID
+from kipoi_motifrep.sequences import genome
 
 TRAIN, VALID, TEST, NONE = 0, 1, 2, -1
 WHOLE = 1 << 60  # past every chromosome's end
@@ -37,8 +38,8 @@ def bare(chromosome: str) -> str:
     str
         "1", "M".
     """
-    name = chromosome[3:] if chromosome[:3].lower() == "chr" else chromosome
-    return "M" if name == "MT" else name
+    name = genome.bare(chromosome)
+    return "M" if name == "MT" else name  # what is drawn depends on this spelling
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import open_network
+from kipoi_motifrep.kipoi_model import load_keras
 from kipoi_motifrep.outputs import replacing, write_text
 from kipoi_motifrep.packaging.description import (
     IN_GROUP,
@@ -169,7 +169,7 @@ def _write_expected(path: Path, weights: Path, length: int, former: Path) -> Non
     genome = Genome(EXAMPLES / EXAMPLE_GENOME)
     starts = np.linspace(0, genome.lengths[0] - length, N_EXPECTED).astype(np.int64)
     inputs = one_hot(genome.fetch(np.zeros(N_EXPECTED, int), starts, length))
-    predictions = np.asarray(open_network(weights)(inputs, training=False))
+    predictions = np.asarray(load_keras(weights)(inputs, training=False))
     with replacing(path) as temporary:
         if _still_holds(former, inputs, predictions):
             shutil.copyfile(former, temporary)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import open_network, suffix_of
+from kipoi_motifrep.kipoi_model import load_keras, suffix_of
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.training import NETWORK_FILE, RESULT_FILE, read_metadata, trial_folder
 from kipoi_motifrep.variants import VARIANTS, Variant
@@ -118,7 +118,7 @@ def _trained(runs: Path, trial: int) -> list[tuple[str, Path, dict]]:
 def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None) -> Packaged:
     if not path.is_file():
         raise InputError("there is no such file or training folder", path=path)
-    model = open_network(path)
+    model = load_keras(path)
     suffix = suffix_of(path)
     length, n_outputs = _shapes(model, path)
     architecture = f"{len(model.layers)} layers"

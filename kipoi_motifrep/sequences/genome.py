@@ -66,7 +66,7 @@ class Genome:
         self.lengths, self._offsets, self._bases, self._bytes = np.array(
             [numbers for _, *numbers in index], np.int64).T
         self._number = {name: i for i, name in enumerate(self.names)}
-        self._number_of_bare = {_bare(name): i for name, i in reversed(self._number.items())}
+        self._number_of_bare = {bare(name): i for name, i in reversed(self._number.items())}
         self._reader = _BgzipReader(self.path, fai, gzi, self.names) if bgzip else _PlainReader(self)
 
     def find(self, name: str) -> int:
@@ -83,7 +83,7 @@ class Genome:
         int
             Its place in :attr:`names`, or -1.
         """
-        return self._number.get(name, self._number_of_bare.get(_bare(name), -1))
+        return self._number.get(name, self._number_of_bare.get(bare(name), -1))
 
     def fetch(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
         """Read intervals of one width.
@@ -119,9 +119,10 @@ class Genome:
         return codes
 
 
-def _bare(name: str) -> str:
-    bare = name[3:] if name[:3].lower() == "chr" else name
-    return "MT" if bare == "M" else bare
+def bare(name: str) -> str:
+    """Spell a chromosome without ``chr``: "1" for "chr1", "MT" for "chrM"."""
+    short = name[3:] if name[:3].lower() == "chr" else name
+    return "MT" if short == "M" else short
 
 
 class _PlainReader:
