@@ -809,13 +809,14 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if wanted else 200)
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
-        self.send_header("Content-Length", str(size - start))
+        data, end = server.content[start:], b"0\r\n\r\n"
+        length = ("Transfer-Encoding", "chunked") if server.chunked else ("Content-Length", str(size - start))
+        self.send_header(*length)
         self.end_headers()
-        data = server.content[start:]
         if server.breaks:
             server.breaks -= 1
-            data = data[:server.patience]
-        self.wfile.write(data)
+            data, end = data[:server.patience], b""
+        self.wfile.write(b"%x\r\n%s\r\n%s" % (len(data), data, end) if server.chunked else data)
 
     def log_message(self, *arguments):
         pass
@@ -825,7 +826,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 def server(archive):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         server.content, server.breaks, server.patience = archive.read_bytes(), 0, 10_000
-        server.ranges, server.with_ranges = [], True
+        server.ranges, server.with_ranges, server.chunked = [], True, False
         server.url = f"http://127.0.0.1:{server.server_port}/bundle.tar.gz"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -851,6 +852,13 @@ def test_a_broken_connection_is_taken_up_where_it_stopped(tmp_path, server):
     download(server.url, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == server.content
     assert server.ranges == [None, *(f"bytes={10_000 * i}-" for i in (1, 2, 3))]
+
+
+def test_a_broken_answer_of_unknown_length_is_taken_up_too(tmp_path, server):
+    server.chunked, server.breaks = True, 2
+    download(server.url, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == server.content
+    assert server.ranges == [None, "bytes=10000-", "bytes=20000-"]
 
 
 def test_an_earlier_part_is_taken_up(tmp_path, server):

@@ -69,12 +69,12 @@ def _fetch(url: str, part: Path) -> bool:
         part.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "r+b" if have else "wb") as file:
             file.seek(have)
-            came = _copy(answer, file, None if length is None else int(length))
-    if length is None or came == int(length):
+            came, held = _copy(answer, file, None if length is None else int(length))
+    if held if length is None else came == int(length):
         return True
     if not came:
-        raise InputError(f"{url}: the transfer stopped after {have} of {have + int(length)} bytes; the same command "
-                         "goes on there")
+        of_all = "" if length is None else f" of {have + int(length)}"
+        raise InputError(f"{url}: the transfer stopped after {have}{of_all} bytes; the same command goes on there")
     return False
 
 
@@ -85,13 +85,21 @@ def _is_whole(error: urllib.error.HTTPError, part: Path, have: int) -> bool:
     return False
 
 
-def _copy(answer: BinaryIO, file: BinaryIO, length: int | None) -> int:
+class _Broken(Exception):
+    """The connection did not hold to the end of the answer."""
+
+
+def _copy(answer: BinaryIO, file: BinaryIO, length: int | None) -> tuple[int, bool]:
+    """Write what comes; give its bytes, and whether the connection held."""
     came = 0
     total = None if length is None else -(-length // CHUNK)
-    for chunk in progress(_chunks(answer), "fetching", total=total, unit="MB"):
-        file.write(chunk)
-        came += len(chunk)
-    return came
+    try:
+        for chunk in progress(_chunks(answer), "fetching", total=total, unit="MB"):
+            file.write(chunk)
+            came += len(chunk)
+    except _Broken:
+        return came, False
+    return came, True
 
 
 def _chunks(answer: BinaryIO) -> Iterator[bytes]:
@@ -100,5 +108,6 @@ def _chunks(answer: BinaryIO) -> Iterator[bytes]:
             yield chunk
     except http.client.IncompleteRead as error:
         yield error.partial
-    except OSError:
-        return
+        raise _Broken from error
+    except OSError as error:
+        raise _Broken from error
