@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -9,6 +10,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+
+from kipoi_motifrep.errors import InputError
+
+BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
+
+
+def check_backend() -> None:
+    """See that the backend that ``KERAS_BACKEND`` asks for is there, before Keras fails on it with a page.
+
+    Raises
+    ------
+    InputError
+        If Keras has no such backend, or its package is not installed.
+    """
+    backend = os.environ.get("KERAS_BACKEND")
+    if not backend:
+        return
+    if backend not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND is {backend!r}; it must be one of {', '.join(BACKENDS)}")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(f"KERAS_BACKEND is {backend!r}, which is not installed; install it, or unset KERAS_BACKEND")
 
 
 def import_keras() -> ModuleType:
@@ -19,9 +41,15 @@ def import_keras() -> ModuleType:
     module
         ``keras``. What its backend printed on standard error is thrown away,
         unless the import fails.
+
+    Raises
+    ------
+    InputError
+        If the backend asked for is not there.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" not in sys.modules:
+        check_backend()
         with _quiet_start():
             import keras
     import keras

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kipoi_motifrep.backend import import_keras
+from kipoi_motifrep.backend import check_backend, import_keras
 from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError, one_line
 from kipoi_motifrep.progress import say
@@ -116,6 +116,7 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
 @contextmanager
 def _executor(jobs: int, scheduler: str | None, context, messages: multiprocessing.Queue) -> Iterator[Executor]:
     if scheduler is None:
+        check_backend()
         with ProcessPoolExecutor(jobs, context, _start_worker, (messages, 0 if jobs == 1 else 1)) as pool:
             yield pool
         return

@@ -1,6 +1,7 @@
 """Training: masked losses and figures, resuming to the same result, and what is left on the disk."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -386,3 +387,14 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
     assert [row["epoch"] for row in told] == list(range(7 - len(told), 7))
     left = [path.name for path in state.parent.iterdir() if not path.name.startswith(".")]
     assert sorted(left) == ["history.csv", "network.keras", "result.json"]
+
+
+@pytest.mark.parametrize(("backend", "problem"), [("nope", "must be one of tensorflow"), ("openvino", "not installed")])
+def test_a_backend_that_is_not_there_is_one_line(dataset, tmp_path, monkeypatch, capsys, backend, problem):
+    if backend == "openvino" and importlib.util.find_spec(backend):
+        pytest.skip("it is installed")
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    assert cli.main(["train", str(dataset.path), "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and problem in said[0]
+    assert not (tmp_path / "out").exists()
