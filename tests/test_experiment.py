@@ -65,6 +65,13 @@ def test_finished_networks_are_not_trained_again(finished, monkeypatch):
     assert list(run_experiment(experiment)) == []
 
 
+@pytest.mark.parametrize("other", [{"protocol": Protocol(epochs=2)}, {"seed": 7}, {"task": "synthetic"}])
+def test_records_of_another_experiment_are_refused(finished, other):
+    experiment, _ = finished
+    with pytest.raises(InputError, match=r"cnn9_25\.0\.json: .* other data, settings or seed; choose another --out"):
+        next(run_experiment(dataclasses.replace(experiment, **other)))
+
+
 def test_a_record_is_enough_to_go_on_elsewhere(finished, tmp_path):
     experiment, _ = finished
     shutil.copytree(experiment.folder / "units", tmp_path / "units")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kipoi_motifrep.datasets import Dataset, open_dataset
 from kipoi_motifrep.errors import InputError, one_line
-from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord, record_name
+from kipoi_motifrep.experiment.record import LayerRecord, UnitRecord, read_record, record_name
 from kipoi_motifrep.interpreting import interpret
 from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import simulate_published, write_simulated
 from kipoi_motifrep.sweep import plan, run_sweep
-from kipoi_motifrep.training import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit
+from kipoi_motifrep.training import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit, data_digest
 from kipoi_motifrep.variants import VARIANTS
 
 SYNTHETIC = "synthetic"
@@ -102,10 +102,16 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
         What it left; None if it failed, and the rest go on.
     error : str
         Why it failed.
+
+    Raises
+    ------
+    InputError
+        If a record is of another data set, seed or protocol.
     """
     dataset = dataset_of(experiment)
     units = plan(experiment.variants, experiment.trials, experiment.seed)
     missing = [unit for unit in units if not experiment.record_path(unit).exists()]
+    _check_finished(experiment, [unit for unit in units if unit not in missing], dataset)
     say(f"{len(units) - len(missing)} of {len(units)} networks are finished")
     for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
                              experiment.scheduler):
@@ -116,6 +122,16 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
             except (InputError, OSError) as failure:
                 error = one_line(failure)
         yield outcome.unit, record, error
+
+
+def _check_finished(experiment: Experiment, units: Sequence[Unit], dataset: Dataset) -> None:
+    expected = (experiment.seed, asdict(experiment.protocol), data_digest(dataset)) if units else None
+    for unit in units:
+        path = experiment.record_path(unit)
+        found = read_record(path).training
+        if (found["seed"], found["protocol"], found["data"]) != expected:
+            raise InputError("is of a network trained with other data, settings or seed; choose another --out",
+                             path=path)
 
 
 def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Dataset) -> UnitRecord:
