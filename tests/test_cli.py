@@ -180,7 +180,7 @@ def test_replacing_writes_whole_or_not_at_all(tmp_path):
 
 
 def test_a_full_disk_names_the_file(tmp_path):
-    with pytest.raises(OSError, match="data.txt"), replacing(tmp_path / "data.txt"):
+    with pytest.raises(OSError, match=r"data\.txt"), replacing(tmp_path / "data.txt"):
         raise OSError(28, "No space left on device")
     assert not list(tmp_path.iterdir())
 
