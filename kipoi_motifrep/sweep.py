@@ -16,7 +16,7 @@ from kipoi_motifrep.backend import check_backend, import_keras
 from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError, one_line
 from kipoi_motifrep.progress import say
-from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit, train_unit
+from kipoi_motifrep.training import PAPER_PROTOCOL, Protocol, Unit, check_splits, train_unit
 from kipoi_motifrep.variants import select
 
 _messages = None
@@ -89,7 +89,7 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
     Outcome
         A network that fails has an error, and the rest go on.
     """
-    open_dataset(dataset_path)  # a bad file is told before any process starts
+    check_splits(open_dataset(dataset_path))  # a bad file is told before any process starts
     if jobs < 1:
         raise InputError(f"jobs is {jobs}; it must be at least 1")
     context = multiprocessing.get_context("spawn")

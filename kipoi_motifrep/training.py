@@ -249,6 +249,25 @@ def _execution() -> dict[str, object]:
     return {"jit_compile": jit_compile, "steps_per_execution": 10}
 
 
+def check_splits(dataset: Dataset) -> None:
+    """See that there is something to train, to stop and to test on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        An opened file.
+
+    Raises
+    ------
+    InputError
+        If a split is empty.
+    """
+    for split in dataset.splits.values():
+        if not len(split):
+            raise InputError(f"split {split.name!r} is empty; make the dataset with other --valid and --test",
+                             path=dataset.path)
+
+
 def data_digest(dataset: Dataset) -> str:
     """Digest of all sequences and labels of a dataset.
 
@@ -297,9 +316,7 @@ def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: P
     InputError
         If a split is empty, or the folder holds a run with other settings.
     """
-    for split in dataset.splits.values():
-        if not len(split):
-            raise InputError(f"split {split.name!r} is empty", path=dataset.path)
+    check_splits(dataset)
     run = _Run(unit, dataset, protocol, out)
     finished = run.folder / RESULT_FILE
     if finished.exists():

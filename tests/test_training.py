@@ -324,11 +324,14 @@ def test_a_loss_that_is_no_number_stops_the_run(dataset, eagerly, tmp_path):
         train_unit(UNIT, dataset, tmp_path, Protocol(batch_size=16, epochs=2, learning_rate=1e30))
 
 
-def test_an_empty_split_is_refused(tmp_path):
+def test_an_empty_split_is_refused(tmp_path, capsys):
     with create_dataset(tmp_path / "e.h5", 60, LABELS, {}) as writer:
         writer.append("train", np.zeros((4, 60), np.uint8), np.zeros((4, 3), np.int8))
     with pytest.raises(InputError, match="split 'valid' is empty"):
         train_unit(UNIT, open_dataset(tmp_path / "e.h5"), tmp_path, QUICK)
+    assert cli.main(["train", str(tmp_path / "e.h5"), "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kipoi-motifrep: error: ") and "split 'valid' is empty" in said
 
 
 @pytest.mark.parametrize("options, words", [

@@ -110,6 +110,7 @@ def _add_deepsea(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Build, and say what the file holds."""
+    from kipoi_motifrep.datasets import open_dataset
     from kipoi_motifrep.invivo.sources import summary
     from kipoi_motifrep.progress import say
 
@@ -118,6 +119,9 @@ def run(args: argparse.Namespace) -> None:
     line, table = summary(args.output)
     say(line)
     print(table)
+    for name, split in open_dataset(args.output).splits.items():
+        if not len(split):
+            say(f"note: the split {name!r} is empty, and training needs all three")
 
 
 def _splitter(args: argparse.Namespace):
