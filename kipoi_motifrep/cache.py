@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -17,13 +18,14 @@ def cache_folder(room: str = "") -> Path:
     Returns
     -------
     pathlib.Path
-        ``$XDG_CACHE_HOME/kipoi_motifrep/ROOM``, below ``~/.cache`` by default.
-        It need not exist.
+        ``$XDG_CACHE_HOME/kipoi_motifrep/ROOM``, below ``~/.cache`` by default, and
+        below the system's temporary folder for users without a home. It need not exist.
 
-    Raises
-    ------
-    RuntimeError
-        If there is neither that variable nor a home folder.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base:
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError:  # this user has no home
+            base = tempfile.gettempdir()
     return Path(base) / "kipoi_motifrep" / room

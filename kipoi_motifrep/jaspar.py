@@ -238,26 +238,20 @@ def _split(text: str) -> tuple[str, ...]:
 def _table(release: str) -> dict[str, np.ndarray]:
     """Everything of a release as arrays, one entry a matrix; ``counts`` is (total width, 4)."""
     path = _cache_path(release)
-    if path is not None:
-        try:
-            return _read_table(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            pass  # missing, damaged or unreadable: make it again
+    try:
+        return _read_table(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # missing, damaged or unreadable: make it again
     table = _query(_data_folder() / f"{release}.sqlite")
-    if path is not None:
-        try:
-            _write_table(path, table)
-        except (OSError, InputError):
-            pass  # a cache that cannot be written costs time, not results
+    try:
+        _write_table(path, table)
+    except (OSError, InputError):
+        pass  # a cache that cannot be written costs time, not results
     return table
 
 
-def _cache_path(release: str) -> Path | None:
-    try:
-        folder = cache_folder()
-    except RuntimeError:  # no home folder
-        return None
-    return folder / f"{release}-pyjaspar{metadata.version('pyjaspar')}-v{CACHE_VERSION}.npz"
+def _cache_path(release: str) -> Path:
+    return cache_folder() / f"{release}-pyjaspar{metadata.version('pyjaspar')}-v{CACHE_VERSION}.npz"
 
 
 def _write_table(path: Path, table: dict[str, np.ndarray]) -> None:

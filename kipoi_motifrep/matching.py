@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
-from kipoi_motifrep.outputs import write_parameters, write_text
+from kipoi_motifrep.outputs import output_folder, write_parameters, write_text
 from kipoi_motifrep.tomtom import HIT, tomtom
 from kipoi_motifrep.tomtom.table import field, tomtom_table
 
@@ -138,6 +139,21 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     """
     motifs = read_motifs(queries)
     targets = open_databases(database, taxon=taxon, collection=collection)
+    with nullcontext() if output is None else output_folder(output):
+        found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, threads, progress, {
+            "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
+            "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
+            "database_description": targets.describe(), "database_sha256": targets.digest,
+            "database_release": targets.release, "taxon": taxon, "collection": collection,
+            "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
+            "incomplete_scores": incomplete_scores, "threads": threads})
+        if output is not None:
+            found.write(output)
+    return found
+
+
+def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
+             incomplete_scores: bool, threads: int, progress: bool, parameters: dict[str, object]) -> Matches:
     idle = [_idle_status(motif) for motif in motifs]
     compared = [index for index, status in enumerate(idle) if status is None]
     hits = tomtom([motifs[index] for index in compared], targets, evalue=evalue, qvalue=qvalue,
@@ -147,18 +163,7 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
     statuses = tuple(status or (MATCHED if index in matched else NO_MATCH) for index, status in enumerate(idle))
-    parameters = {
-        "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
-        "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
-        "database_description": targets.describe(), "database_sha256": targets.digest,
-        "database_release": targets.release, "taxon": taxon, "collection": collection,
-        "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
-        "incomplete_scores": incomplete_scores, "threads": threads,
-    }
-    found = Matches(motifs, targets, statuses, hits, parameters)
-    if output is not None:
-        found.write(output)
-    return found
+    return Matches(motifs, targets, statuses, hits, parameters)
 
 
 def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *,

@@ -30,7 +30,8 @@ RESULTS = Path(__file__).parent.parent / "docs/results/synthetic"
 def finished(tmp_path_factory):
     """One network, one epoch."""
     folder = tmp_path_factory.mktemp("experiment")
-    experiment = Experiment(folder, str(EXAMPLE), ("cnn9_25",), 1, protocol=Protocol(epochs=1))
+    experiment = Experiment(folder, str(EXAMPLE), ("cnn9_25",), 1, protocol=Protocol(epochs=1),
+                            truth="synthetic")
     outcomes = list(run_experiment(experiment))
     assert [error for _, _, error in outcomes] == [""]
     return experiment, outcomes[0][1]
@@ -57,6 +58,17 @@ def test_figures_follow_from_the_record(finished):
     assert trained["true"] == sum(label is not None for label in layer.labels) / 30
     assert trained["index"] == pytest.approx(layer.coverage.mean(), abs=1e-6)
     assert {"shuffled", "untrained"} <= set(record.figures["conv1"])
+
+
+def test_without_a_truth_nothing_is_called_true(finished, tmp_path):
+    experiment, _ = finished
+    shutil.copytree(experiment.networks, tmp_path / "networks")
+    [(_, record, error)] = run_experiment(dataclasses.replace(experiment, folder=tmp_path, truth=None))
+    assert error == "" and "true" not in record.figures["conv1"]["trained"]
+    assert set(record.layers[0].labels) == {None}
+    [row] = tabulate([record])
+    assert dict(zip([column.name for column in COLUMNS], np.isnan(row.mean), strict=True))["true_match"]
+    assert "| - |" in markdown([row])
 
 
 def test_finished_networks_are_not_trained_again(finished, monkeypatch):

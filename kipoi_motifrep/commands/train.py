@@ -12,7 +12,7 @@ EXAMPLE = """  kipoi-motifrep train synthetic.h5 --variant cnn_2 cnn_25 --out ru
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate')")
+    parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate' or 'dataset')")
     parser.add_argument("-o", "--out", required=True, metavar="DIR",
                         help="folder for DIR/VARIANT/trial_N: weights, history, test accuracy")
     parser.add_argument("--variant", nargs="+", default=["cnn_25"], metavar="NAME",

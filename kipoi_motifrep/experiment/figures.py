@@ -79,9 +79,12 @@ def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
     from matplotlib.figure import Figure
 
     by_name = {row.variant: row for row in rows}
-    figure = Figure(figsize=(7.5, 3.2), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, column, title in zip(axes, ("match", "true_match"), ("any JASPAR motif", "a planted motif"), strict=True):
+    panels = {"match": "any JASPAR motif"}
+    if any(not np.isnan(_values(row, "true_match")[0]) for row in rows):
+        panels["true_match"] = "a motif in the data"
+    figure = Figure(figsize=(0.5 + 3.5 * len(panels), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (column, title) in zip(axes, panels.items(), strict=True):
         for width, variants in SERIES.items():
             there = [by_name[name] for name in variants if name in by_name]
             if not there:

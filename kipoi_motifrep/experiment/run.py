@@ -39,7 +39,7 @@ class Experiment:
     protocol : Protocol
         Of training.
     truth : str or None
-        Truth file for the figures; that of the synthetic task by itself.
+        Truth file for the figures. The synthetic task has its own; without one, other tasks have no true matches.
     scheduler : str or None
         Address of a Dask scheduler to train on.
     """
@@ -156,9 +156,10 @@ def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Datas
     network = unit.folder(experiment.networks) / NETWORK_FILE
     names = [f"conv{i}" for i in range(1, len(VARIANTS[unit.variant].convs) + 1)]
     layers, figures = [], {}
+    truth = experiment.truth or (SYNTHETIC if experiment.task == SYNTHETIC else None)
     for layer in names if unit.variant in DEEPER else names[:1]:
         found = interpret(network, dataset=dataset.path, layer=layer, database=PAPER_RELEASE,
-                          truth=experiment.truth or SYNTHETIC, importance=False)
+                          truth=truth, importance=False)
         layers.append(LayerRecord.of(found))
         seen = found.representation
         figures[layer] = {"trained": dict(seen.figures), "shuffled": dict(seen.shuffled.mean),
