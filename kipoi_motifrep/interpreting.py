@@ -70,7 +70,8 @@ class Interpretation:
 
 
 def interpret(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
-              fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None, split: str = "test",
+              fasta: str | os.PathLike | None = None, auto_resize_len: int | None = None,
+              dataset: str | os.PathLike | None = None, split: str = "test",
               layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
               window: int | None = None, threshold: float = THRESHOLD, quantile: float | None = None,
               top: int | None = None, weighted: bool = True, best_per_sequence: bool = False,
@@ -89,7 +90,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
 
     Parameters
     ----------
-    model, source, dataloader_args, fasta, dataset, split, layer, axes, alphabet, batch_size
+    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, batch_size
         The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
     window, threshold, quantile, top, weighted, best_per_sequence
         How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
@@ -135,7 +136,8 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     against = None if known is None else known.against(targets)
     choices = {name: parameters[name] for name in ("layer", "axes", "alphabet")}
     with _folder(output) as folder:
-        opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta, dataset=dataset,
+        opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta,
+                             auto_resize_len=auto_resize_len, dataset=dataset,
                              split=split, window=window, batch_size=batch_size, **choices)
         run = _Run(opened, folder, parameters, rule, targets, known, against)
         report = run.report()

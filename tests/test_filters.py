@@ -1,6 +1,7 @@
 """Activation and weight PWMs against one-loop-a-site references, and the filters command."""
 
 import json
+from pathlib import Path
 
 import filters_reference as slow
 import h5py
@@ -542,3 +543,15 @@ def test_kipoi_model_with_its_own_loader_gives_bed(tmp_path, capsys):
     mine = [(row[0], int(row[1]), int(row[2]), row[5]) for row in rows if row[3] == "filter0"]
     assert mine == [("chr1", 50, 55, "+"), ("chr1", 120, 125, "-")]
     assert read_motifs(tmp_path / "out" / "filters.meme")[0].consensus == "CGGAT"
+
+
+def test_uneven_sequences_are_resized_only_when_asked(tmp_path):
+    path = tmp_path / "uneven.fa"
+    path.write_text(">a\n" + "ACGT" * 50 + "\n>b\n" + "GGCATGCCTA" * 30 + "\n")
+    network = Path(__file__).parent.parent / "models/synthetic/weights/cnn_25.keras"
+    with pytest.raises(InputError, match=r"uneven\.fa, row 3: .*--auto-resize-len 200"):
+        extract_filters(network, fasta=path)
+    [found] = extract_filters(network, fasta=path, auto_resize_len=200)
+    assert (found.n_sequences, found.pwms.shape) == (2, (30, 19, 4))
+    with pytest.raises(InputError, match="goes with a FASTA file"):
+        extract_filters(network, dataset=path, auto_resize_len=200)

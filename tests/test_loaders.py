@@ -301,7 +301,8 @@ def test_many_sequences_keep_their_order(fasta, monkeypatch, batch_size, num_wor
 
 @pytest.mark.parametrize("text, options, row, words", [
     ("", {}, None, "empty"), ("hello\n", {}, 1, "no FASTA"), (">a\nACGT\n>b\nACG\n", {}, 3, "auto_resize_len=4"),
-    (">a\nACGT\n>b\nACG\n>c\nA\n", {}, 3, "make all alike, or give the dataloader auto_resize_len=4 (1 more problem)"),
+    (">a\nACGT\n>b\nACG\n>c\nA\n", {}, 3,
+     "give auto_resize_len=4 (--auto-resize-len 4) to centre and resize all (1 more problem)"),
     (">a\nACGX\n", {}, 2, "'X'"),
     (">a\n", {}, 1, "'a' is empty"),
     (">a\nACGTAC\n>b\nACG\n", {"auto_resize_len": 5, "outside": "refuse"}, 3, "shorter than 5"),

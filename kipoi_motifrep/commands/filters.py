@@ -40,6 +40,8 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
                            help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file")
     sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences")
+    parser.add_argument("--auto-resize-len", type=int, metavar="BP",
+                        help="cut or pad the sequences of --fasta to this length about their centre")
     sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
     parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")

@@ -26,10 +26,11 @@ PROBE_SEQUENCES = 8
 
 def extract_filters(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
                     fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
-                    split: str = "test", layer: str | None = None, axes: str | None = None,
-                    alphabet: str | None = None, window: int | None = None, threshold: float = THRESHOLD,
-                    quantile: float | None = None, top: int | None = None, weighted: bool = True,
-                    best_per_sequence: bool = False, sites: bool = False, batch_size: int | None = None,
+                    auto_resize_len: int | None = None, split: str = "test", layer: str | None = None,
+                    axes: str | None = None, alphabet: str | None = None, window: int | None = None,
+                    threshold: float = THRESHOLD, quantile: float | None = None, top: int | None = None,
+                    weighted: bool = True, best_per_sequence: bool = False, sites: bool = False,
+                    batch_size: int | None = None,
                     output: str | os.PathLike | None = None) -> tuple[FilterPWMs, ...]:
     """Compute the PWMs of a model's filters from sequences on disk, and write them.
 
@@ -44,6 +45,8 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
         `dataset` one is needed.
     fasta : path-like, optional
         FASTA file of sequences.
+    auto_resize_len : int, optional
+        Cut or pad the sequences of `fasta` to so many bases about their centre.
     dataset : path-like, optional
         HDF5 dataset of ours.
     split : str, default "test"
@@ -73,8 +76,9 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
-    opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta, dataset=dataset,
-                         split=split, layer=layer, axes=axes, alphabet=alphabet, window=window, batch_size=batch_size)
+    opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta,
+                         auto_resize_len=auto_resize_len, dataset=dataset, split=split, layer=layer, axes=axes,
+                         alphabet=alphabet, window=window, batch_size=batch_size)
     network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
@@ -109,14 +113,15 @@ class Opened:
 
 
 def open_inputs(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
-                fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
-                split: str = "test", layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
-                window: int | None = None, batch_size: int | None = None) -> Opened:
+                fasta: str | os.PathLike | None = None, auto_resize_len: int | None = None,
+                dataset: str | os.PathLike | None = None, split: str = "test", layer: str | None = None,
+                axes: str | None = None, alphabet: str | None = None, window: int | None = None,
+                batch_size: int | None = None) -> Opened:
     """Load a model and open sequences for it.
 
     Parameters
     ----------
-    model, source, dataloader_args, fasta, dataset, split, layer, axes, alphabet, window, batch_size
+    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, window, batch_size
         See :func:`extract_filters`.
 
     Returns
@@ -130,7 +135,7 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
         If something given is wrong.
     """
     _check(dict(locals()))
-    loader = _own_loader(fasta, dataset, split)  # before the model: it is quick to fail
+    loader = _own_loader(fasta, auto_resize_len, dataset, split)  # before the model: it is quick to fail
     loaded = load_model(model, source)
     own = loader is None
     if own:
@@ -142,6 +147,8 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
 def _check(parameters: Mapping[str, object]) -> None:
     if sum(parameters[name] is not None for name in ("dataloader_args", "fasta", "dataset")) != 1:
         raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
+    if parameters["auto_resize_len"] is not None and parameters["fasta"] is None:
+        raise InputError("auto_resize_len goes with a FASTA file; a model's own loader takes it among dataloader_args")
     for name in ("batch_size", "window"):
         if parameters[name] is not None and parameters[name] < 1:
             raise InputError(f"{name} must be at least 1, not {parameters[name]}")
@@ -150,11 +157,11 @@ def _check(parameters: Mapping[str, object]) -> None:
             Layout.parse(parameters["axes"] or "L,4", parameters["alphabet"] or "ACGT")
 
 
-def _own_loader(fasta, dataset, split: str):
+def _own_loader(fasta, auto_resize_len: int | None, dataset, split: str):
     if fasta is not None:
         from kipoi_motifrep.sequences.loaders import SequencesDl
 
-        return SequencesDl(str(fasta))
+        return SequencesDl(str(fasta), auto_resize_len)
     if dataset is not None:
         from kipoi_motifrep.dataset_loader import DatasetDl
 
@@ -189,7 +196,7 @@ def _network(model: object, loader, own: bool, choices: Mapping) -> tuple[Networ
         network = open_network(model, example=example, length=length, **choices)
     if network.length != length:
         raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
-                         f"give sequences of {network.length} bp")
+                         f"give sequences of {network.length} bp, or auto_resize_len={network.length}")
     network.codes(first.inputs)  # says so if the shapes do not fit
     alphabet = network.layout.alphabet
     return network, None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]

@@ -279,7 +279,8 @@ class SequencesDl(OneHotBatches):
                 width = len(codes)
             if len(codes) != width:
                 problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
-                                         f"{width}; make all alike, or give the dataloader auto_resize_len={width}")
+                                         f"{width}; give auto_resize_len={width} (--auto-resize-len {width}) to centre "
+                                         "and resize all")
                 continue
             waiting.append(codes)
             names.append(record.name)
