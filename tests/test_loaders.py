@@ -5,6 +5,7 @@ import inspect
 import io
 import logging
 import random
+import subprocess
 import sys
 from itertools import pairwise
 
@@ -380,3 +381,11 @@ def test_wrong_datasets(dataset, tmp_path):
         file["test/sequences"][3, 2] = 77
     with pytest.raises(InputError, match=r"data\.h5: .*77"):
         kipoi_motifrep.DatasetDl(path)[0]
+
+
+@pytest.mark.parametrize("name", ["IntervalsDl", "SequencesDl", "DatasetDl"])
+def test_examples_are_there_without_a_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = f"import kipoi_motifrep as km; print(len(km.{name}.init_example().batch(0, 3)['inputs']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split()[-1:] == ["3"], done.stderr

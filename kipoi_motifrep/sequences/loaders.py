@@ -47,6 +47,10 @@ def described(name: str):
         A class decorator.
     """
     description = DataLoaderDescription.load(str(DESCRIPTIONS / f"{name}.yaml"))
+    for argument in description.args.values():
+        # Relative to a dataloader's folder, of which there is none here.
+        if isinstance(argument.example, str):
+            argument.example = str(DESCRIPTIONS.parent / argument.example.replace("example_files", "examples"))
     return lambda loader: loader._add_description_factory(description)
 
 
