@@ -37,7 +37,7 @@ class Matches:
         The known motifs.
     statuses : tuple of str
         For each query ``matched``, ``no match``, ``dead`` (a filter that was never
-        active) or ``no information`` (uniform); the last two are not compared.
+        active) or ``no information`` (uniform); the last two have no matches.
     hits : numpy.ndarray of records
         From `kipoi_motifrep.tomtom.tomtom`; ``query`` and ``target`` are places in
         `queries` and `database`.
@@ -100,8 +100,9 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     """Find the known motifs that each motif of a file is like.
 
     Tomtom's exact statistics (see `kipoi_motifrep.tomtom.tomtom`). Motifs without
-    information are reported and not compared: a uniform motif would find chance
-    matches. Q-values are those that Tomtom gives for the file without them.
+    information are reported without matches: a uniform motif would find chance
+    matches. Q-values are those that Tomtom gives for the whole file, these motifs
+    included.
 
     Parameters
     ----------
@@ -155,11 +156,11 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
 def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
              incomplete_scores: bool, threads: int, progress: bool, parameters: dict[str, object]) -> Matches:
     idle = [_idle_status(motif) for motif in motifs]
-    compared = [index for index, status in enumerate(idle) if status is None]
-    hits = tomtom([motifs[index] for index in compared], targets, evalue=evalue, qvalue=qvalue,
-                  min_overlap=min_overlap, complete_scores=not incomplete_scores, background=motifs.background,
-                  threads=threads, progress=progress).copy()
-    hits["query"] = np.array(compared, int)[hits["query"]]
+    # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
+    # so without them the q-values of those behind them would be others than Tomtom's for this file.
+    found = tomtom(motifs, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
+                   complete_scores=not incomplete_scores, threads=threads, progress=progress)
+    hits = found[np.array([status is None for status in idle], bool)[found["query"]]]
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
     statuses = tuple(status or (MATCHED if index in matched else NO_MATCH) for index, status in enumerate(idle))

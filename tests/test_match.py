@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pytest
 
-from kipoi_motifrep import Motif, match, write_motifs
+from kipoi_motifrep import Motif, match, read_motifs, write_motifs
 from kipoi_motifrep.cli import main
 from kipoi_motifrep.tomtom import tomtom
 from kipoi_motifrep.tomtom.table import COLUMNS
@@ -167,3 +167,16 @@ def test_functions_have_the_commands_defaults(name, function, given):
     for one in set(options) - {"queries", "model", "fasta", "output"}:
         default = parameters[one].default
         assert options[one] == ([default] if one == "database" else default), one
+
+
+def test_q_values_are_those_of_the_whole_file(tmp_path):
+    """A dead filter in front uses up Tomtom's random numbers, though it is given no matches."""
+    dice = np.random.default_rng(5)
+    motifs = [Motif(f"m{i}", dice.dirichlet([0.4] * 4, 9), nsites=20) for i in range(60)]
+    queries = [Motif("dead_one", np.full((9, 4), 0.25), "dead", nsites=9), *motifs[:3]]
+    write_motifs(queries, tmp_path / "queries.meme")
+    write_motifs(motifs, tmp_path / "targets.meme")
+    found = match(tmp_path / "queries.meme", tmp_path / "targets.meme", evalue=60.0)
+    expected = tomtom(read_motifs(tmp_path / "queries.meme"), read_motifs(tmp_path / "targets.meme"), evalue=60.0)
+    assert found.statuses[0] == "dead" and 0 in expected["query"]
+    np.testing.assert_array_equal(found.hits, expected[expected["query"] > 0])
