@@ -218,7 +218,7 @@ def test_kipoi_test_names_what_is_wrong(tmp_path, group):
     template.write_text(template.read_text().replace("- keras", "- other").replace("    - tensorflow", "    - tf"))
     assert any(line.startswith("WARNING [kipoi.cli.main]") for line in kipoi_test(broken / "second"))
     (broken / "weights/second.h5").write_bytes(b"")
-    assert any("InputError" in line for line in kipoi_test(broken / "second"))
+    assert any(line.startswith("kipoi: error:") and "second.h5" in line for line in kipoi_test(broken / "second"))
 
 
 def test_complaints_of_kipoi():

@@ -16,7 +16,8 @@ from kipoi_motifrep.packaging.zoo import Export, describe_group
 from kipoi_motifrep.progress import progress
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_COMPLAINT = re.compile(r"^(WARNING|ERROR|CRITICAL) \[|mismatch$|^Traceback|^\w*(\.\w+)*(Error|Exception):")
+_COMPLAINT = re.compile(
+    r"^(WARNING|ERROR|CRITICAL) \[|mismatch$|^Traceback|^\w*(\.\w+)*(Error|Exception):|^kipoi: error:")
 # A process in which this package cannot be imported, although it is installed.
 _ALONE = f"import sys; sys.modules[{PACKAGE!r}] = None; from kipoi.__main__ import main; main()"
 
