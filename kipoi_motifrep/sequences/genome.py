@@ -18,6 +18,7 @@ from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE, en
 from kipoi_motifrep.sequences.textfile import GZIP_MAGIC, open_text
 
 LINE_ENDS = b"\r\n"
+PADDING = bytes([OUTSIDE])
 # bgzip only: intervals closer than this are read as one stretch, so that blocks are unpacked once.
 NEARBY = 1 << 16
 STRETCH = 1 << 22
@@ -109,10 +110,6 @@ class Genome:
         """
         number, start = np.asarray(number, np.intp), np.asarray(start, np.int64)
         codes = self._reader.codes(number, start, width)
-        over = (start < 0) | (start + width > self.lengths[number])
-        for i in np.flatnonzero(over):
-            codes[i, :max(0, -start[i])] = OUTSIDE
-            codes[i, max(0, self.lengths[number[i]] - start[i]):] = OUTSIDE
         if codes.size and codes.max() == INVALID:
             i, j = np.argwhere(codes == INVALID)[0]
             raise InputError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter", path=self.path)
@@ -143,8 +140,8 @@ class _PlainReader:
         pieces = [self._map[a:b].translate(CODE_OF_BYTE, LINE_ENDS)
                   for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
         for i in np.flatnonzero(stop - first < width):
-            before = b"\0" * min(int(first[i] - start[i]), width)
-            pieces[i] = (before + pieces[i]).ljust(width, b"\0")
+            before = PADDING * min(int(first[i] - start[i]), width)
+            pieces[i] = (before + pieces[i]).ljust(width, PADDING)
         self._forget(len(start) * (width + 2 * mmap.PAGESIZE))
         codes = np.frombuffer(bytearray().join(pieces), np.uint8)
         if len(codes) != len(start) * width:
@@ -179,7 +176,7 @@ class _BgzipReader:
 
     def codes(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
         fasta = self._fasta()
-        letters = np.full((len(start), width), ord("N"), np.uint8)
+        codes = np.full((len(start), width), OUTSIDE, np.uint8)
         order = np.lexsort((start, number))
         begin = 0
         while begin < len(order):
@@ -195,9 +192,9 @@ class _BgzipReader:
             for i in order[begin:end]:
                 piece = stretch[max(0, start[i] - first):max(0, start[i] + width - first)]
                 skip = max(0, -int(start[i]))
-                letters[i, skip:skip + len(piece)] = piece
+                codes[i, skip:skip + len(piece)] = encode(piece)
             begin = end
-        return encode(letters)
+        return codes
 
     def _stretch(self, fasta, name: str, first: int, stop: int) -> np.ndarray:
         try:
