@@ -43,6 +43,8 @@ _PUBLIC = {
     "read_interpretation": "report",
     "read_motifs": "motifs",
     "Report": "report",
+    "scan_baseline": "baseline",
+    "ScanResult": "baseline",
     "SequencesDl": "sequences.loaders",
     "signed_logo": "logos",
     "shipped_model": "weights",

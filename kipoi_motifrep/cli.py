@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from kipoi_motifrep import __version__
 from kipoi_motifrep.errors import InputError, one_line
 
-COMMANDS = ("demo", "interpret", "filters", "match", "report", "compare", "validate", "simulate", "dataset", "train",
-            "experiment", "package")
+COMMANDS = ("demo", "interpret", "filters", "match", "report", "compare", "validate", "simulate", "dataset", "baseline",
+            "train", "experiment", "package")
 
 
 def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters import FilterPWMs, filter_pwms
@@ -97,8 +98,9 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     database, taxon, collection, evalue
         What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
     truth : str or path-like, optional
-        Where it is known which motifs are in the data: ``synthetic``, or a table of labels
-        and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`.
+        Where it is known which motifs are in the data: ``synthetic``, ``invivo``, or a table of
+        labels and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`. What is no
+        label of `dataset` is left out.
     null : bool, default True
         Also compute the figures for shuffled filters and the untrained network.
     importance : bool, default True
@@ -132,7 +134,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     if labels is not None and len(set(labels)) < len(labels):
         raise InputError("two outputs have one name; give each output a name of its own")
     targets = open_databases(database, taxon=taxon, collection=collection)
-    known = None if truth is None else read_truth(truth)
+    known = _known(truth, dataset)
     against = None if known is None else known.against(targets)
     choices = {name: parameters[name] for name in ("layer", "axes", "alphabet")}
     with _folder(output) as folder:
@@ -143,6 +145,13 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         report = run.report()
         page = None if output is None else folder / "report.html"
         return Interpretation(run.filters, run.matches, run.representation, report, page)
+
+
+def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> Truth | None:
+    """Read the truth; of a data set with labels of its own, only what is among them."""
+    if truth is None or dataset is None:
+        return None if truth is None else read_truth(truth)
+    return read_truth(truth).only(open_dataset(dataset).label_names)
 
 
 @contextmanager
@@ -163,6 +172,9 @@ class _Run:
         self.notes: list[str] = []
         for line in self.network.describe().splitlines():
             say(line)
+        if truth is not None and truth.absent:
+            self.notes.append(f"Left out of the known motifs, since the data set has no such label: "
+                              f"{', '.join(truth.absent)}.")
         if against is not None and against.missing:
             self.notes.append(f"No matrix of {', '.join(against.missing)} is in {database.name}: no filter can be "
                               "found true for them.")

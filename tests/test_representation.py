@@ -74,6 +74,20 @@ def test_all_planted_matrices_are_found_in_the_papers_release():
     assert targets.missing == ()
 
 
+def test_in_vivo_truth_has_the_same_matrices():
+    synthetic, invivo = read_truth("synthetic"), read_truth("invivo")
+    assert {label.upper(): ids for label, ids in synthetic.labels.items()} == invivo.labels
+
+
+def test_truth_of_a_data_set_is_of_its_labels_alone():
+    truth = read_truth("synthetic")
+    some = truth.only(["CEBPB", "GABPA", "CTCF"])
+    assert list(some.labels) == ["CEBPB", "Gabpa"]
+    assert set(some.absent) == set(truth.labels) - set(some.labels) and some.digest != truth.digest
+    assert truth.only(truth.labels) == truth
+    assert truth.only(["enhancer"]) == truth  # a data set of other things than factors leaves nothing out
+
+
 def test_truth_in_rows_and_with_commas_is_the_same(tmp_path):
     one = read_truth(truth_file(tmp_path, "# note\nlabel\tid\nA\tM1.1,M2.1\nB\tM3\n")).labels
     two = read_truth(truth_file(tmp_path, "A\tM1.1\nB\tM3\n\nA\tM2.1\tM1.1\r\n")).labels

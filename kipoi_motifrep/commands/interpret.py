@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evalue", type=float, default=0.1, metavar="E",
                         help="matches have an E-value up to this (default: 0.1)")
     parser.add_argument("--truth", metavar="FILE",
-                        help="which motifs are in the data: synthetic, synthetic-as-published, or a table of labels "
-                             "and matrix ids")
+                        help="which motifs are in the data: synthetic, synthetic-as-published, invivo, or a table of "
+                             "labels and matrix ids")
     parser.add_argument("--null", action=argparse.BooleanOptionalAction, default=True,
                         help="compare with shuffled filters and the untrained network (default: yes)")
     parser.add_argument("--importance", action=argparse.BooleanOptionalAction, default=True,

@@ -35,16 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder for tomtom.tsv, matches.tsv and parameters.json")
 
 
-def add_database(parser: argparse.ArgumentParser) -> None:
+def add_database(parser: argparse.ArgumentParser, default: str | None = "JASPAR2026") -> None:
     """Add the arguments that say what is searched.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Any command's parser.
+    default : str, optional
+        Release; all of them if None.
     """
-    parser.add_argument("--database", nargs="+", default=["JASPAR2026"], metavar="DB",
-                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files (default: JASPAR2026)")
+    parser.add_argument("--database", nargs="+", default=default and [default], metavar="DB",
+                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files "
+                             f"(default: {default or 'all releases'})")
     parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
                         help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
     parser.add_argument("--collection", default="CORE", metavar="NAME",

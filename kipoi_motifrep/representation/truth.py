@@ -25,12 +25,15 @@ class Truth:
     labels : mapping of str to tuple of str
         Matrix ids of each label, in the order of the file.
     digest : str
-        SHA-256 of the file.
+        SHA-256 of the file, and of what is absent.
+    absent : tuple of str
+        Labels of the file that were left out; see :meth:`only`.
     """
 
     name: str
     labels: Mapping[str, tuple[str, ...]]
     digest: str
+    absent: tuple[str, ...] = ()
 
     def against(self, database: Database) -> TruthTargets:
         """Find the labels' matrices in a database.
@@ -79,6 +82,28 @@ class Truth:
         return TruthTargets(tuple(self.labels), tuple(labels), None if by_family is None else tuple(by_family))
 
 
+    def only(self, labels: Sequence[str]) -> Truth:
+        """Leave out what is no label of a data set.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The data set's; upper and lower case are the same.
+
+        Returns
+        -------
+        Truth
+            With the labels that are there; all of them if none is, since the
+            data set then names other things than factors.
+        """
+        there = {label.casefold() for label in labels}
+        kept = {label: ids for label, ids in self.labels.items() if label.casefold() in there}
+        if not kept or len(kept) == len(self.labels):
+            return self
+        absent = tuple(label for label in self.labels if label not in kept)
+        return Truth(self.name, kept, hashlib.sha256("\t".join([self.digest, *absent]).encode()).hexdigest(), absent)
+
+
 @dataclass(frozen=True)
 class TruthTargets:
     """Labels of a database's targets.
@@ -119,7 +144,8 @@ def read_truth(spec: str | os.PathLike) -> Truth:
     ----------
     spec : str or path-like
         ``synthetic`` (the planted motifs of Koo & Eddy 2019), ``synthetic-as-published``
-        (with MEF2B and MEF2D counted as STAT1, as the paper's tables have it), or a file.
+        (with MEF2B and MEF2D counted as STAT1, as the paper's tables have it), ``invivo``
+        (the same factors as labels of ChIP-seq data), or a file.
 
     Returns
     -------
