@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import keras
 
 METADATA_MEMBER = "kipoi_motifrep.json"
-NETWORK_FILE, RESULT_FILE = "network.keras", "result.json"
+NETWORK_FILE, RESULT_FILE, HISTORY_FILE = "network.keras", "result.json", "history.csv"
 PREDICTION_BATCH = 500
 
 
@@ -371,7 +371,7 @@ def _finish(run: _Run) -> dict[str, object]:
     save_network(network, run.folder / NETWORK_FILE,
                  {"variant": run.unit.variant, "label_names": list(run.dataset.label_names),
                   "training": {k: result[k] for k in ("trial", "seed", "random_seed", "protocol", "data", "versions")}})
-    _write_history(run.folder / "history.csv", run.history)
+    _write_history(run.folder / HISTORY_FILE, run.history)
     write_json(run.folder / RESULT_FILE, result)
     run.clean_up()
     return result

@@ -1,6 +1,5 @@
 """The shipped networks through Kipoi itself: its program and its Python interface."""
 
-import csv
 import gzip
 import hashlib
 import logging
@@ -20,13 +19,15 @@ import pytest
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.sequences.fasta import read_fasta
+from kipoi_motifrep.tables import read_table
+from kipoi_motifrep.variants import VARIANTS
 
 CHECKOUT = Path(__file__).parent.parent
 GROUP = CHECKOUT / "models/synthetic"
-with open(GROUP / "models.tsv", newline="") as table:
-    VARIANTS = [row["model"] for row in csv.DictReader(table, delimiter="\t")]
-THROUGH_THE_PROGRAM = [name for name in VARIANTS if name in ("cnn_2", "cnn_50_2", "cnn9_25")] or VARIANTS[:3]
-NAME = VARIANTS[min(2, len(VARIANTS) - 1)]
+NAME = "cnn_4"
+SHIPPED = [f"{table.parent.name}/{row['model']}" for table in sorted(CHECKOUT.glob("models/*/models.tsv"))
+           for row in read_table(table)]
+THROUGH_THE_PROGRAM = ("synthetic/cnn_2", "synthetic/cnn_50_2", "synthetic/cnn9_25", "invivo/cnn_25")
 EXAMPLES = CHECKOUT / "dataloaders"
 FASTA = EXAMPLES / "intervals/example_files/hg19_chr20_200kb.fa"
 WINDOWS = EXAMPLES / "intervals/example_files/windows.bed"
@@ -61,35 +62,39 @@ def expected():
 
 
 @pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name in THROUGH_THE_PROGRAM else pytest.mark.slow) for name in VARIANTS])
+    pytest.param(name, marks=() if name in THROUGH_THE_PROGRAM else pytest.mark.slow) for name in SHIPPED])
 def test_kipoi_test_passes_without_a_warning(real_kipoi, name):
-    done = real_kipoi("test", f"models/synthetic/{name}", "--source", "dir")
+    done = real_kipoi("test", f"models/{name}", "--source", "dir")
     assert done.returncode == 0, done.stderr
     assert "All predictions match" in done.stdout and "Successfully ran test_predict" in done.stdout
     assert not LOGGED_WARNING.search(done.stdout + done.stderr)
 
 
-@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in THROUGH_THE_PROGRAM])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in THROUGH_THE_PROGRAM])
 def test_kipoi_test_passes_in_this_process(name, caplog, monkeypatch):
     from kipoi.cli.main import cli_test
 
     monkeypatch.chdir(CHECKOUT)
     with caplog.at_level(logging.INFO):
-        cli_test("test", [f"models/synthetic/{name}", "--source", "dir", "--batch_size", "64"])
+        cli_test("test", [f"models/{name}", "--source", "dir", "--batch_size", "64"])
     assert "All predictions match" in caplog.text
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING
                 and not record.name.startswith("tensorflow")]  # it says that many networks ran in one process
 
 
-def test_every_variant_has_its_files_and_its_md5():
+@pytest.mark.parametrize("group", sorted({name.split("/")[0] for name in SHIPPED}))
+def test_every_variant_has_its_files_and_its_md5(group):
     import keras
 
-    with open(GROUP / "models.tsv", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            weights = GROUP / "weights" / f"{row['model']}.keras"
-            assert hashlib.md5(weights.read_bytes()).hexdigest() == row["weights_md5"]
-            with h5py.File(GROUP / "expect" / f"{row['model']}.h5") as file:
-                assert file["preds"].shape == (len(file["inputs"]), 12)
+    folder = CHECKOUT / "models" / group
+    rows = read_table(folder / "models.tsv")
+    assert {row["model"] for row in rows} == set(VARIANTS)
+    n_labels = len(read_table(folder / "results.tsv")[0]) - 3
+    for row in rows:
+        weights = folder / "weights" / f"{row['model']}.keras"
+        assert hashlib.md5(weights.read_bytes()).hexdigest() == row["weights_md5"]
+        with h5py.File(folder / "expect" / f"{row['model']}.h5") as file:
+            assert file["preds"].shape == (len(file["inputs"]), n_labels)
     assert keras.models.load_model(weights).count_params() > int(row["parameters"])
 
 

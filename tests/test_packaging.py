@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from kipoi_motifrep.cli import build_parser
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.packaging import group as group_module
 from kipoi_motifrep.packaging.check import _COMPLAINT, check_export, kipoi_test
@@ -386,6 +387,26 @@ def test_group_from_training_folders(tmp_path, runs, info):
 
 def test_another_trial(tmp_path, runs, info):
     assert [network.name for network in find_networks([runs], trial=1)] == ["cnn_4"]
+
+
+def test_the_trial_with_the_lowest_validation_loss(tmp_path, runs):
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder)
+    shutil.copytree(folder / "cnn_4/trial_1", folder / "cnn_4/trial_0")
+    for trial, losses in enumerate(((0.5, 0.2, 0.4), (0.3, 0.25, 0.3))):
+        (folder / f"cnn_4/trial_{trial}/history.csv").write_text(
+            "epoch,loss,val_loss,seconds\n" + "".join(f"{i},0.1,{loss},1\n" for i, loss in enumerate(losses, 1)))
+    for name in ("cnn_2", "cnn9_4"):
+        (folder / name / "trial_0/history.csv").write_text("epoch,loss,val_loss,seconds\n1,0.1,0.1,1\n")
+    chosen = {network.name: network.path.parent.name for network in find_networks([folder], trial=None)}
+    assert chosen == {"cnn_2": "trial_0", "cnn_4": "trial_0", "cnn9_4": "trial_0"}
+    assert build_parser().parse_args(["package", "runs", "--trial", "best", "-o", "x"]).trial is None
+    assert build_parser().parse_args(["package", "runs", "--trial", "2", "-o", "x"]).trial == 2
+    shutil.rmtree(folder / "cnn_4")
+    shutil.rmtree(folder / "cnn_2")
+    shutil.rmtree(folder / "cnn9_4")
+    with pytest.raises(InputError, match="holds no finished network; run"):
+        find_networks([folder], trial=None)
 
 
 def test_results_leave_with_their_networks(tmp_path, runs, networks, info):

@@ -20,11 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--example-info", action="store_true", help="print an info file to fill in")
     parser.add_argument("--labels", metavar="A,B,...",
                         help="names of the outputs, or a file with one a line, for networks that do not carry them")
-    parser.add_argument("--trial", type=int, default=0, help="which trial of training folders (default: 0)")
+    parser.add_argument("--trial", type=_trial, default=0, metavar="N|best",
+                        help="which trial of training folders; best: of each variant the one with the lowest "
+                             "validation loss (default: 0)")
     parser.add_argument("--zoo", metavar="URL",
                         help="export for the model zoo; its files will be uploaded to URL, for example a Zenodo record")
     parser.add_argument("--name", help="of the group in the zoo (default: the name of the output folder)")
     parser.add_argument("--no-test", action="store_true", help="do not run 'kipoi test' at the end")
+
+
+def _trial(text: str) -> int | None:
+    return None if text == "best" else int(text)
 
 
 def run(args: argparse.Namespace) -> int:

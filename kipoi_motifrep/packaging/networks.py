@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.kipoi_model import load_keras, suffix_of
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.training import NETWORK_FILE, RESULT_FILE, read_metadata, trial_folder
+from kipoi_motifrep.training import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, read_metadata, trial_folder
 from kipoi_motifrep.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Packaged:
         return f"{self.name}{self.suffix}"
 
 
-def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
+def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
                   labels: Sequence[str] | None = None) -> list[Packaged]:
     """Collect networks from training folders and files.
 
@@ -72,7 +73,8 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
     sources : sequence of path-like
         Folders that ``kipoi-motifrep train`` wrote to, and ``.keras`` or ``.h5`` files.
     trial : int, default 0
-        Which initialisation, of training folders.
+        Which initialisation, of training folders; None for the one with the
+        lowest validation loss, variant by variant.
     labels : sequence of str, optional
         Names of the outputs, for files that do not carry them.
 
@@ -106,13 +108,24 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int = 0,
     return found
 
 
-def _trained(runs: Path, trial: int) -> list[tuple[str, Path, dict]]:
-    folders = {name: trial_folder(runs, name, trial) for name in VARIANTS}
-    finished = {name: folder for name, folder in folders.items() if (folder / RESULT_FILE).exists()}
+def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
+    finished = {}
+    for name in VARIANTS:
+        folders = (runs / name).glob("trial_*") if trial is None else [trial_folder(runs, name, trial)]
+        trials = [folder for folder in folders if (folder / RESULT_FILE).exists()]
+        if trials:
+            finished[name] = trials[0] if trial is not None else min(trials, key=_validation_loss)
     if not finished:
-        raise InputError(f"holds no finished network of trial {trial}; run 'kipoi-motifrep train' first", path=runs)
+        which = "" if trial is None else f" of trial {trial}"
+        raise InputError(f"holds no finished network{which}; run 'kipoi-motifrep train' first", path=runs)
     return [(name, folder / NETWORK_FILE, json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")))
             for name, folder in finished.items()]
+
+
+def _validation_loss(folder: Path) -> tuple[float, str]:
+    """Give the lowest validation loss of a run, and the run's name to settle a tie."""
+    with open(folder / HISTORY_FILE, newline="", encoding="utf-8") as file:
+        return min(float(row["val_loss"]) for row in csv.DictReader(file)), folder.name
 
 
 def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None) -> Packaged:
