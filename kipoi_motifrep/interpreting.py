@@ -29,7 +29,7 @@ from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.digest import model_digest
 from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.untrained import untrained_copy
-from kipoi_motifrep.outputs import output_folder, versions
+from kipoi_motifrep.outputs import only_here, output_folder, versions
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.page import write_report
@@ -157,7 +157,7 @@ def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -
 @contextmanager
 def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
     """Give the output folder; a passing one if there is to be none."""
-    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as folder:
+    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as folder, only_here(folder):
         yield Path(folder)
 
 

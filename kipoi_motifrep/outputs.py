@@ -14,6 +14,11 @@ from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
 PARAMETERS_FILE = "parameters.json"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
@@ -103,6 +108,42 @@ def output_folder(path: str | os.PathLike) -> Iterator[Path]:
             with suppress(OSError):  # something is in it
                 path.rmdir()
         raise
+
+
+@contextmanager
+def only_here(folder: str | os.PathLike) -> Iterator[None]:
+    """Keep other processes out of a folder that holds the state of a long computation.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        An existing folder. It is locked itself, so that nothing is left behind when a process is killed.
+
+    Yields
+    ------
+    None
+        The folder is free again when the block, or the process, ends.
+
+    Raises
+    ------
+    InputError
+        If another process is at work in it.
+    """
+    if fcntl is None:  # no such locks on this system
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError("another process is writing here; wait for it, or choose another output",
+                             path=folder) from error
+        except OSError:
+            pass  # a file system without locks, such as some network drives
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

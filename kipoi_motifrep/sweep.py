@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -142,10 +143,17 @@ def _outcome(future: Future, unit: Unit) -> Outcome:
 def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
     global _messages
     _messages = messages
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if threads:
         for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             os.environ[variable] = str(threads)
     import_keras()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the command is killed: it would train on, beside the one that goes on from there."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outcome:

@@ -24,7 +24,7 @@ import numpy as np
 from kipoi_motifrep.datasets import Dataset, Split
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.metrics import MASKED, accuracy
-from kipoi_motifrep.outputs import replacing, versions, write_json
+from kipoi_motifrep.outputs import only_here, replacing, versions, write_json
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.variants import build
 
@@ -209,7 +209,6 @@ class _Run:
             for state, value in zip(_dropout_states(model), saved["dropout"], strict=True):
                 state.assign(np.array(value, np.uint32))
         else:
-            self.folder.mkdir(parents=True, exist_ok=True)
             model = build(self.unit.variant, self.dataset.length, len(self.dataset.label_names),
                           self.protocol.first_activation)
             model.compile(keras.optimizers.Adam(self.protocol.learning_rate, self.protocol.beta_1,
@@ -314,10 +313,18 @@ def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: P
     Raises
     ------
     InputError
-        If a split is empty, or the folder holds a run with other settings.
+        If a split is empty, the folder holds a run with other settings, or
+        another process is training in it.
     """
     check_splits(dataset)
     run = _Run(unit, dataset, protocol, out)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with only_here(run.folder):
+        return _train(run, on_epoch)
+
+
+def _train(run: _Run, on_epoch: Callable[[dict[str, float]], None] | None) -> dict[str, object]:
+    unit, dataset, protocol = run.unit, run.dataset, run.protocol
     finished = run.folder / RESULT_FILE
     if finished.exists():
         result = json.loads(finished.read_text(encoding="utf-8"))

@@ -36,12 +36,22 @@ def test_every_page_is_in_the_navigation_once():
     assert listed == [path for path in there if not path.startswith("results/")]
 
 
-def test_the_commands_are_those_of_the_program(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    spec = importlib.util.spec_from_file_location("make_commands", DOCS / "make_commands.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (DOCS / "commands.md").read_text() == module.page(), "run python docs/make_commands.py"
+    return module
+
+
+def test_the_commands_are_those_of_the_program(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert (DOCS / "commands.md").read_text() == script("make_commands").page(), "run python docs/make_commands.py"
+
+
+def test_the_tables_of_the_reproduction_are_those_of_the_results():
+    text, tables = (DOCS / "REPRODUCTION.md").read_text(), script("make_tables")
+    assert text == tables.page(text), "run python docs/make_tables.py"
+    assert text.count("| cnn_25 |") >= 1 and ".966" in text
 
 
 def test_the_python_page_has_every_public_name():

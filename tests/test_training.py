@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from dataclasses import asdict
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from kipoi_motifrep import cli, training
 from kipoi_motifrep.datasets import create_dataset, open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.metrics import accuracy
+from kipoi_motifrep.outputs import only_here
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sweep import plan, run_sweep
 from kipoi_motifrep.training import Protocol, Unit, masked_binary_crossentropy, read_metadata, train_unit
@@ -390,6 +392,45 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
     assert [row["epoch"] for row in told] == list(range(7 - len(told), 7))
     left = [path.name for path in state.parent.iterdir() if not path.name.startswith(".")]
     assert sorted(left) == ["history.csv", "network.keras", "result.json"]
+
+
+def test_two_processes_do_not_train_one_network(dataset, tmp_path):
+    folder = UNIT.folder(tmp_path)
+    folder.mkdir(parents=True)
+    with only_here(folder), pytest.raises(InputError, match="another process is writing here"):
+        train_unit(UNIT, dataset, tmp_path, Protocol(epochs=1))
+    assert not list(folder.iterdir())
+    with only_here(folder):
+        pass  # free again after the refusal
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are listed by Linux only")
+def test_workers_end_with_the_program(dataset, tmp_path):
+    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
+               dataset.path, "--variant", "cnn_25", "cnn_50", "--jobs", "2", "--batch-size", "8", "--epochs", "100000",
+               "--patience", "100000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: list(tmp_path.glob("*/trial_0/state.keras")))
+    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+    workers = [Path("/proc", pid) for task in tasks for pid in task.read_text().split()]
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
+def is_running(process):
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(("backend", "problem"), [("nope", "must be one of tensorflow"), ("openvino", "not installed")])

@@ -1,0 +1,107 @@
+"""Put the tables of results into REPRODUCTION.md: ``python docs/make_tables.py``.
+
+Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is made from
+``results/*/table.tsv``.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "REPRODUCTION.md"
+BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+# The authors' recorded single run: AUROC, AUPR, filters with any match, with a true match, factors covered.
+RECORDED = {
+    "cnn_2": (".968", ".880", 9, 0, 0), "cnn_4": (".952", ".855", 17, 4, 3), "cnn_10": (".970", ".888", 30, 29, 12),
+    "cnn_25": (".966", ".884", 30, 30, 12), "cnn_50": (".965", ".871", 30, 29, 12),
+    "cnn_100": (".961", ".862", 29, 29, 12), "cnn_50_2": (".950", ".865", 29, 28, 11),
+    "cnn9_4": (".958", ".858", 4, 0, 0), "cnn9_25": (".961", ".858", 28, 28, 12), "cnn3_2": (".968", ".876", 10, 0, 0),
+    "cnn3_50": (".652", ".247", 5, 0, 0),
+}
+
+
+def page(text: str) -> str:
+    """Give the page with its tables as they should be."""
+    return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def rows(group: str, layer: str = "conv1", activation: str = "relu") -> list[dict[str, str]]:
+    """Read a table's rows of one kind."""
+    path = DOCS / "results" / group / "table.tsv"
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file, delimiter="\t")
+                if (row["layer"], row["first_activation"]) == (layer, activation)]
+
+
+def spread(row: dict[str, str], column: str, decimals: int = 3, times: float = 1) -> str:
+    """Write mean ± SD; fractions without zeros before the point."""
+    if not row[column]:
+        return "-"
+    parts = [f"{float(row[name]) * times:.{decimals}f}" for name in (column, f"{column}_sd") if row[name]]
+    return " ± ".join(part[1:] if decimals > 1 and part.startswith("0") else part for part in parts)
+
+
+def markdown(header: list[str], cells: list[list[object]]) -> str:
+    """Write a Markdown table."""
+    lines = [header, ["---"] * len(header), *cells]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def reproduced() -> str:
+    """Lay recorded networks beside ours."""
+    header = ["network", "runs", "AUROC recorded", "ours", "AUPR recorded", "ours", "match / true / TFs recorded",
+              "match", "true", "TFs", "index", "chance"]
+    found = {row["variant"]: row for row in rows("synthetic")}
+    cells = []
+    for name, (auroc, aupr, *counts) in RECORDED.items():
+        row = found[name]
+        n = int(row["filters"])
+        cells.append([name, row["trials"], auroc, spread(row, "auroc"), aupr, spread(row, "aupr"),
+                      " / ".join(map(str, counts)), spread(row, "match", 1, n), spread(row, "true_match", 1, n),
+                      spread(row, "tfs_covered", 1), spread(row, "localist_index", 2),
+                      f"{float(row['shuffled_match']) * n:.1f}"])
+    return markdown(header, cells)
+
+
+def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> str:
+    """Tabulate networks of ours alone; matches in per cent of the filters."""
+    header = ["network", "runs", "filters", "AUROC", "AUPR", "match, %", "true, %", "TFs", "index",
+              "shuffled: match, %", "untrained: match, %"]
+    return markdown(header, [
+        [names[i] if names else row["variant"], row["trials"], row["filters"], spread(row, "auroc"),
+         spread(row, "aupr"), spread(row, "match", 0, 100), spread(row, "true_match", 0, 100),
+         spread(row, "tfs_covered", 1), spread(row, "localist_index", 2), spread(row, "shuffled_match", 0, 100),
+         f"{float(row['untrained_match']) * 100:.0f}"] for i, row in enumerate(chosen)])
+
+
+def others() -> str:
+    """Tabulate variants without a recorded network."""
+    return fractions([row for row in rows("synthetic") if row["variant"] not in RECORDED])
+
+
+def deeper() -> str:
+    """Tabulate second and third layers."""
+    chosen = [row for layer in ("conv2", "conv3") for row in rows("synthetic", layer)]
+    chosen.sort(key=lambda row: row["variant"])
+    return fractions(chosen, [f"{row['variant']}, {row['layer']}" for row in chosen])
+
+
+def exponential() -> str:
+    """Lay networks with an exponential first layer beside the same with ReLU."""
+    relu = {row["variant"]: row for row in rows("synthetic")}
+    chosen, names = [], []
+    for row in rows("synthetic", activation="exponential"):
+        chosen += [relu[row["variant"]], row]
+        names += [f"{row['variant']}, ReLU", f"{row['variant']}, exponential"]
+    return fractions(chosen, names)
+
+
+TABLES = {"synthetic": reproduced, "others": others, "deeper": deeper, "exponential": exponential,
+          "k562": lambda: fractions(rows("k562")), "chr20": lambda: fractions(rows("chr20"))}
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
