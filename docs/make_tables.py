@@ -12,6 +12,8 @@ DOCS = Path(__file__).parent
 PAGE = DOCS / "REPRODUCTION.md"
 BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+SHOWN = ("cnn_1", "cnn_2", "cnn_25", "cnn_50", "cnn_100")
+
 # The authors' recorded single run: AUROC, AUPR, filters with any match, with a true match, factors covered.
 RECORDED = {
     "cnn_2": (".968", ".880", 9, 0, 0), "cnn_4": (".952", ".855", 17, 4, 3), "cnn_10": (".970", ".888", 30, 29, 12),
@@ -24,25 +26,35 @@ RECORDED = {
 
 def page(text: str) -> str:
     """Give the page with its tables as they should be."""
+    unknown = {name for _, name, _ in BLOCK.findall(text)} - TABLES.keys()
+    if unknown:
+        raise SystemExit(f"{PAGE}: no table is called {', '.join(sorted(unknown))}")
     return BLOCK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 
 def rows(group: str, layer: str = "conv1", activation: str = "relu") -> list[dict[str, str]]:
     """Read a table's rows of one kind."""
-    path = DOCS / "results" / group / "table.tsv"
-    if not path.exists():
-        return []
+    return [row for row in table(DOCS / "results" / group / "table.tsv")
+            if (row["layer"], row["first_activation"]) == (layer, activation)]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Read a table with tabs."""
     with open(path, newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file, delimiter="\t")
-                if (row["layer"], row["first_activation"]) == (layer, activation)]
+        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def spread(row: dict[str, str], column: str, decimals: int = 3, times: float = 1) -> str:
     """Write mean ± SD; fractions without zeros before the point."""
-    if not row[column]:
-        return "-"
     parts = [f"{float(row[name]) * times:.{decimals}f}" for name in (column, f"{column}_sd") if row[name]]
+    if not parts:
+        return "-"
     return " ± ".join(part[1:] if decimals > 1 and part.startswith("0") else part for part in parts)
+
+
+def alone(row: dict[str, str], column: str, decimals: int, times: float) -> str:
+    """Write a mean without its SD."""
+    return spread(row, column, decimals, times).split(" ± ")[0]
 
 
 def markdown(header: list[str], cells: list[list[object]]) -> str:
@@ -63,7 +75,7 @@ def reproduced() -> str:
         cells.append([name, row["trials"], auroc, spread(row, "auroc"), aupr, spread(row, "aupr"),
                       " / ".join(map(str, counts)), spread(row, "match", 1, n), spread(row, "true_match", 1, n),
                       spread(row, "tfs_covered", 1), spread(row, "localist_index", 2),
-                      f"{float(row['shuffled_match']) * n:.1f}"])
+                      alone(row, "shuffled_match", 1, n)])
     return markdown(header, cells)
 
 
@@ -75,7 +87,7 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
         [names[i] if names else row["variant"], row["trials"], row["filters"], spread(row, "auroc"),
          spread(row, "aupr"), spread(row, "match", 0, 100), spread(row, "true_match", 0, 100),
          spread(row, "tfs_covered", 1), spread(row, "localist_index", 2), spread(row, "shuffled_match", 0, 100),
-         f"{float(row['untrained_match']) * 100:.0f}"] for i, row in enumerate(chosen)])
+         alone(row, "untrained_match", 0, 100)] for i, row in enumerate(chosen)])
 
 
 def others() -> str:
@@ -100,7 +112,29 @@ def exponential() -> str:
     return fractions(chosen, names)
 
 
-TABLES = {"synthetic": reproduced, "others": others, "deeper": deeper, "exponential": exponential,
+def factors() -> str:
+    """Lay networks on ChIP-seq labels beside a scan with the best known matrix."""
+    group = DOCS.parent / "models" / "invivo"
+    results = {(row["model"], row["figure"]): row for row in table(group / "results.tsv")}
+    floor = table(group / "baseline.tsv")
+    cells = []
+    for row in floor:
+        label = row["label"]
+        cells.append([label, row["positives"], f"{row['matrix']} {row['name']}", pair(row["auroc"], row["aupr"]),
+                      *(pair(*(results[name, figure][label] for figure in ("auroc", "aupr"))) for name in SHOWN)])
+    judged = [row for row in floor if row["auroc"]]
+    means = [sum(float(row[figure]) for row in judged) / len(judged) for figure in ("auroc", "aupr")]
+    cells.append(["mean", "", "", pair(*means),
+                  *(pair(*(results[name, figure]["mean"] for figure in ("auroc", "aupr"))) for name in SHOWN)])
+    return markdown(["factor", "test positives", "best matrix", "its scan", *SHOWN], cells)
+
+
+def pair(auroc: float | str, aupr: float | str) -> str:
+    """Write AUROC / AUPR."""
+    return " / ".join(f"{float(value):.3f}".lstrip("0") if value != "" else "-" for value in (auroc, aupr))
+
+
+TABLES = {"synthetic": reproduced, "factors": factors, "others": others, "deeper": deeper,
           "k562": lambda: fractions(rows("k562")), "chr20": lambda: fractions(rows("chr20"))}
 
 if __name__ == "__main__":

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kipoi_motifrep.datasets import Dataset, Split, open_dataset
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.jaspar import Database, open_databases, releases
+from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_database, open_databases, releases
 from kipoi_motifrep.metrics import accuracy
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.outputs import parameters_record, write_json
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.representation import read_truth
+from kipoi_motifrep.representation import Truth, read_truth
 from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
 from kipoi_motifrep.tables import write_table
-from kipoi_motifrep.training import data_digest
+from kipoi_motifrep.training import check_splits, data_digest
 
 PSEUDOCOUNT = 1.0  # of all four bases together, so that no base is impossible
+UNKNOWN_SITES = 20.0  # behind a matrix that does not say, as in MEME's files
+SCORE_DECIMALS = 3  # beyond, scores of the two strands differ by the order of their sums
 BATCH_SIZE = 128
+SHOWN_LABELS = 5
 HEADER = ("label", "auroc", "aupr", "positives", "negatives", "matrix", "name", "candidates", "train_auroc")
 
 
@@ -34,11 +38,13 @@ class ScanResult:
     label : str
         Of the data set.
     motif : Motif or None
-        Of the label's matrices the one with the highest AUROC in training; None if there are none.
+        Of the label's matrices the one with the highest AUROC in training; None if there are none, or if
+        training has one class only and cannot tell between several.
     n_candidates : int
         How many there were.
     train_auroc, auroc, aupr : float
-        Of its best sites, in the training and the test split; nan where a split has one class only.
+        Of its best sites, in the training and the test split; nan where there is no matrix, or where a split has one
+        class only.
     n_positives, n_negatives : int
         Test sequences.
     """
@@ -70,7 +76,7 @@ def best_sites(sequences: np.ndarray, motifs: Sequence[Motif]) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of float32, shape (n, m)
-        Scores.
+        Scores, to three decimals: the same for a sequence and its reverse complement.
     """
     scores = np.empty((len(sequences), len(motifs)), np.float32)
     widths = np.array([motif.width for motif in motifs], int)
@@ -84,16 +90,15 @@ def best_sites(sequences: np.ndarray, motifs: Sequence[Motif]) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)  # (n, places, 4, width)
         found = np.tensordot(windows, odds, ([3, 2], [1, 2])).max(axis=1)
         scores[:, chosen] = found.reshape(len(sequences), len(chosen), 2).max(axis=2)
-    return scores
+    return scores.round(SCORE_DECIMALS)
 
 
 def _log_odds(motif: Motif) -> np.ndarray:
-    n = motif.nsites or 20.0  # what MEME files without a number of sites are taken to hold
+    n = motif.nsites or UNKNOWN_SITES
     return np.log2((n * motif.pwm + PSEUDOCOUNT / 4) / (n + PSEUDOCOUNT) / 0.25).astype(np.float32)
 
 
-def candidates(labels: Sequence[str], database: Database,
-               truth: str | os.PathLike | None = None) -> dict[str, list[Motif]]:
+def candidates(labels: Sequence[str], database: Database, truth: Truth | None = None) -> dict[str, list[Motif]]:
     """Find the matrices of each label.
 
     Parameters
@@ -102,28 +107,32 @@ def candidates(labels: Sequence[str], database: Database,
         Names of factors; upper and lower case are the same.
     database : Database
         Where from.
-    truth : str or path-like, optional
+    truth : Truth, optional
         Which matrices stand for which label; by default those of a factor of
         that name, alone or in a dimer.
 
     Returns
     -------
     dict of str to list of Motif
-        Empty for a label without any.
+        Empty for a label without any; a matrix that several releases share comes once.
     """
     if truth is None:
         owners = [_factors(motif) for motif in database]
     else:
-        targets = read_truth(truth).only(labels).against(database)
+        targets = truth.against(database)
         owners = [set() if label is None else {label.casefold()} for label in targets.of_target]
-    # By id, since releases share matrices.
-    return {label: list({motif.name: motif for motif, own in zip(database, owners, strict=True)
-                         if label.casefold() in own}.values()) for label in labels}
+    found: dict[str, dict[tuple, Motif]] = {label: {} for label in labels}
+    for motif, own in zip(database, owners, strict=True):
+        for label in labels:
+            if label.casefold() in own:
+                found[label].setdefault((motif.name, motif.pwm.tobytes()), motif)
+    return {label: list(motifs.values()) for label, motifs in found.items()}
 
 
 def _factors(motif: Motif) -> set[str]:
-    """Split a name such as ``FOS::JUN(var.2)``."""
-    return {part.split("(")[0].strip().casefold() for part in (motif.alt_name or motif.name).split("::")}
+    """Name the factors of a motif: of ``FOS::JUN(var.2)`` the dimer and both parts."""
+    names = [name.split("(")[0].strip() for name in (motif.name, motif.alt_name)]
+    return {part.strip().casefold() for name in names for part in [name, *name.split("::")] if part}
 
 
 def scan_baseline(dataset: str | os.PathLike, *,
@@ -133,7 +142,7 @@ def scan_baseline(dataset: str | os.PathLike, *,
     """Measure what scanning with known motifs gives on a data set.
 
     For each label, the matrix with the highest AUROC of best sites in the
-    training split is judged on the test split.
+    training split is judged on the test split. A site's score is its log-odds.
 
     Parameters
     ----------
@@ -143,9 +152,10 @@ def scan_baseline(dataset: str | os.PathLike, *,
         What is scanned for; see :func:`kipoi_motifrep.match`. By default all releases of
         JASPAR: the newest matrix of a factor is not always the one that finds most.
     truth : str or path-like, optional
-        See :func:`candidates`.
+        Which matrices stand for which label; see :func:`kipoi_motifrep.representation.read_truth`.
+        By default those of a factor of that name, alone or in a dimer.
     output : str or path-like, optional
-        A table; its parameters go beside it, with the suffix ``.json``.
+        A table; its parameters go beside it, as ``OUTPUT.json``.
 
     Returns
     -------
@@ -155,56 +165,92 @@ def scan_baseline(dataset: str | os.PathLike, *,
     Raises
     ------
     InputError
-        If the data set or the database cannot be read, or no label has a motif.
+        If the data set or the database cannot be read, a split is empty, no label has a
+        motif, or the output is a folder or the data set itself.
     """
     data = open_dataset(dataset)
-    motifs = open_databases(releases() if database is None else database, taxon=taxon, collection=collection)
-    found = candidates(data.label_names, motifs, truth)
+    check_splits(data)
+    if output is not None:
+        _check_output(output, dataset)
+    motifs = open_databases(_releases_with(taxon, collection) if database is None else database, taxon, collection)
+    known = None if truth is None else read_truth(truth)
+    found = candidates(data.label_names, motifs, known)
     if not any(found.values()):
-        raise InputError(f"none of its labels ({', '.join(data.label_names)}) names a factor of {motifs.name}; say "
-                         "which matrices are theirs with --truth", path=dataset)
+        raise InputError(_nothing_found(data.label_names, motifs, truth), path=dataset)
     results = _scan(data, found)
     if output is not None:
         _write(results, output, {
             "dataset": os.path.basename(dataset), "data": data_digest(data), "database": motifs.describe(),
-            "truth": None if truth is None else str(truth), "pseudocount": PSEUDOCOUNT})
+            "taxon": taxon, "collection": collection, "truth": known.name if known else None,
+            "truth_sha256": known.digest if known else None, "pseudocount": PSEUDOCOUNT})
     return results
 
 
-def _scan(data: Dataset, found: dict[str, list[Motif]]) -> list[ScanResult]:
+def _releases_with(taxon: str | Sequence[str] | None, collection: str | Sequence[str] | None) -> list[str]:
+    """List the releases that have such motifs; old ones lack some collections."""
+    found = []
+    for release in releases():
+        try:
+            open_database(release, taxon, collection)
+        except InputError:
+            continue
+        found.append(release)
+    return found or [LATEST_RELEASE]  # which then says what it lacks
+
+
+def _check_output(output: str | os.PathLike, dataset: str | os.PathLike) -> None:
+    if os.path.isdir(output):
+        raise InputError("is a folder; name a file for the table", path=output)
+    if os.path.exists(output) and os.path.samefile(output, dataset):
+        raise InputError("is the data set itself; name another file for the table", path=output)
+
+
+def _nothing_found(labels: Sequence[str], database: Database, truth: str | os.PathLike | None) -> str:
+    shown = ", ".join(labels[:SHOWN_LABELS]) + (", ..." if len(labels) > SHOWN_LABELS else "")
+    if truth is not None:
+        return f"none of its labels ({shown}) is in {truth}"
+    return f"none of its labels ({shown}) names a factor of {database.name}; say which matrices are theirs with --truth"
+
+
+def _scan(data: Dataset, found: Mapping[str, Sequence[Motif]]) -> list[ScanResult]:
     motifs = list({id(motif): motif for own in found.values() for motif in own}.values())
     place = {id(motif): i for i, motif in enumerate(motifs)}
-    train, test = (_scores(data[split], motifs) for split in ("train", "test"))
-    train_labels, test_labels = (data[split].read("labels") for split in ("train", "test"))
+    (train, train_labels), (test, test_labels) = (
+        (_scores(data[split], motifs), data[split].read("labels")) for split in ("train", "test"))
     results = []
     for i, label in enumerate(data.label_names):
         own = [place[id(motif)] for motif in found[label]]
-        truth = np.repeat(train_labels[:, [i]], len(own), axis=1)
-        in_training = accuracy(truth, train[:, own]).auroc
-        best = own[int(np.argmax(np.nan_to_num(in_training, nan=-1)))] if own else None
-        counts = [int((test_labels[:, i] == value).sum()) for value in (1, 0)]
-        if best is None:
-            results.append(ScanResult(label, None, 0, np.nan, np.nan, np.nan, *counts))
-            continue
-        judged = accuracy(test_labels[:, [i]], test[:, [best]])
-        results.append(ScanResult(label, motifs[best], len(own), float(in_training[own.index(best)]),
-                                  float(judged.auroc[0]), float(judged.aupr[0]), *counts))
+        best, in_training = _best(train_labels[:, [i]], train[:, own])
+        auroc = aupr = np.nan
+        if best is not None:
+            judged = accuracy(test_labels[:, [i]], test[:, [own[best]]])
+            auroc, aupr = float(judged.auroc[0]), float(judged.aupr[0])
+        results.append(ScanResult(label, None if best is None else motifs[own[best]], len(own), in_training, auroc,
+                                  aupr, *(int((test_labels[:, i] == value).sum()) for value in (1, 0))))
     return results
 
 
+def _best(labels: np.ndarray, scores: np.ndarray) -> tuple[int | None, float]:
+    """Choose the column that tells (n, 1) labels best, and give its AUROC; the first of equals."""
+    auroc = accuracy(np.repeat(labels, scores.shape[1], axis=1), scores).auroc
+    if not np.isnan(auroc).all():
+        return int(np.nanargmax(auroc)), float(np.nanmax(auroc))
+    return (0 if len(auroc) == 1 else None), np.nan  # a single matrix needs no choice
+
+
 def _scores(split: Split, motifs: Sequence[Motif]) -> np.ndarray:
+    """Score a split, a batch at a time: (n, m)."""
     total = -(-len(split) // BATCH_SIZE)
-    parts = [best_sites(sequences, motifs) for sequences, _ in
-             progress(split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch", total=total)]
-    return np.concatenate(parts) if parts else np.empty((0, len(motifs)), np.float32)
+    return np.concatenate([best_sites(sequences, motifs) for sequences, _ in
+                           progress(split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch", total=total)])
 
 
-def _write(results: Sequence[ScanResult], output: str | os.PathLike, parameters: dict[str, object]) -> None:
+def _write(results: Sequence[ScanResult], output: str | os.PathLike, parameters: Mapping[str, object]) -> None:
     write_table(output, HEADER, [
         (one.label, _printed(one.auroc), _printed(one.aupr), one.n_positives, one.n_negatives,
          one.motif.name if one.motif else None, one.motif.alt_name if one.motif else None, one.n_candidates,
          _printed(one.train_auroc)) for one in results])
-    write_json(os.path.splitext(output)[0] + ".json", parameters_record("baseline", parameters))
+    write_json(Path(f"{os.fspath(output)}.json"), parameters_record("baseline", parameters))
 
 
 def _printed(value: float) -> str | None:

@@ -36,7 +36,7 @@ from kipoi_motifrep.report.page import write_report
 from kipoi_motifrep.representation import Importance, Representation, Truth, measure_importance, read_truth, represent
 from kipoi_motifrep.representation.importance import read_importance, write_importance
 from kipoi_motifrep.representation.null import Shuffled
-from kipoi_motifrep.representation.truth import TruthTargets
+from kipoi_motifrep.representation.truth import TruthTargets, shipped
 from kipoi_motifrep.steps import Steps
 from kipoi_motifrep.subject import describe_subject, label_names, output_names
 from kipoi_motifrep.summary import build_report, write_representation
@@ -99,8 +99,8 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
     truth : str or path-like, optional
         Where it is known which motifs are in the data: ``synthetic``, ``invivo``, or a table of
-        labels and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`. What is no
-        label of `dataset` is left out.
+        labels and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`. Of the first
+        two, what is no label of `dataset` is left out.
     null : bool, default True
         Also compute the figures for shuffled filters and the untrained network.
     importance : bool, default True
@@ -142,16 +142,18 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
                              auto_resize_len=auto_resize_len, dataset=dataset,
                              split=split, window=window, batch_size=batch_size, **choices)
         run = _Run(opened, folder, parameters, rule, targets, known, against)
+        run.compute()
         report = run.report()
         page = None if output is None else folder / "report.html"
         return Interpretation(run.filters, run.matches, run.representation, report, page)
 
 
 def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> Truth | None:
-    """Read the truth; of a data set with labels of its own, only what is among them."""
-    if truth is None or dataset is None:
-        return None if truth is None else read_truth(truth)
-    return read_truth(truth).only(open_dataset(dataset).label_names)
+    """Read the truth; of one that comes with the package, what a data set has as labels."""
+    if truth is None:
+        return None
+    known = read_truth(truth)
+    return known.only(open_dataset(dataset).label_names) if dataset is not None and str(truth) in shipped() else known
 
 
 @contextmanager
@@ -180,8 +182,18 @@ class _Run:
                               "found true for them.")
         self.ablation = self._ablation() if parameters["importance"] else None
         self.outputs = output_names(opened.model, parameters, self.ablation.n_outputs if self.ablation else None)
-        self.steps = Steps(folder, "interpret", self._recorded(), parameters["force"])
+
+    def compute(self) -> None:
+        """Do the steps; nothing is written before."""
+        self.steps = Steps(self.folder, "interpret", self._recorded(), self.parameters["force"])
         self.filters = self._filters()
+        self._note_sites()
+        untrained = self._untrained() if self.parameters["null"] else None
+        effects = self._importance() if self.ablation else None
+        self.matches = self._matches()
+        self.representation = self._represent(untrained, effects)
+
+    def _note_sites(self) -> None:
         sites = np.concatenate([one.n_sites for one in self.filters])
         living = sites[sites > 0]
         if living.size <= sites.size / 2:
@@ -190,10 +202,6 @@ class _Run:
         if living.size and np.median(living) < FEW_SITES:
             self.notes.append(f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
                               "few: give more sequences.")
-        untrained = self._untrained() if parameters["null"] else None
-        effects = self._importance() if self.ablation else None
-        self.matches = self._matches()
-        self.representation = self._represent(untrained, effects)
 
     def _ablation(self) -> Ablation | None:
         try:

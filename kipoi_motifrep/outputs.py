@@ -143,6 +143,8 @@ def only_here(folder: str | os.PathLike) -> Iterator[None]:
             pass  # a file system without locks, such as some network drives
         yield
     finally:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing does not free what a forked child holds open, too
         os.close(handle)
 
 

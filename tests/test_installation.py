@@ -51,7 +51,7 @@ def test_networks_of_a_checkout(checkout):
 
 
 def test_a_network_that_is_none():
-    with pytest.raises(InputError, match=r"no network 'cnn_25' comes with this package; there are synthetic/cnn_\d+, "):
+    with pytest.raises(InputError, match=r"no network 'cnn_25' comes with this package; there are invivo/cnn_\d+, "):
         shipped_model("cnn_25")
 
 

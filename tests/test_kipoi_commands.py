@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.jaspar import load
 from kipoi_motifrep.sequences.fasta import read_fasta
 from kipoi_motifrep.tables import read_table
 from kipoi_motifrep.variants import VARIANTS
@@ -179,6 +180,56 @@ def test_bad_input_found_by_a_worker_ends_our_program_with_one_line(tmp_path, on
                       "--batch_size", "1", "--dataloader_args", f"intervals_file={tmp_path}/bad.bed",
                       f"fasta_file={tmp_path}/genome.fa", "-o", tmp_path / "out.tsv")
     one_problem(done, "genome.fa: 1, base 301 is no DNA letter")
+
+
+# models/invivo
+
+
+@pytest.fixture(scope="module")
+def in_vivo():
+    return kipoi.get_model(str(CHECKOUT / "models/invivo/cnn_25"), source="dir")
+
+
+def test_in_vivo_predictions_of_a_stretch_of_the_genome(real_kipoi, in_vivo, expected, tmp_path):
+    import keras
+
+    done = real_kipoi("predict", "models/invivo/cnn_25", "--source", "dir", "-m", "--dataloader_args",
+                      f"intervals_file={WINDOWS}", f"fasta_file={FASTA}", "-o", tmp_path / "out.tsv")
+    assert done.returncode == 0, done.stderr
+    assert not LOGGED_WARNING.search(done.stdout + done.stderr)
+    rows, inputs, *_ = expected
+    found = pd.read_csv(tmp_path / "out.tsv", sep="\t")
+    assert found["metadata/ranges/start"].tolist() == [int(row[1]) for row in rows]
+    network = keras.models.load_model(CHECKOUT / "models/invivo/weights/cnn_25.keras")
+    labels = in_vivo.schema.targets.column_labels
+    np.testing.assert_allclose(found[[f"preds/{i}" for i in range(len(labels))]], network.predict_on_batch(inputs),
+                               rtol=1e-4, atol=1e-6)
+    assert not any(name.startswith(f"preds/{len(labels)}") for name in found)
+
+
+@pytest.mark.parametrize("factor, matrix", [("CEBPB", "MA0466.2"), ("FOSL1", "MA0477.1"), ("MAX", "MA0058.3"),
+                                            ("NFYB", "MA0502.1")])
+def test_in_vivo_networks_know_a_factors_motif(in_vivo, factor, matrix):
+    motif, rng = load("JASPAR2016")[matrix], np.random.default_rng(0)
+    codes = rng.integers(0, 4, (200, 200))
+    half = codes[::2]  # gets the motif's best letters
+    half[:, 90:90 + motif.width] = motif.pwm.argmax(axis=1)
+    scores = in_vivo.predict_on_batch(np.eye(4, dtype=np.float32)[codes])
+    place = in_vivo.schema.targets.column_labels.index(factor)
+    higher = (scores[::2, None, place] > scores[None, 1::2, place]).mean()
+    assert higher > 0.9
+
+
+def test_in_vivo_results_and_floor_are_of_the_same_labels(in_vivo):
+    labels = list(in_vivo.schema.targets.column_labels)
+    floor = read_table(CHECKOUT / "models/invivo/baseline.tsv")
+    results = read_table(CHECKOUT / "models/invivo/results.tsv")
+    assert [row["label"] for row in floor] == labels and list(results[0])[3:] == labels
+    for row in results:
+        values = [float(row[label]) for label in labels]
+        assert float(row["mean"]) == pytest.approx(np.mean(values), abs=2e-4)
+        if row["figure"] == "auroc" and row["model"] not in ("cnn3_50",):
+            assert float(row["mean"]) > 0.8
 
 
 # python -m kipoi_motifrep

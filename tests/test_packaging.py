@@ -393,15 +393,26 @@ def test_the_trial_with_the_lowest_validation_loss(tmp_path, runs):
     folder = tmp_path / "runs"
     shutil.copytree(runs, folder)
     shutil.copytree(folder / "cnn_4/trial_1", folder / "cnn_4/trial_0")
-    for trial, losses in enumerate(((0.5, 0.2, 0.4), (0.3, 0.25, 0.3))):
+    for trial, losses in enumerate(((0.3, 0.25, 0.3), (0.5, 0.2, 0.4))):
         (folder / f"cnn_4/trial_{trial}/history.csv").write_text(
             "epoch,loss,val_loss,seconds\n" + "".join(f"{i},0.1,{loss},1\n" for i, loss in enumerate(losses, 1)))
     for name in ("cnn_2", "cnn9_4"):
         (folder / name / "trial_0/history.csv").write_text("epoch,loss,val_loss,seconds\n1,0.1,0.1,1\n")
     chosen = {network.name: network.path.parent.name for network in find_networks([folder], trial=None)}
-    assert chosen == {"cnn_2": "trial_0", "cnn_4": "trial_0", "cnn9_4": "trial_0"}
+    assert chosen == {"cnn_2": "trial_0", "cnn_4": "trial_1", "cnn9_4": "trial_0"}
+    shutil.copytree(folder / "cnn_4/trial_1", folder / "cnn_4/trial_1_copy")  # no trial
+    assert len(find_networks([folder], trial=None)) == 3
     assert build_parser().parse_args(["package", "runs", "--trial", "best", "-o", "x"]).trial is None
     assert build_parser().parse_args(["package", "runs", "--trial", "2", "-o", "x"]).trial == 2
+    result = folder / "cnn_4/trial_1/result.json"
+    result.write_text(result.read_text().replace('"exponential"', '"relu"'))
+    with pytest.raises(InputError, match="trial_1: was trained with other data or settings than trial_0"):
+        find_networks([folder], trial=None)
+    shutil.rmtree(folder / "cnn_4/trial_1")
+    shutil.copytree(folder / "cnn_4/trial_0", folder / "cnn_4/trial_3")
+    (folder / "cnn_4/trial_3/history.csv").write_text("epoch,loss\n1,0.1\n")
+    with pytest.raises(InputError, match=r"history\.csv: has no validation losses"):
+        find_networks([folder], trial=None)
     shutil.rmtree(folder / "cnn_4")
     shutil.rmtree(folder / "cnn_2")
     shutil.rmtree(folder / "cnn9_4")

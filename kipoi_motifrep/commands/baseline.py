@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="which matrices stand for which label: synthetic, invivo, or a table of labels and matrix "
                              "ids (default: those of the factor that the label names)")
     parser.add_argument("-o", "--output", required=True, metavar="FILE",
-                        help="table of the labels' test AUROC and AUPR; its parameters go beside it (.json)")
+                        help="table of the labels' test AUROC and AUPR; its parameters go beside it (FILE.json)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Scan, write and say how it went."""
     import numpy as np
 
-    from kipoi_motifrep.baseline import scan_baseline
+    from kipoi_motifrep.baseline import SHOWN_LABELS, scan_baseline
     from kipoi_motifrep.commands.match import names
     from kipoi_motifrep.progress import say
 
@@ -34,8 +34,12 @@ def run(args: argparse.Namespace) -> None:
                             collection=names(args.collection), truth=args.truth, output=args.output)
     without = [one.label for one in results if one.motif is None]
     if without:
-        say(f"no matrix is known of {', '.join(without)}; name some with --truth")
+        cure = "name some with --truth" if args.truth is None else f"{args.truth} names none that is there"
+        say(f"no matrix for {len(without)} labels ({', '.join(without[:SHOWN_LABELS])}"
+            f"{', ...' if len(without) > SHOWN_LABELS else ''}); {cure}")
     judged = [one for one in results if not np.isnan(one.auroc)]
     if judged:
         auroc, aupr = (np.mean([getattr(one, name) for one in judged]) for name in ("auroc", "aupr"))
         say(f"{args.output}: mean over {len(judged)} of {len(results)} labels: AUROC {auroc:.3f}, AUPR {aupr:.3f}")
+    else:
+        say(f"{args.output}: no label with a matrix has both classes in the test split, so there is no AUROC")

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patience", type=int, default=20,
                         help="stop after so many epochs without a lower validation loss (default: 20)")
     parser.add_argument("--truth", metavar="FILE",
-                        help="labels and their matrix ids (the synthetic task has its own; others: default none)")
+                        help="labels and their matrix ids; invivo: the paper's 12 factors (the synthetic task has its "
+                             "own; others: default none)")
     parser.add_argument("--tables-only", action="store_true", help="train nothing; tables and figures of what is there")
 
 

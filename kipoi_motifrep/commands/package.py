@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _trial(text: str) -> int | None:
+    if text != "best" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor best")
     return None if text == "best" else int(text)
 
 

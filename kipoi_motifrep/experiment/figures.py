@@ -109,15 +109,38 @@ def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
 
     figure = Figure(figsize=(5.5, 4), layout="constrained")
     axis = figure.subplots()
+    points: list[tuple[float, float, str]] = []
     for row in rows:
         (x, x_sd), (y, y_sd) = _values(row, "localist_index"), _values(row, "auroc")
         exponential = row.first_activation != "relu"
         colour = COLOURS.get(VARIANTS[row.variant].convs[0].width, "0.4")
         axis.errorbar(x, y, y_sd, x_sd, color=colour, marker="^" if exponential else "o", capsize=0, elinewidth=0.7)
-        axis.annotate(row.variant + (" exp" if exponential else ""), (x, y), xytext=(4, 3), textcoords="offset points",
-                      fontsize=7)
+        points.append((x, y, row.variant + (" exp" if exponential else "")))
     axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
+    figure.draw_without_rendering()  # places are known from here on
+    _label(axis, points)
     return _save(figure, path)
+
+
+def _label(axis, points: Sequence[tuple[float, float, str]], size: float = 7) -> None:
+    """Write names beside points, each where it hides no other name and no point, if there is such a place."""
+    to_points = 72 / axis.figure.dpi
+    places = [axis.transData.transform((x, y)) * to_points for x, y, _ in points]
+    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
+    for (x, y), (*point, text) in zip(places, points, strict=True):
+        width = 0.58 * size * len(text)
+        boxes = {offset: (x + offset[0], y + offset[1], x + offset[0] + width, y + offset[1] + size)
+                 for offset in ((5, 2), (5, -9), (-5 - width, 2), (-5 - width, -9), (-width / 2, 9), (-width / 2, -16),
+                                (5, 11), (5, -18), (-5 - width, 11), (-5 - width, -18))}
+        free = [offset for offset, box in boxes.items() if not any(_overlap(box, other) for other in taken)]
+        chosen = free[0] if free else next(iter(boxes))
+        taken.append(boxes[chosen])
+        axis.annotate(text, point, xytext=chosen, textcoords="offset points", fontsize=size)
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Say whether two boxes (left, bottom, right, top) do."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _save(figure, path: Path) -> Path:

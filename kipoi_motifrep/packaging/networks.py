@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # A name is a path of the zoo, a value of a template and, to pandas, not a number or a missing value.
 NAME = re.compile(r"(?!(?:nan?|null|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
+TRIAL = re.compile(r"trial_\d+")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
     ----------
     sources : sequence of path-like
         Folders that ``kipoi-motifrep train`` wrote to, and ``.keras`` or ``.h5`` files.
-    trial : int, default 0
+    trial : int or None, default 0
         Which initialisation, of training folders; None for the one with the
         lowest validation loss, variant by variant.
     labels : sequence of str, optional
@@ -111,10 +112,10 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
 def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
     finished = {}
     for name in VARIANTS:
-        folders = (runs / name).glob("trial_*") if trial is None else [trial_folder(runs, name, trial)]
-        trials = [folder for folder in folders if (folder / RESULT_FILE).exists()]
+        folders = sorted((runs / name).glob("trial_*")) if trial is None else [trial_folder(runs, name, trial)]
+        trials = [folder for folder in folders if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists()]
         if trials:
-            finished[name] = trials[0] if trial is not None else min(trials, key=_validation_loss)
+            finished[name] = trials[0] if len(trials) == 1 else _best(trials)
     if not finished:
         which = "" if trial is None else f" of trial {trial}"
         raise InputError(f"holds no finished network{which}; run 'kipoi-motifrep train' first", path=runs)
@@ -122,10 +123,23 @@ def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
             for name, folder in finished.items()]
 
 
-def _validation_loss(folder: Path) -> tuple[float, str]:
-    """Give the lowest validation loss of a run, and the run's name to settle a tie."""
-    with open(folder / HISTORY_FILE, newline="", encoding="utf-8") as file:
-        return min(float(row["val_loss"]) for row in csv.DictReader(file)), folder.name
+def _best(trials: Sequence[Path]) -> Path:
+    """Choose the run with the lowest validation loss, of runs on the same data."""
+    results = [json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")) for folder in trials]
+    for folder, result in zip(trials, results, strict=True):
+        if any(result.get(what) != results[0].get(what) for what in ("data", "protocol")):
+            raise InputError(f"was trained with other data or settings than {trials[0].name}; their losses cannot be "
+                             "compared", path=folder)
+    return min(trials, key=_validation_loss)
+
+
+def _validation_loss(folder: Path) -> float:
+    path = folder / HISTORY_FILE
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return min(float(row["val_loss"]) for row in csv.DictReader(file))
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise InputError("has no validation losses; choose the trial by its number", path=path) from error
 
 
 def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None) -> Packaged:
