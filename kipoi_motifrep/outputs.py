@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -20,6 +21,7 @@ except ImportError:
     fcntl = None
 
 PARAMETERS_FILE = "parameters.json"
+LOCK_SECONDS = 5  # until a folder counts as in use: a process that was killed takes a moment to go
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
 
@@ -134,18 +136,26 @@ def only_here(folder: str | os.PathLike) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError("another process is writing here; wait for it, or choose another output",
-                             path=folder) from error
-        except OSError:
-            pass  # a file system without locks, such as some network drives
+        _lock(handle, folder)
         yield
     finally:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_UN)  # closing does not free what a forked child holds open, too
         os.close(handle)
+
+
+def _lock(handle: int, folder: str | os.PathLike) -> None:
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise InputError("another process is writing here; wait for it, or choose another output",
+                                 path=folder) from error
+            time.sleep(0.1)
+        except OSError:
+            return None  # a file system without locks, such as some network drives
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

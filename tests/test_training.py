@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from kipoi_motifrep import cli, training
+from kipoi_motifrep import cli, outputs, training
 from kipoi_motifrep.datasets import create_dataset, open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.metrics import accuracy
@@ -394,7 +394,8 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
     assert sorted(left) == ["history.csv", "network.keras", "result.json"]
 
 
-def test_two_processes_do_not_train_one_network(dataset, tmp_path):
+def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "LOCK_SECONDS", 0.2)
     folder = UNIT.folder(tmp_path)
     folder.mkdir(parents=True)
     with only_here(folder), pytest.raises(InputError, match="another process is writing here"):
