@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 from kipoi.model import KerasModel
 
-from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.digests import file_digest
-from kipoi_motifrep.errors import InputError, first_line, show_plainly_in_kipoi
+from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.keras_files import load_keras
 
 if TYPE_CHECKING:
     import keras
 
-SUFFIX_OF_MAGIC = {b"PK\x03\x04": ".keras", b"\x89HDF": ".h5"}
 REDUCTIONS = ("sum", "max", "min", "absmax")
 
 
@@ -318,70 +314,3 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
     if found != expected.lower():
         raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
                          "file and fetch it again", path=path)
-
-
-def suffix_of(path: str | os.PathLike) -> str:
-    """Tell the kind of a whole-model file by its first bytes.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file, whatever its name.
-
-    Returns
-    -------
-    str
-        ``.keras`` or ``.h5``.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
-    """
-    with open(path, "rb") as file:
-        suffix = SUFFIX_OF_MAGIC.get(file.read(4))
-    if suffix is None:
-        raise InputError("is neither a .keras nor a Keras .h5 file", path=path)
-    return suffix
-
-
-def load_keras(path: str | os.PathLike) -> keras.Model:
-    """Open a whole-model file by its contents, whatever its name.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A ``.keras`` or ``.h5`` file, with or without that suffix.
-
-    Returns
-    -------
-    keras.Model
-        Not compiled; opened in safe mode.
-
-    Raises
-    ------
-    InputError
-        If it is neither, is damaged, or holds layers that Keras does not know.
-    """
-    keras = import_keras()
-    suffix = suffix_of(path)
-    with _named(path, suffix) as named:
-        try:
-            return keras.saving.load_model(named, compile=False, safe_mode=True)
-        except Exception as error:
-            raise InputError(f"Keras cannot open it: {first_line(error)[:300]}", path=path) from error
-
-
-@contextmanager
-def _named(path: str | os.PathLike, suffix: str) -> Iterator[str]:
-    """Give a name with the suffix that Keras goes by."""
-    if str(path).endswith((suffix, ".hdf5") if suffix == ".h5" else suffix):
-        yield str(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        named = os.path.join(folder, f"weights{suffix}")
-        try:
-            os.symlink(os.path.abspath(path), named)
-        except OSError:
-            shutil.copyfile(path, named)
-        yield named

@@ -11,10 +11,10 @@ from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters.batches import first_batch
 from kipoi_motifrep.filters.extract import Opened
+from kipoi_motifrep.keras_files import read_metadata
 from kipoi_motifrep.networks.loading import is_file_model, is_here
 from kipoi_motifrep.report import Citation
 from kipoi_motifrep.summary import Subject
-from kipoi_motifrep.training import read_metadata
 
 
 def output_names(model: object, parameters: Mapping, n_outputs: int | None) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 
 from kipoi_motifrep.datasets import Dataset, Split
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.keras_files import read_metadata, save_network
 from kipoi_motifrep.metrics import MASKED, accuracy
 from kipoi_motifrep.outputs import only_here, replacing, versions, write_json
 from kipoi_motifrep.sequences.alphabet import one_hot
@@ -31,7 +31,6 @@ from kipoi_motifrep.variants import build
 if TYPE_CHECKING:
     import keras
 
-METADATA_MEMBER = "kipoi_motifrep.json"
 NETWORK_FILE, RESULT_FILE, HISTORY_FILE = "network.keras", "result.json", "history.csv"
 PREDICTION_BATCH = 500
 
@@ -410,49 +409,3 @@ def _write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-
-
-def save_network(model: keras.Model, path: str | os.PathLike, metadata: dict[str, object]) -> None:
-    """Save a whole model as ``.keras`` with a note of ours inside.
-
-    The file is a zip archive, to which one JSON member is added; Keras does not
-    look at it.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Where any Keras shall open the file, not compiled.
-    path : str or path-like
-        Ends in ``.keras``.
-    metadata : dict
-        ``label_names`` and what else should travel with the network.
-    """
-    with replacing(path) as temporary:
-        model.save(temporary)
-        with zipfile.ZipFile(temporary, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(METADATA_MEMBER, json.dumps(metadata, indent=2))
-
-
-def read_metadata(path: str | os.PathLike) -> dict[str, object]:
-    """Read the note inside a network saved by :func:`save_network`.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A ``.keras`` file.
-
-    Returns
-    -------
-    dict
-        Empty for a file that others wrote.
-
-    Raises
-    ------
-    InputError
-        If the file is not a zip archive.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
-    except zipfile.BadZipFile as error:
-        raise InputError("is damaged or not a .keras file", path=path) from error

@@ -304,8 +304,8 @@ def test_pipeline_gives_layers_and_gradients(model, expected):
 
 
 def test_the_schema_names_the_labels(model):
+    from kipoi_motifrep.keras_files import read_metadata
     from kipoi_motifrep.simulate import LABEL_NAMES
-    from kipoi_motifrep.training import read_metadata
 
     assert tuple(model.schema.targets.column_labels) == LABEL_NAMES
     assert tuple(read_metadata(GROUP / f"weights/{NAME}.keras")["label_names"]) == LABEL_NAMES

@@ -354,7 +354,7 @@ def test_a_network_longer_than_the_example(tmp_path, info):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Finished networks as the train command leaves them."""
-    from kipoi_motifrep.training import save_network
+    from kipoi_motifrep.keras_files import save_network
 
     folder = tmp_path_factory.mktemp("runs")
     for i, (name, trial) in enumerate([("cnn9_4", 0), ("cnn_2", 0), ("cnn_4", 1)]):

@@ -19,11 +19,12 @@ import pytest
 from kipoi_motifrep import cli, outputs, training
 from kipoi_motifrep.datasets import create_dataset, open_dataset
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.keras_files import read_metadata
 from kipoi_motifrep.metrics import accuracy
 from kipoi_motifrep.outputs import only_here
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sweep import plan, run_sweep
-from kipoi_motifrep.training import Protocol, Unit, masked_binary_crossentropy, read_metadata, train_unit
+from kipoi_motifrep.training import Protocol, Unit, masked_binary_crossentropy, train_unit
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # of running eagerly
 QUICK = Protocol(batch_size=16, epochs=3)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import inspect
 import io
-import json
 import os
-import re
-import shutil
-import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
-
-import h5py
 
 from kipoi_motifrep.backend import import_keras
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
 
@@ -206,75 +200,7 @@ def _load_keras_file(path: Path):
     if path.suffix.lower() in TORCH_SUFFIXES:
         raise InputError("a bare PyTorch file holds weights without a network; give the Kipoi model that uses it",
                          path=path)
-    _check_container(path)
-    keras = import_keras()
-    try:
-        with _readable_by_keras_3(path) as readable:
-            return keras.saving.load_model(readable, compile=False, safe_mode=True)
-    except Exception as error:
-        raise InputError(_keras_problem(error), path=path) from error
-
-
-@contextmanager
-def _readable_by_keras_3(path: Path) -> Iterator[Path]:
-    """Give a copy with an input layer for a Sequential model of Keras 2.2 or older.
-
-    Those keep the input's shape in their first layer, where Keras 3 takes the
-    batch axis for one more axis of the input.
-    """
-    config = None if path.suffix.lower() == ".keras" else _old_sequential(path)
-    if config is None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "network.h5"
-        shutil.copyfile(path, copy)
-        with h5py.File(copy, "r+") as file:
-            file.attrs["model_config"] = json.dumps(config)
-        yield copy
-
-
-def _old_sequential(path: Path) -> dict | None:
-    with h5py.File(path, "r") as file:
-        text = file.attrs["model_config"]
-    config = json.loads(text if isinstance(text, str) else bytes(text))
-    layers = config.get("config") if config.get("class_name") == "Sequential" else None
-    layers = layers["layers"] if isinstance(layers, dict) else layers
-    if not layers or layers[0].get("class_name") == "InputLayer":
-        return None
-    shape = layers[0].get("config", {}).pop("batch_input_shape", None)
-    if shape is None:
-        return None
-    layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "motifrep_input"}})
-    return config
-
-
-def _check_container(path: Path) -> None:
-    """Refuse cut-off files and weights without a network before Keras is imported."""
-    if path.suffix.lower() == ".keras":
-        if not zipfile.is_zipfile(path):
-            raise InputError("no whole .keras file; was its download cut off?", path=path)
-        return
-    try:
-        with h5py.File(path, "r") as file:
-            whole = "model_config" in file.attrs
-    except OSError as error:
-        raise InputError("no whole HDF5 file; was its download cut off?", path=path) from error
-    if not whole:
-        raise InputError("holds weights without a network; save the whole model, or give the Kipoi model that uses it",
-                         path=path)
-
-
-def _keras_problem(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "ambda" in text and "safe" in text:
-        return ("has a Lambda layer, which is code inside the file, and is not run; "
-                "save the model with a registered layer instead")
-    custom = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+(?: \w+)?:?) '?([\w>]+)", text)
-    if custom:
-        return (f"needs the custom object {custom[1].split('>')[-1]!r}, which is code outside the file; load the model "
-                "yourself with custom_objects and give that, or give it as a Kipoi model")
-    return f"Keras cannot load it ({text[:200]})"
+    return load_keras(path)
 
 
 def _load_kipoi(name: str, source: str):

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import load_keras
+from kipoi_motifrep.keras_files import load_keras
 from kipoi_motifrep.outputs import replacing, write_text
 from kipoi_motifrep.packaging.description import (
     IN_GROUP,

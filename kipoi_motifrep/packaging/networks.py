@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.kipoi_model import load_keras, suffix_of
+from kipoi_motifrep.keras_files import load_keras, read_metadata, suffix_of
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.training import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, read_metadata, trial_folder
+from kipoi_motifrep.training import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, trial_folder
 from kipoi_motifrep.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
