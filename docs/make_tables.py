@@ -134,7 +134,7 @@ def pair(auroc: float | str, aupr: float | str) -> str:
     return " / ".join(f"{float(value):.3f}".lstrip("0") if value != "" else "-" for value in (auroc, aupr))
 
 
-TABLES = {"synthetic": reproduced, "factors": factors, "others": others, "deeper": deeper,
+TABLES = {"synthetic": reproduced, "factors": factors, "others": others, "deeper": deeper, "exponential": exponential,
           "k562": lambda: fractions(rows("k562")), "chr20": lambda: fractions(rows("chr20"))}
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ SERIES = {
     9: ("cnn9_4", "cnn9_25"),
     3: ("cnn3_2", "cnn3_50"),
 }
+AUROC_TICKS = (0.1, 0.3, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995)
 SIDE_BY_SIDE = ("cnn_2", "cnn_25")
 # Okabe & Ito's colours, told apart by all.
 COLOURS = {19: "#0072B2", 9: "#D55E00", 3: "#009E73"}
@@ -107,7 +108,7 @@ def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
 def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.5, 4), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
     axis = figure.subplots()
     points: list[tuple[float, float, str]] = []
     for row in rows:
@@ -117,9 +118,23 @@ def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
         axis.errorbar(x, y, y_sd, x_sd, color=colour, marker="^" if exponential else "o", capsize=0, elinewidth=0.7)
         points.append((x, y, row.variant + (" exp" if exponential else "")))
     axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
+    if points:
+        _spread_near_one(axis, [y for _, y, _ in points])
     figure.draw_without_rendering()  # places are known from here on
     _label(axis, points)
     return _save(figure, path)
+
+
+def _spread_near_one(axis, values: Sequence[float]) -> None:
+    """Scale an axis of AUROCs by their logit, so that the good ones are told apart."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    shown = [value for value in values if 0 < value < 1] or [0.5]
+    axis.set_yscale("logit")
+    axis.set_ylim(1 - 1.25 * (1 - min(shown)), 1 - 0.85 * (1 - max(shown)))
+    axis.yaxis.set_major_locator(FixedLocator(AUROC_TICKS))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _label(axis, points: Sequence[tuple[float, float, str]], size: float = 7) -> None:
