@@ -81,7 +81,6 @@ class Truth:
                      for motif, label in zip(database, labels, strict=True)] if families else None
         return TruthTargets(tuple(self.labels), tuple(labels), None if by_family is None else tuple(by_family))
 
-
     def only(self, labels: Sequence[str]) -> Truth:
         """Leave out what is no label of a data set.
 
