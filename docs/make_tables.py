@@ -4,9 +4,10 @@ Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is 
 ``results/*/table.tsv``.
 """
 
-import csv
 import re
 from pathlib import Path
+
+from kipoi_motifrep.tables import read_table
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "REPRODUCTION.md"
@@ -34,27 +35,22 @@ def page(text: str) -> str:
 
 def rows(group: str, layer: str = "conv1", activation: str = "relu") -> list[dict[str, str]]:
     """Read a table's rows of one kind."""
-    return [row for row in table(DOCS / "results" / group / "table.tsv")
+    return [row for row in read_table(DOCS / "results" / group / "table.tsv")
             if (row["layer"], row["first_activation"]) == (layer, activation)]
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    """Read a table with tabs."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+def number(value: float | str, decimals: int = 3, times: float = 1) -> str:
+    """Write a number of a table; fractions without the zero before the point."""
+    if value == "":
+        return "-"
+    text = f"{float(value) * times:.{decimals}f}"
+    return text[1:] if decimals > 1 and text.startswith("0") else text
 
 
 def spread(row: dict[str, str], column: str, decimals: int = 3, times: float = 1) -> str:
-    """Write mean ± SD; fractions without zeros before the point."""
-    parts = [f"{float(row[name]) * times:.{decimals}f}" for name in (column, f"{column}_sd") if row[name]]
-    if not parts:
-        return "-"
-    return " ± ".join(part[1:] if decimals > 1 and part.startswith("0") else part for part in parts)
-
-
-def alone(row: dict[str, str], column: str, decimals: int, times: float) -> str:
-    """Write a mean without its SD."""
-    return spread(row, column, decimals, times).split(" ± ")[0]
+    """Write mean ± SD."""
+    return " ± ".join(number(row[name], decimals, times) for name in (column, f"{column}_sd")
+                      if row[name] or name == column)
 
 
 def markdown(header: list[str], cells: list[list[object]]) -> str:
@@ -75,7 +71,7 @@ def reproduced() -> str:
         cells.append([name, row["trials"], auroc, spread(row, "auroc"), aupr, spread(row, "aupr"),
                       " / ".join(map(str, counts)), spread(row, "match", 1, n), spread(row, "true_match", 1, n),
                       spread(row, "tfs_covered", 1), spread(row, "localist_index", 2),
-                      alone(row, "shuffled_match", 1, n)])
+                      number(row["shuffled_match"], 1, n)])
     return markdown(header, cells)
 
 
@@ -87,7 +83,7 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
         [names[i] if names else row["variant"], row["trials"], row["filters"], spread(row, "auroc"),
          spread(row, "aupr"), spread(row, "match", 0, 100), spread(row, "true_match", 0, 100),
          spread(row, "tfs_covered", 1), spread(row, "localist_index", 2), spread(row, "shuffled_match", 0, 100),
-         alone(row, "untrained_match", 0, 100)] for i, row in enumerate(chosen)])
+         number(row["untrained_match"], 0, 100)] for i, row in enumerate(chosen)])
 
 
 def others() -> str:
@@ -115,8 +111,8 @@ def exponential() -> str:
 def factors() -> str:
     """Lay networks on ChIP-seq labels beside a scan with the best known matrix."""
     group = DOCS.parent / "models" / "invivo"
-    results = {(row["model"], row["figure"]): row for row in table(group / "results.tsv")}
-    floor = table(group / "baseline.tsv")
+    results = {(row["model"], row["figure"]): row for row in read_table(group / "results.tsv")}
+    floor = read_table(group / "baseline.tsv")
     cells = []
     for row in floor:
         label = row["label"]
@@ -131,7 +127,7 @@ def factors() -> str:
 
 def pair(auroc: float | str, aupr: float | str) -> str:
     """Write AUROC / AUPR."""
-    return " / ".join(f"{float(value):.3f}".lstrip("0") if value != "" else "-" for value in (auroc, aupr))
+    return f"{number(auroc)} / {number(aupr)}"
 
 
 TABLES = {"synthetic": reproduced, "factors": factors, "others": others, "deeper": deeper, "exponential": exponential,
