@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from kipoi_motifrep.datasets import Dataset, Split, open_dataset
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_database, open_databases, releases
+from kipoi_motifrep.errors import InputError, a_few
+from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, join_databases, open_database, open_databases, releases
 from kipoi_motifrep.metrics import accuracy
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.outputs import parameters_record, write_json
@@ -172,7 +172,8 @@ def scan_baseline(dataset: str | os.PathLike, *,
     check_splits(data)
     if output is not None:
         _check_output(output, dataset)
-    motifs = open_databases(_releases_with(taxon, collection) if database is None else database, taxon, collection)
+    motifs = join_databases(_releases_with(taxon, collection)) if database is None else \
+        open_databases(database, taxon, collection)
     known = None if truth is None else read_truth(truth)
     found = candidates(data.label_names, motifs, known)
     if not any(found.values()):
@@ -186,16 +187,15 @@ def scan_baseline(dataset: str | os.PathLike, *,
     return results
 
 
-def _releases_with(taxon: str | Sequence[str] | None, collection: str | Sequence[str] | None) -> list[str]:
-    """List the releases that have such motifs; old ones lack some collections."""
+def _releases_with(taxon: str | Sequence[str] | None, collection: str | Sequence[str] | None) -> list[Database]:
+    """Open the releases that have such motifs; old ones lack some collections."""
     found = []
     for release in releases():
         try:
-            open_database(release, taxon, collection)
+            found.append(open_database(release, taxon, collection))
         except InputError:
             continue
-        found.append(release)
-    return found or [LATEST_RELEASE]  # which then says what it lacks
+    return found or [open_database(LATEST_RELEASE, taxon, collection)]  # which says what it lacks
 
 
 def _check_output(output: str | os.PathLike, dataset: str | os.PathLike) -> None:
@@ -206,7 +206,7 @@ def _check_output(output: str | os.PathLike, dataset: str | os.PathLike) -> None
 
 
 def _nothing_found(labels: Sequence[str], database: Database, truth: str | os.PathLike | None) -> str:
-    shown = ", ".join(labels[:SHOWN_LABELS]) + (", ..." if len(labels) > SHOWN_LABELS else "")
+    shown = a_few(labels, SHOWN_LABELS)
     if truth is not None:
         return f"none of its labels ({shown}) is in {truth}"
     return f"none of its labels ({shown}) names a factor of {database.name}; say which matrices are theirs with --truth"

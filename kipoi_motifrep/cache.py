@@ -20,7 +20,6 @@ def cache_folder(room: str = "") -> Path:
     pathlib.Path
         ``$XDG_CACHE_HOME/kipoi_motifrep/ROOM``, below ``~/.cache`` by default, and
         below the system's temporary folder for users without a home. It need not exist.
-
     """
     base = os.environ.get("XDG_CACHE_HOME")
     if not base:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+SHOWN_CHARACTERS = 300  # of another program's error
 
 
 class InputError(ValueError):
@@ -65,6 +68,40 @@ def first_line(error: BaseException) -> str:
         The error's type if it says nothing.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def flattened(error: BaseException) -> str:
+    """Text of another program's error, its lines joined.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        Its first 300 characters.
+    """
+    return " ".join(str(error).split())[:SHOWN_CHARACTERS]
+
+
+def a_few(names: Sequence[str], most: int) -> str:
+    """List names, but not hundreds of them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Any number.
+    most : int
+        How many are shown.
+
+    Returns
+    -------
+    str
+        Commas between them; an ellipsis stands for the rest.
+    """
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 def show_plainly_in_kipoi() -> None:

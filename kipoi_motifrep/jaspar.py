@@ -182,7 +182,22 @@ def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
     specs = [specs] if isinstance(specs, str | os.PathLike) else list(specs)
     if not specs:
         raise InputError("no motif database; give a JASPAR release or a motif file")
-    parts = [open_database(spec, taxon, collection) for spec in specs]
+    return join_databases([open_database(spec, taxon, collection) for spec in specs])
+
+
+def join_databases(parts: Sequence[Database]) -> Database:
+    """Make several databases one; motifs that are in two of them stay in twice.
+
+    Parameters
+    ----------
+    parts : sequence of Database
+        At least one.
+
+    Returns
+    -------
+    Database
+        Their motifs in order.
+    """
     if len(parts) == 1:
         return parts[0]
     names = dict.fromkeys(part.release for part in parts if part.release)

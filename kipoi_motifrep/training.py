@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import keras
 
 NETWORK_FILE, RESULT_FILE, HISTORY_FILE = "network.keras", "result.json", "history.csv"
+TRIAL = re.compile(r"trial_\d+")
 PREDICTION_BATCH = 500
 
 
@@ -125,6 +127,25 @@ def trial_folder(out: str | os.PathLike, variant: str, trial: int) -> Path:
         ``OUT/VARIANT/trial_N``.
     """
     return Path(out) / variant / f"trial_{trial}"
+
+
+def finished_trials(out: str | os.PathLike, variant: str) -> list[Path]:
+    """Find all finished networks of a variant.
+
+    Parameters
+    ----------
+    out : str or path-like
+        Folder of the sweep.
+    variant : str
+        Name of the variant.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Folders such as :func:`trial_folder` gives, by name.
+    """
+    return [folder for folder in sorted((Path(out) / variant).glob("trial_*"))
+            if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists()]
 
 
 def masked_binary_crossentropy(y_true, y_pred):

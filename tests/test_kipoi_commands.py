@@ -22,12 +22,12 @@ from kipoi_motifrep.jaspar import load
 from kipoi_motifrep.sequences.fasta import read_fasta
 from kipoi_motifrep.tables import read_table
 from kipoi_motifrep.variants import VARIANTS
+from kipoi_motifrep.weights import shipped_names
 
 CHECKOUT = Path(__file__).parent.parent
 GROUP = CHECKOUT / "models/synthetic"
 NAME = "cnn_4"
-SHIPPED = [f"{table.parent.name}/{row['model']}" for table in sorted(CHECKOUT.glob("models/*/models.tsv"))
-           for row in read_table(table)]
+SHIPPED = shipped_names()
 THROUGH_THE_PROGRAM = ("synthetic/cnn_2", "synthetic/cnn_50_2", "synthetic/cnn9_25", "invivo/cnn_25")
 EXAMPLES = CHECKOUT / "dataloaders"
 FASTA = EXAMPLES / "intervals/example_files/hg19_chr20_200kb.fa"

@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
     from kipoi_motifrep.baseline import SHOWN_LABELS, scan_baseline
     from kipoi_motifrep.commands.match import names
+    from kipoi_motifrep.errors import a_few
     from kipoi_motifrep.progress import say
 
     results = scan_baseline(args.dataset, database=args.database, taxon=names(args.taxon),
@@ -35,8 +36,7 @@ def run(args: argparse.Namespace) -> None:
     without = [one.label for one in results if one.motif is None]
     if without:
         cure = "name some with --truth" if args.truth is None else f"{args.truth} names none that is there"
-        say(f"no matrix for {len(without)} labels ({', '.join(without[:SHOWN_LABELS])}"
-            f"{', ...' if len(without) > SHOWN_LABELS else ''}); {cure}")
+        say(f"no matrix for {len(without)} labels ({a_few(without, SHOWN_LABELS)}); {cure}")
     judged = [one for one in results if not np.isnan(one.auroc)]
     if judged:
         auroc, aupr = (np.mean([getattr(one, name) for one in judged]) for name in ("auroc", "aupr"))

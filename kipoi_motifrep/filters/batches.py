@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import InputError, flattened
 from kipoi_motifrep.networks.types import Inputs
 
 
@@ -89,7 +89,7 @@ class LoaderBatches:
         except (InputError, OSError):
             raise
         except Exception as error:  # of a stranger's loader
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            reason = f"{type(error).__name__}: {flattened(error)}"
             raise InputError(f"the dataloader fails ({reason}); check its arguments and files") from error
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kipoi_motifrep.digests import file_digest
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import InputError, flattened
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule, bank_windows, filter_pwms, fitting_batch_size
@@ -178,7 +178,7 @@ def _kipoi_loader(model: object, arguments: Mapping):
     except InputError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = f"{type(error).__name__}: {flattened(error)}"
         raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
 
 

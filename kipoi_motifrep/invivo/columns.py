@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import InputError, a_few
 
 SEQUENCE_HEADERS = {"seq", "sequence", "sequences", "dna"}
 NAME_HEADERS = {"name", "id", "seq_id", "sequence_id"}
@@ -16,6 +16,7 @@ RANGE_HEADERS = ({"chrom", "chr", "chromosome", "seqnames"}, {"start", "chromsta
 POSITIVE, NEGATIVE = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 MASKED = {"", "-1", "-1.0", "na", "nan", "n/a", ".", "?"}
 LOOKED_AT = 100  # rows, for finding columns
+SHOWN_COLUMNS = 20
 _DNA = re.compile(r"[ACGTN]{8,}", re.IGNORECASE)
 _REGION = re.compile(r"(?:.*::)?([^\s:]+):(\d+)-(\d+)(?:\([-+.]\))?")
 _BETWEEN_NAMES = re.compile(r"[_,;|\s]+")
@@ -158,8 +159,8 @@ class Finder:
             return self._header.index(column)
         if column.isdecimal() and 1 <= int(column) <= len(self._header):
             return int(column) - 1
-        shown = ", ".join(self._header[:20]) + (", ..." if len(self._header) > 20 else "")
-        raise InputError(f"{option}: there is no column {column!r}; there are {shown}", path=self._path)
+        raise InputError(f"{option}: there is no column {column!r}; there are {a_few(self._header, SHOWN_COLUMNS)}",
+                         path=self._path)
 
     def _sequence(self, column: str | None) -> int:
         if column is not None:

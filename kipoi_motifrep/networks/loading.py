@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from kipoi_motifrep.backend import import_keras
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import InputError, flattened
 from kipoi_motifrep.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
@@ -211,8 +211,8 @@ def _load_kipoi(name: str, source: str):
     except Exception as error:
         path = Path(name) / "model.yaml"
         if source == "dir" and path.is_file():
-            raise InputError(f"Kipoi cannot read it ({_short(error)})", path=path) from error
-        raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({_short(error)})") from error
+            raise InputError(f"Kipoi cannot read it ({flattened(error)})", path=path) from error
+        raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({flattened(error)})") from error
     kind = (description.type or str(description.defined_as).removeprefix("kipoi.model.").removesuffix("Model")).lower()
     if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
         raise InputError(f"{name} is {OPAQUE[kind]}, which shows no layers; a Keras or PyTorch network with a "
@@ -226,8 +226,4 @@ def _load_kipoi(name: str, source: str):
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"Kipoi cannot load {name!r} ({type(error).__name__}: {_short(error)})") from error
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+        raise InputError(f"Kipoi cannot load {name!r} ({type(error).__name__}: {flattened(error)})") from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.keras_files import load_keras, read_metadata, suffix_of
 from kipoi_motifrep.progress import progress
-from kipoi_motifrep.training import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, trial_folder
+from kipoi_motifrep.training import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials, trial_folder
 from kipoi_motifrep.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # A name is a path of the zoo, a value of a template and, to pandas, not a number or a missing value.
 NAME = re.compile(r"(?!(?:nan?|null|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
-TRIAL = re.compile(r"trial_\d+")
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,9 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
 def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
     finished = {}
     for name in VARIANTS:
-        folders = sorted((runs / name).glob("trial_*")) if trial is None else [trial_folder(runs, name, trial)]
-        trials = [folder for folder in folders if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists()]
+        trials = finished_trials(runs, name)
+        if trial is not None:
+            trials = [folder for folder in trials if folder == trial_folder(runs, name, trial)]
         if trials:
             finished[name] = trials[0] if len(trials) == 1 else _best(trials)
     if not finished:
