@@ -289,6 +289,18 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_there(small):
     assert [null.name for null in found.report.nulls] == ["shuffled columns"]
 
 
+def test_inputs_that_are_not_given_are_named(small):
+    keras.utils.set_random_seed(0)
+    dna, extra = keras.Input((LENGTH, 4), name="dna"), keras.Input((3,), name="expression")
+    found = layers.GlobalMaxPooling1D()(layers.Conv1D(4, 7, activation="relu")(dna))
+    several = keras.Model([extra, dna], layers.Dense(2)(layers.Concatenate()([found, extra])))
+    notes = interpret(several, fasta=small / "small.fa", database="JASPAR2016", null=False).report.notes
+    assert [note for note in notes if "zeros for expression:" in note]
+    notes = interpret(keras.Model(dna, layers.Dense(2)(found)), fasta=small / "small.fa", database="JASPAR2016",
+                      null=False).report.notes
+    assert not [note for note in notes if "zeros" in note]
+
+
 def test_motif_files_are_databases_too(small, shipped):
     found = interpret(Small(), dataset=small / "small.h5", database=shipped / "cnn_25/filters_trimmed.meme", null=False,
                       importance=False)

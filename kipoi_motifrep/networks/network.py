@@ -83,7 +83,7 @@ class Network:
         numpy.ndarray, shape (n, *layout.shape(length))
             Brought into the network's axis order where the loader's differs.
         """
-        return self._dna_in(named_inputs(inputs, list(self.input_shapes), self.input_name))
+        return self._dna_in(self._named(inputs))
 
     def codes(self, inputs: Inputs) -> np.ndarray:
         """Read the base codes of a batch.
@@ -129,13 +129,32 @@ class Network:
         dict of str to numpy.ndarray
             All inputs by name, in order; zeros for those that are not given.
         """
-        named = named_inputs(inputs, list(self.input_shapes), self.input_name)
+        named = self._named(inputs)
         arrays = {self.input_name: self._dna_in(named)}
         n = len(arrays[self.input_name])
         for name, shape in self.input_shapes.items():
             if name not in arrays:
                 arrays[name] = named[name] if name in named else np.zeros((n, *shape), np.float32)
         return {name: arrays[name] for name in self.input_shapes}
+
+    def not_given(self, inputs: Inputs) -> list[str]:
+        """Name the network's inputs that a batch lacks; `arrays` fills them with zeros.
+
+        Parameters
+        ----------
+        inputs : numpy.ndarray, list or dict of them
+            As for :meth:`activations`.
+
+        Returns
+        -------
+        list of str
+            Their names, in the network's order.
+        """
+        named = self._named(inputs)
+        return [name for name in self.input_shapes if name not in named]
+
+    def _named(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        return named_inputs(inputs, list(self.input_shapes), self.input_name)
 
     def _dna_in(self, named: Mapping[str, np.ndarray]) -> np.ndarray:
         if self.input_name not in named:
