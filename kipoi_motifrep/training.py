@@ -14,7 +14,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,6 +308,32 @@ def data_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def check_result(result: Mapping[str, object], seed: int, protocol: Protocol, digest: str,
+                 path: str | os.PathLike) -> None:
+    """See that a finished network is one of this sweep.
+
+    Parameters
+    ----------
+    result : mapping
+        Contents of its ``result.json``.
+    seed : int
+        Of the sweep.
+    protocol : Protocol
+        Of the sweep.
+    digest : str
+        From :func:`data_digest`.
+    path : str or path-like
+        Where the result was found, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if (result["seed"], result["protocol"], result["data"]) != (seed, asdict(protocol), digest):
+        raise InputError("is of a network trained with other data, settings or seed; choose another --out", path=path)
+
+
 def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
                on_epoch: Callable[[dict[str, float]], None] | None = None) -> dict[str, object]:
     """Train one network, or go on with it, or return what is already there.
@@ -348,9 +374,7 @@ def _train(run: _Run, on_epoch: Callable[[dict[str, float]], None] | None) -> di
     finished = run.folder / RESULT_FILE
     if finished.exists():
         result = json.loads(finished.read_text(encoding="utf-8"))
-        if (result["seed"], result["protocol"], result["data"]) != (unit.seed, asdict(protocol), data_digest(dataset)):
-            raise InputError("holds a network trained with other data, settings or seed; choose another --out",
-                             path=run.folder)
+        check_result(result, unit.seed, protocol, data_digest(dataset), run.folder)
         run.clean_up()
         return result
     model = run.start_or_resume()

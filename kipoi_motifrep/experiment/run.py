@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep.datasets import Dataset, open_dataset
@@ -14,7 +14,7 @@ from kipoi_motifrep.jaspar import PAPER_RELEASE
 from kipoi_motifrep.progress import say
 from kipoi_motifrep.simulate import simulate_published, write_simulated
 from kipoi_motifrep.sweep import plan, run_sweep
-from kipoi_motifrep.training import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit, data_digest
+from kipoi_motifrep.training import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit, check_result, data_digest
 from kipoi_motifrep.variants import VARIANTS
 
 SYNTHETIC = "synthetic"
@@ -125,13 +125,10 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
 
 
 def _check_finished(experiment: Experiment, units: Sequence[Unit], dataset: Dataset) -> None:
-    expected = (experiment.seed, asdict(experiment.protocol), data_digest(dataset)) if units else None
+    digest = data_digest(dataset) if units else ""
     for unit in units:
         path = experiment.record_path(unit)
-        found = read_record(path).training
-        if (found["seed"], found["protocol"], found["data"]) != expected:
-            raise InputError("is of a network trained with other data, settings or seed; choose another --out",
-                             path=path)
+        check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
 
 
 def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Dataset) -> UnitRecord:
