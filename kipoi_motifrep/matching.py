@@ -14,7 +14,7 @@ import numpy as np
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
-from kipoi_motifrep.outputs import output_folder, write_parameters, write_text
+from kipoi_motifrep.outputs import output_folder, staged, write_parameters, write_text
 from kipoi_motifrep.tomtom import HIT, tomtom
 from kipoi_motifrep.tomtom.table import field, tomtom_table
 
@@ -76,8 +76,9 @@ class Matches:
         folder : str or path-like
             Where to; it is made when it is missing.
         """
-        self.write_tables(folder)
-        write_parameters(folder, "match", self.parameters)
+        with staged(folder) as stage:
+            self.write_tables(stage)
+            write_parameters(stage, "match", self.parameters)
 
     def write_tables(self, folder: str | os.PathLike) -> None:
         """Write ``tomtom.tsv`` and ``matches.tsv`` alone.

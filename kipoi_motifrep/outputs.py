@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -53,9 +54,12 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, or `path` is a folder, a device or a pipe.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # behind a link: the link stays
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise InputError(f"cannot write here (it is {kind}); choose another output", path=path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
@@ -73,6 +77,51 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged(folder: str | os.PathLike) -> Iterator[Path]:
+    """Write files that belong together: all of them, or none.
+
+    On an error `folder` stays as it was. Its other files stay in any case.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where the files go in the end. It is made when it is missing.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder to write to; its files are moved when the block ends well.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written to.
+    """
+    folder = Path(folder)
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=folder))
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output", path=folder) from error
+    try:
+        yield stage
+        for file in sorted(path for path in stage.rglob("*") if path.is_file()):
+            final = folder / file.relative_to(stage)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, final)
+    except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(stage):
+            error.filename = str(folder / Path(error.filename).relative_to(stage))
+        raise
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # it holds what was asked for
+                folder.rmdir()
 
 
 @contextmanager
@@ -170,6 +219,20 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    data : bytes
+        Its contents.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def json_default(value: object) -> object:

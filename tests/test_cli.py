@@ -185,6 +185,22 @@ def test_a_full_disk_names_the_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_link_stays_and_what_it_names_is_written(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    write_text(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "text"
+
+
+def test_devices_pipes_and_folders_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path, kind in (("pipe", "no regular file"), ("link", "no regular file"), (".", "a folder"),
+                       ("/dev/null", "no regular file")):
+        with pytest.raises(InputError, match=rf"cannot write here \(it is {kind}\); choose another output"):
+            write_text(tmp_path / path, "text")
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"} and (tmp_path / "pipe").is_fifo()
+
+
 def _umask():
     mask = os.umask(0)
     os.umask(mask)

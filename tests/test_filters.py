@@ -25,6 +25,7 @@ from kipoi_motifrep.filters import (
     site_sums,
     weight_pwms,
 )
+from kipoi_motifrep.filters.batches import LoaderBatches
 from kipoi_motifrep.filters.selection import sites_above, value_of_key
 from kipoi_motifrep.networks import Field, open_network
 
@@ -445,8 +446,6 @@ def test_bad_models_stop_the_command(files, capsys):
 def test_error_of_a_strangers_loader_is_one_line():
     from kipoi.data import Dataset
 
-    from kipoi_motifrep.filters.batches import LoaderBatches
-
     class Broken(Dataset):
         def __len__(self):
             return 3
@@ -471,7 +470,95 @@ def test_interrupted_run_leaves_nothing(files, monkeypatch):
     monkeypatch.setattr("kipoi_motifrep.filters.extract.write_filters", fail)
     with pytest.raises(RuntimeError):
         extract_filters(files / "network.keras", fasta=files / "dna.fa", sites=True, output=files / "out")
-    assert not list((files / "out").iterdir())
+    assert not (files / "out").exists()
+
+
+def test_full_disk_leaves_the_results_of_before(files, monkeypatch, capsys):
+    arguments = ["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "-o", str(files / "out")]
+    assert main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in (files / "out").iterdir()}
+    write = Path.write_bytes
+
+    def full(path, data):
+        write(path, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    capsys.readouterr()
+    assert main([*arguments, "--threshold", "0.7"]) == 2
+    assert capsys.readouterr().err.endswith("out/filters.meme: no space left on device\n")
+    assert {path.name: path.read_bytes() for path in (files / "out").iterdir()} == before
+
+
+ONCE = """
+import numpy as np
+from kipoi.data import BatchIterator, SampleIterator
+
+
+class Samples(SampleIterator):
+    def __init__(self, fasta_file):
+        self.sequences = iter(open(fasta_file).read().split()[1::2])
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return {"inputs": np.eye(4, dtype=np.float32)[["ACGT".index(base) for base in next(self.sequences)]]}
+
+
+class Batches(BatchIterator):
+    def __init__(self, fasta_file):
+        self.samples = Samples(fasta_file)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        batch = [row["inputs"] for _, row in zip(range(7), self.samples)]
+        if not batch:
+            raise StopIteration
+        return {"inputs": np.stack(batch)}
+
+
+class Nameless(Samples):
+    def __next__(self):
+        return {"x": super().__next__()["inputs"]}
+
+"""
+
+
+class KerasModelWith:
+    """A Keras model that has a Kipoi dataloader, as Kipoi's have."""
+
+    def __init__(self, path, loader):
+        self.model, self.default_dataloader = keras.saving.load_model(path), loader
+
+
+@pytest.fixture
+def once(files):
+    module = {}
+    exec(ONCE, module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["Samples", "Batches"])
+def test_loaders_that_can_be_gone_through_only_once(files, once, name):
+    (expected,) = extract_filters(files / "network.keras", fasta=files / "dna.fa")
+    model = KerasModelWith(files / "network.keras", once[name])
+    (found,) = extract_filters(model, dataloader_args={"fasta_file": files / "dna.fa"}, sites=True,
+                               output=files / name)
+    assert found.n_sequences == expected.n_sequences == N
+    np.testing.assert_allclose(found.pwms, expected.pwms, atol=1e-6)
+
+
+def test_loaders_that_cannot_be_used(files, once):
+    model = KerasModelWith(files / "network.keras", once["Nameless"])
+    with pytest.raises(InputError, match=r"gives no 'inputs' \(it gives: x\)"):
+        extract_filters(model, dataloader_args={"fasta_file": files / "dna.fa"})
+    batches = LoaderBatches(once["Batches"](files / "dna.fa"), 7)
+    assert sum(len(batch.inputs) for batch in batches) == N
+    with pytest.raises(InputError, match=rf"gave {N} sequences at first and 0 when gone through again"):
+        list(batches)
 
 
 def test_other_alphabet(files):

@@ -16,6 +16,7 @@ import yaml
 
 from kipoi_motifrep.cli import build_parser
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.outputs import staged
 from kipoi_motifrep.packaging import group as group_module
 from kipoi_motifrep.packaging.check import _COMPLAINT, check_export, kipoi_test
 from kipoi_motifrep.packaging.description import (
@@ -29,7 +30,6 @@ from kipoi_motifrep.packaging.description import (
 )
 from kipoi_motifrep.packaging.group import write_group
 from kipoi_motifrep.packaging.networks import NAME, find_networks, read_labels
-from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.packaging.standalone import (
     PACKAGE,
     ROOT,

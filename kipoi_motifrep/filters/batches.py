@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +67,19 @@ class LoaderBatches:
     columns : sequence of int, optional
         New order of the last axis of the inputs, for networks with another
         order of the bases than the loader.
+    remake : callable, optional
+        Makes the loader anew for each pass, where it can be gone through only once.
+
+    Raises
+    ------
+    InputError
+        While it is gone through: if the loader fails, or gives another number of sequences than before.
     """
 
-    def __init__(self, loader, batch_size: int, columns: Sequence[int] | None = None):
-        self.loader, self.batch_size, self._columns = loader, batch_size, columns
+    def __init__(self, loader, batch_size: int, columns: Sequence[int] | None = None,
+                 remake: Callable[[], object] | None = None):
+        self.loader, self.batch_size, self._columns, self._remake = loader, batch_size, columns, remake
+        self._n: int | None = None
 
     def __len__(self) -> int:
         if not isinstance(getattr(self.loader, "n", None), int):
@@ -78,14 +87,25 @@ class LoaderBatches:
         return -(-self.loader.n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        n = 0
         for batch in self._loaded():
+            if not isinstance(batch, Mapping) or "inputs" not in batch:
+                keys = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
+                raise InputError(f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a "
+                                 "dict with them")
             inputs = batch["inputs"]
+            n += len(first_array(inputs))
             yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
                         batch.get("targets"))
+        if self._n not in (None, n):
+            raise InputError(f"the dataloader gave {self._n} sequences at first and {n} when gone through again; it "
+                             "must give the same ones every time")
+        self._n = n
 
     def _loaded(self) -> Iterator[Mapping]:
+        loader = self.loader if self._remake is None else self._remake()
         try:
-            yield from self.loader.batch_iter(batch_size=self.batch_size)
+            yield from loader.batch_iter(batch_size=self.batch_size)
         except (InputError, OSError):
             raise
         except Exception as error:  # of a stranger's loader

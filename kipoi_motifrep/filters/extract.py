@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from kipoi_motifrep.digests import file_digest
@@ -18,7 +19,7 @@ from kipoi_motifrep.networks import Layout, Network, load_model, open_network
 from kipoi_motifrep.networks.layout import layouts
 from kipoi_motifrep.networks.loading import is_file_model
 from kipoi_motifrep.networks.network import named_inputs
-from kipoi_motifrep.outputs import output_folder, replacing, write_parameters
+from kipoi_motifrep.outputs import staged, write_parameters
 from kipoi_motifrep.progress import say
 
 PROBE_SEQUENCES = 8
@@ -82,12 +83,12 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
-    with nullcontext() if output is None else output_folder(output), \
-            _site_file(network, batches, window, output if sites else None) as on_sites:
-        results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
+    with nullcontext() if output is None else staged(output) as stage:
+        with _site_file(network, batches, window, stage if sites else None) as on_sites:
+            results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
         if output is not None:
-            write_filters(results, output)
-            write_parameters(output, "filters", {**parameters, **origin(model, fasta, dataset),
+            write_filters(results, stage)
+            write_parameters(stage, "filters", {**parameters, **origin(model, fasta, dataset),
                                                  "found": network.describe().splitlines(),
                                                  "n_sequences": results[0].n_sequences})
     return results
@@ -137,11 +138,16 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
     _check(dict(locals()))
     loader = _own_loader(fasta, auto_resize_len, dataset, split)  # before the model: it is quick to fail
     loaded = load_model(model, source)
-    own = loader is None
+    own, remake = loader is None, None
     if own:
         loader = _kipoi_loader(loaded, dataloader_args)
-    network, columns = _network(loaded, loader, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
-    return Opened(loaded, network, LoaderBatches(loader, batch_size or fitting_batch_size(network), columns))
+        if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
+            remake = partial(_kipoi_loader, loaded, dataloader_args)
+    first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
+    network, columns = _network(loaded, loader, first, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
+    _check_length(network, _length(network, first, loader), fasta, dataset)
+    network.codes(first.inputs)  # says so if the shapes do not fit
+    return Opened(loaded, network, LoaderBatches(loader, batch_size or fitting_batch_size(network), columns, remake))
 
 
 def _check(parameters: Mapping[str, object]) -> None:
@@ -182,9 +188,9 @@ def _kipoi_loader(model: object, arguments: Mapping):
         raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
 
 
-def _network(model: object, loader, own: bool, choices: Mapping) -> tuple[Network, list[int] | None]:
+def _network(model: object, loader, first: Batch, own: bool,
+             choices: Mapping) -> tuple[Network, list[int] | None]:
     """Open the network for the length of the sequences; also the order of columns it needs."""
-    first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
     example = first.inputs if own else None
     network = open_network(model, example=example, **choices)
     length = _length(network, first, loader)
@@ -194,12 +200,22 @@ def _network(model: object, loader, own: bool, choices: Mapping) -> tuple[Networ
                          f"layer {bank.layer} sees; give longer ones")
     if network.length != length:
         network = open_network(model, example=example, length=length, **choices)
-    if network.length != length:
-        raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
-                         f"give sequences of {network.length} bp, or auto_resize_len={network.length}")
-    network.codes(first.inputs)  # says so if the shapes do not fit
     alphabet = network.layout.alphabet
     return network, None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
+
+
+def _check_length(network: Network, length: int, fasta: str | os.PathLike | None,
+                  dataset: str | os.PathLike | None) -> None:
+    wanted = network.length
+    if length == wanted:
+        return
+    if dataset is not None:
+        cure = f"make the dataset of sequences of {wanted} bp"
+    elif fasta is not None:
+        cure = f"give sequences of {wanted} bp, or have them cut or filled up by --auto-resize-len {wanted}"
+    else:
+        cure = f"give sequences of {wanted} bp, or the loader's argument for it (such as auto_resize_len={wanted})"
+    raise InputError(f"the sequences are {length} bp, but the model reads {wanted} bp; {cure}", path=dataset or fasta)
 
 
 def _length(network: Network, first: Batch, loader) -> int:
@@ -217,9 +233,9 @@ def _site_file(network: Network, batches: LoaderBatches, window: int | None,
         yield None
         return
     suffix = SiteFile.suffix(first_batch(batches), network.length)
-    with replacing(Path(folder) / f"sites{suffix}") as temporary:
-        with closing(SiteFile(temporary, network, bank_windows(network, window), filter_names(network.banks))) as file:
-            yield file
+    path = Path(folder) / f"sites{suffix}"
+    with closing(SiteFile(path, network, bank_windows(network, window), filter_names(network.banks))) as file:
+        yield file
 
 
 def origin(model: object, fasta: str | os.PathLike | None, dataset: str | os.PathLike | None) -> dict[str, object]:

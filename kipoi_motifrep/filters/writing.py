@@ -15,7 +15,7 @@ from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
 from kipoi_motifrep.networks import Field, FilterBank, Network
-from kipoi_motifrep.outputs import replacing, write_text
+from kipoi_motifrep.outputs import write_bytes, write_text
 
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
            "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
@@ -41,9 +41,7 @@ def write_filters(results: Sequence[FilterPWMs], folder: str | os.PathLike) -> N
         write_motifs(motifs, folder / name)
     rows = ["\t".join(COLUMNS), *(row for result in results for row in _table(result))]
     write_text(folder / "filters.tsv", "\n".join(rows) + "\n")
-    with replacing(folder / "filters.h5") as temporary, h5py.File(temporary, "w") as file:
-        for result in results:
-            _write_group(file if len(results) == 1 else file.create_group(_group_name(result.bank)), result)
+    write_bytes(folder / "filters.h5", _hdf5(results))
 
 
 def read_filters(folder: str | os.PathLike, network: Network) -> tuple[FilterPWMs, ...]:
@@ -64,6 +62,15 @@ def read_filters(folder: str | os.PathLike, network: Network) -> tuple[FilterPWM
     with h5py.File(Path(folder) / "filters.h5", "r") as file:
         return tuple(_read_group(file if len(network.banks) == 1 else file[_group_name(bank)], bank)
                      for bank in network.banks)
+
+
+def _hdf5(results: Sequence[FilterPWMs]) -> bytes:
+    # Made in memory: on a full disk HDF5 itself fails with pages of internals, or crashes.
+    with h5py.File("filters.h5", "w", driver="core", backing_store=False) as file:
+        for result in results:
+            _write_group(file if len(results) == 1 else file.create_group(_group_name(result.bank)), result)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _group_name(bank: FilterBank) -> str:

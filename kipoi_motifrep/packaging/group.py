@@ -13,7 +13,7 @@ import yaml
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.keras_files import load_keras
-from kipoi_motifrep.outputs import replacing, write_text
+from kipoi_motifrep.outputs import replacing, staged, write_text
 from kipoi_motifrep.packaging.description import (
     IN_GROUP,
     PRECISION_DECIMAL,
@@ -25,7 +25,6 @@ from kipoi_motifrep.packaging.description import (
     model_template,
 )
 from kipoi_motifrep.packaging.networks import Packaged
-from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome

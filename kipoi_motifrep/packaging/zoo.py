@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.outputs import staged, write_text
 from kipoi_motifrep.packaging.description import UPLOADED, GroupInfo, dump, model_template, unfinished
 from kipoi_motifrep.packaging.group import loader_description, remove_former, write_example_files, write_networks
 from kipoi_motifrep.packaging.networks import Packaged
-from kipoi_motifrep.packaging.staging import staged
 from kipoi_motifrep.packaging.standalone import pinned_dependencies, write_code
 
 URL = re.compile(r"(https?|ftp|file)://\S+$")
