@@ -14,7 +14,7 @@ from kipoi_motifrep.errors import InputError, a_few
 from kipoi_motifrep.jaspar import LATEST_RELEASE, Database, join_databases, open_database, open_databases, releases
 from kipoi_motifrep.metrics import accuracy
 from kipoi_motifrep.motifs import Motif
-from kipoi_motifrep.outputs import parameters_record, write_json
+from kipoi_motifrep.outputs import check_output_file, parameters_record, write_json
 from kipoi_motifrep.progress import progress
 from kipoi_motifrep.representation import Truth, read_truth
 from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
@@ -199,8 +199,7 @@ def _releases_with(taxon: str | Sequence[str] | None, collection: str | Sequence
 
 
 def _check_output(output: str | os.PathLike, dataset: str | os.PathLike) -> None:
-    if os.path.isdir(output):
-        raise InputError("is a folder; name a file for the table", path=output)
+    check_output_file(output)
     if os.path.exists(output) and os.path.samefile(output, dataset):
         raise InputError("is the data set itself; name another file for the table", path=output)
 

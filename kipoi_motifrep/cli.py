@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep"
     try:
         try:
             args = build_parser(program).parse_args(arguments)
+            _check_output(args)
             return args.run(args) or 0
         finally:
             sys.stdout.flush()  # here, where its errors are caught
@@ -69,9 +70,17 @@ def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep"
     except (InputError, OSError) as error:
         print(f"{program}: error: {one_line(error)}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"{program}: error: not enough memory ({one_line(error)}); ask for less at a time", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{program}: stopped", file=sys.stderr)
         return 130
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    if "" in (getattr(args, "output", None), getattr(args, "out", None)):
+        raise InputError("the name of the output is empty (a shell variable that is not set?); name a file or folder")
 
 
 def cli_main(command: str, raw_args: Sequence[str]) -> None:

@@ -41,6 +41,7 @@ from kipoi_motifrep.representation.truth import TruthTargets, shipped
 from kipoi_motifrep.steps import Steps
 from kipoi_motifrep.subject import describe_subject, label_names, output_names
 from kipoi_motifrep.summary import build_report, write_representation
+from kipoi_motifrep.tomtom.table import field
 
 FEW_SITES = 20  # of a PWM; below, columns are rough
 FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
@@ -132,8 +133,10 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
     if not evalue >= 0:
         raise InputError(f"evalue must be 0 or more, not {evalue}")
-    if labels is not None and len(set(labels)) < len(labels):
-        raise InputError("two outputs have one name; give each output a name of its own")
+    for name, least in (("seed", 0), ("threads", 1)):
+        if parameters[name] < least:
+            raise InputError(f"{name} must be {least} or more, not {parameters[name]}")
+    _check_labels(labels)
     targets = open_databases(database, taxon=taxon, collection=collection)
     known = _known(truth, dataset)
     against = None if known is None else known.against(targets)
@@ -147,6 +150,16 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         report = run.report()
         page = None if output is None else folder / "report.html"
         return Interpretation(run.filters, run.matches, run.representation, report, page)
+
+
+def _check_labels(labels: Sequence[str] | None) -> None:
+    if labels is None:
+        return
+    if len(set(labels)) < len(labels):
+        raise InputError("two outputs have one name; give each output a name of its own")
+    for label in labels:
+        if not label or label != field(label):
+            raise InputError(f"output name {label!r} is empty or has blanks that a table cannot hold; rename it")
 
 
 def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> Truth | None:

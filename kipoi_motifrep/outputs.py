@@ -37,6 +37,25 @@ def _umask() -> int:
 NEW_FILE_MODE = 0o666 & ~_umask()
 
 
+def check_output_file(path: str | os.PathLike) -> None:
+    """See that a file can be written there without harm, before any long computation.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; it need not exist.
+
+    Raises
+    ------
+    InputError
+        If it is a folder, a device or a pipe.
+    """
+    if os.path.isdir(path):
+        raise InputError("is a folder; name a file to write", path=path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError("is no regular file; name another to write", path=path)
+
+
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block ends well.
@@ -57,9 +76,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         If the folder cannot be made or written to, or `path` is a folder, a device or a pipe.
     """
     path = Path(os.path.realpath(path))  # behind a link: the link stays
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file"
-        raise InputError(f"cannot write here (it is {kind}); choose another output", path=path)
+    check_output_file(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)

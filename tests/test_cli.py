@@ -115,6 +115,28 @@ def test_errors_are_one_line_and_status_2(monkeypatch, capsys, error, line):
     assert one_line(error) == line
 
 
+def test_too_little_memory_is_said(monkeypatch, capsys):
+    def greedy(_):
+        raise MemoryError("Unable to allocate 149. TiB")
+
+    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", greedy)
+    assert cli.main(["simulate", "-o", "x"]) == 2
+    assert capsys.readouterr().err == \
+        "kipoi-motifrep: error: not enough memory (Unable to allocate 149. TiB); ask for less at a time\n"
+
+
+@pytest.mark.parametrize("arguments", [["simulate"], ["train", "x.h5"], ["match", "x.meme"]])
+def test_an_output_without_a_name_is_refused(capsys, arguments):
+    assert cli.main([*arguments, "-o", ""]) == 2
+    assert "the name of the output is empty" in capsys.readouterr().err
+
+
+def test_simulate_onto_a_folder_is_refused_before_the_work(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("kipoi_motifrep.simulate.simulate", None)
+    assert cli.main(["simulate", "-o", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(f"{tmp_path}: is a folder; name a file to write\n")
+
+
 def test_an_interrupt_ends_with_status_130(monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -196,7 +218,7 @@ def test_devices_pipes_and_folders_are_not_replaced(tmp_path):
     (tmp_path / "link").symlink_to("pipe")
     for path, kind in (("pipe", "no regular file"), ("link", "no regular file"), (".", "a folder"),
                        ("/dev/null", "no regular file")):
-        with pytest.raises(InputError, match=rf"cannot write here \(it is {kind}\); choose another output"):
+        with pytest.raises(InputError, match=f"is {kind}; name"):
             write_text(tmp_path / path, "text")
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"} and (tmp_path / "pipe").is_fifo()
 

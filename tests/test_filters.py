@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError, read_motifs
 from kipoi_motifrep.cli import main
+from kipoi_motifrep.datasets import create_dataset
 from kipoi_motifrep.filters import (
     ArrayBatches,
     FilterPWMs,
@@ -561,6 +562,12 @@ def test_loaders_that_cannot_be_used(files, once):
         list(batches)
 
 
+def test_sequences_without_a_base(files):
+    (files / "n.fa").write_text(f">a\n{'N' * LENGTH}\n>b\n{'N' * LENGTH}\n")
+    with pytest.raises(InputError, match="the sites hold no bases, only N"):
+        extract_filters(files / "network.keras", fasta=files / "n.fa")
+
+
 def test_other_alphabet(files):
     """A network that reads A G C T, fed from a FASTA file, gives the PWMs of the same network in A C G T."""
     model = network_of(padding="same")
@@ -640,5 +647,13 @@ def test_uneven_sequences_are_resized_only_when_asked(tmp_path):
         extract_filters(network, fasta=path)
     [found] = extract_filters(network, fasta=path, auto_resize_len=200)
     assert (found.n_sequences, found.pwms.shape) == (2, (30, 19, 4))
+    even = tmp_path / "even.fa"
+    even.write_text(">a\n" + "ACGT" * 10 + "\n")
+    with pytest.raises(InputError, match=r"even\.fa: the sequences are 40 bp.* 200 bp.* by --auto-resize-len 200"):
+        extract_filters(network, fasta=even)
+    with create_dataset(tmp_path / "even.h5", 40, ["a"], {}) as writer:
+        writer.append("test", np.zeros((3, 40), np.uint8), np.ones((3, 1), np.int8))
+    with pytest.raises(InputError, match=r"even\.h5: the sequences are 40 bp.*make the dataset of sequences of 200 bp"):
+        extract_filters(network, dataset=tmp_path / "even.h5")
     with pytest.raises(InputError, match="goes with a FASTA file"):
         extract_filters(network, dataset=path, auto_resize_len=200)

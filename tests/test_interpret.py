@@ -318,6 +318,9 @@ def test_motif_files_are_databases_too(small, shipped):
     (["--dataset", EXAMPLES, "--labels", "a,b"], ["2 labels", "12 outputs"]),
     (["--dataset", EXAMPLES, "--labels", "a,a"], ["one name"]),
     (["--dataset", EXAMPLES, "--threshold", "2"], ["threshold"]),
+    (["--dataset", EXAMPLES, "--threads", "0"], ["threads"]),
+    (["--dataset", EXAMPLES, "--seed", "-1"], ["seed"]),
+    (["--dataset", EXAMPLES, "--labels", "a\tb"], ["blanks", "rename"]),
     (["--dataset", EXAMPLES, "--taxon", "plants", "--truth", "synthetic"], ["none of its matrices"]),
 ])
 def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, tmp_path, capsys, monkeypatch, checkout):

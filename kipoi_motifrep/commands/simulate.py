@@ -21,10 +21,12 @@ def run(args: argparse.Namespace) -> None:
     """Simulate and write."""
     from kipoi_motifrep import simulate
     from kipoi_motifrep.errors import InputError
+    from kipoi_motifrep.outputs import check_output_file
     from kipoi_motifrep.progress import say
 
     if args.published and (args.number is not None or args.seed is not None):
         raise InputError("--published fixes the number and the seed; leave out --number and --seed")
+    check_output_file(args.output)
     if args.published:
         number, seed = simulate.N_SEQUENCES, simulate.PUBLISHED_SEED
         data = simulate.simulate_published()

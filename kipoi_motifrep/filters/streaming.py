@@ -194,6 +194,8 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
     maxima, kept, top_sites = _first_pass(network, batches, rule, memory)
     levels = _levels(network, batches, rule, maxima, top_sites)
     sums = _last_pass(network, batches, rule, windows, levels, kept, top_sites, on_sites)
+    if any(one.n_sites.any() for one in sums) and not any(one.counts.any() for one in sums):
+        raise InputError("the sites hold no bases, only N; give sequences that hold some")
     names = filter_names(network.banks)
     return tuple(
         FilterPWMs(bank, names[i], normalised(sums[i].counts), sums[i].counts, sums[i].n_sites, sums[i].n_firing,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.outputs import check_output_file, write_text
 from kipoi_motifrep.report import drawings
 from kipoi_motifrep.report.data import DEAD, Figure, FilterRow, Report, read_interpretation
 from kipoi_motifrep.report.page import KIND_WORDS, render, safe
@@ -66,8 +66,7 @@ def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.Path
         The page.
     """
     path = Path(output)
-    if path.is_dir():
-        raise InputError("this is a folder; name the page to write", path=path)
+    check_output_file(path)
     reports = [read_interpretation(folder) for folder in folders]
     write_text(path, comparison_page(reports, column_names(reports, folders)))
     return path

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep import __version__
-from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.outputs import write_text
 from kipoi_motifrep.report import drawings, numbers
@@ -118,8 +117,6 @@ def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = N
     folder = Path(folder)
     report = read_interpretation(folder) if report is None else report
     path = Path(output) if output else (folder if folder.is_dir() else folder.parent) / PAGE_NAME
-    if path.is_dir():
-        raise InputError("this is a folder; name the page to write", path=path)
     write_text(path, report_page(report))
     return path
 
