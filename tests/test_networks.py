@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError
 from kipoi_motifrep.networks import Field, Layout, open_network
+from kipoi_motifrep.networks.ablation import Ablation
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -21,6 +22,7 @@ nn = torch.nn
 LENGTH = 23
 RNG = np.random.default_rng(5)
 CODES = RNG.integers(0, 5, (4, LENGTH)).astype(np.uint8)  # 4 is N
+MANY = np.random.default_rng(6).integers(0, 5, (21, LENGTH)).astype(np.uint8)
 
 
 def sequential(shape, *stack):
@@ -198,6 +200,214 @@ def test_torch_gate_is_one_activation():
     np.testing.assert_allclose(network.activations(x)[0], (raw * torch.sigmoid(1.702 * raw)).transpose(1, 2), atol=1e-5)
 
 
+def test_torch_convolution_of_something_else_runs_first():
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(3)
+            self.track = nn.Parameter(torch.randn(1, 4, LENGTH))
+            self.conv_of_track, self.conv = nn1d(padding=2), nn1d(padding=2)
+
+        def forward(self, x):
+            track = self.conv_of_track(self.track)
+            return torch.relu(self.conv(x)).mean(dim=2) + track.mean(dim=2)
+
+    network = open_network(Positions(), length=LENGTH)
+    assert network.banks[0].layer == "conv"
+    assert_reads_as_described(network)
+
+
+def zeroed(h):
+    h = h.clone()
+    h[h < 0] = 0
+    return h
+
+
+def checked(h):
+    if torch.isnan(h).any():
+        raise ValueError("not a number")
+    return torch.relu(torch.where(torch.isfinite(h), h, torch.zeros_like(h)))
+
+
+RELUS = {
+    "a mask": lambda h: h * (h > 0),
+    "no mask": lambda h: h * (~(h <= 0)).float(),
+    "where": lambda h: torch.where(h > 0, h, torch.zeros_like(h)),
+    "maximum of zeros": lambda h: torch.maximum(h, torch.zeros_like(h)),
+    "filled": lambda h: h.masked_fill(h < 0, 0),
+    "assigned": zeroed,
+    "checked": checked,
+    "a mask for statistics": lambda h: torch.relu(1.0 * h) + 0 * (h > 0).float().mean(),
+    "view": lambda h: torch.relu(h.view(h.size(0), h.size(1), 1, -1)).squeeze(2),
+    "expanded": lambda h: torch.relu(h + torch.zeros(1, 3, 1).expand(h.size(0), -1, h.size(2))),
+    "zeros of its shape": lambda h: torch.max(h, torch.zeros(h.shape)),
+    "squeezed": lambda h: torch.relu(h.squeeze()),
+    "batch in the middle": lambda h: torch.relu(h.permute(2, 0, 1)).permute(1, 2, 0),
+    "batch last": lambda h: torch.relu(h.permute(1, 2, 0)).permute(2, 0, 1),
+    "batch and positions on one axis":
+        lambda h: torch.relu(h.transpose(1, 2).reshape(-1, 3)).view(h.size(0), -1, 3).transpose(1, 2),
+    "pooled, then viewed": lambda h: torch.relu(nn.functional.max_pool1d(h, 2).view(h.size(0), h.size(1), -1)),
+    "cropped": lambda h: torch.relu(h[:, :, 3:-2]),
+    "cut to the right": lambda h: torch.relu(h[:, :, :-4]),
+    "every third": lambda h: torch.relu(h[:, :, 1::3]),
+    "in parts": lambda h: torch.cat([torch.relu(part) for part in h.split(4)]),
+}
+
+
+@pytest.mark.parametrize("name", RELUS)
+def test_torch_ways_to_write_relu(name):
+    """Whatever the code between convolution and activations, and for any number of sequences."""
+    module = Torch(nn1d, after=RELUS[name])
+    network = open_network(module, length=LENGTH)
+    assert "no non-linearity" not in network.describe()
+    for codes in (MANY, MANY[:1]):
+        assert_reads_as_described(network, codes=codes)
+
+
+@pytest.mark.parametrize(("after", "start", "step"), [
+    (lambda h: torch.relu(h[:, :, 3:-2]), 3, 1), (lambda h: torch.relu(h[:, :, 1::3]), 1, 3)])
+def test_field_begins_where_a_cut_does(after, start, step):
+    assert open_network(Torch(nn1d, after=after), length=LENGTH).banks[0].field == Field(start, 5, step)
+
+
+@pytest.mark.parametrize("after", [
+    lambda h: h * 0.5 * (1 + torch.erf(h / 2**0.5)),
+    lambda h: 0.5 * h * (1 + torch.tanh(0.7979 * (h + 0.0447 * h**3))),
+    lambda h: h * torch.tanh(nn.functional.softplus(h)),
+])
+def test_torch_activations_written_by_hand(after):
+    module = Torch(nn1d, after=after)
+    network = open_network(module, length=LENGTH)
+    x = network.layout.encode(MANY)
+    expected = after(module.conv(torch.from_numpy(x))).detach().numpy().transpose(0, 2, 1)
+    np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_torch_batches_taken_apart(size):
+    class Parts(Torch):
+        def forward(self, x):
+            return torch.relu(torch.cat([self.conv(part) for part in x.split(size)])).amax(dim=2)
+
+    if size > 1:
+        network = open_network(Parts(nn1d), length=LENGTH)
+        assert_reads_as_described(network, codes=MANY)
+        ablation = Ablation(network)
+        with pytest.raises(InputError, match="importance cannot be measured: its forward pass does not take the same"):
+            ablation.begin(network.layout.encode(MANY))
+        return
+    with pytest.raises(InputError, match="layer conv: the forward pass runs it on 1 sequences where 2 are given"):
+        open_network(Parts(nn1d), length=LENGTH)
+
+
+def test_torch_way_that_depends_on_the_sequences():
+    class Either(Torch):
+        def forward(self, x):
+            return (torch.relu(self.conv(x)) if x.sum() > 1000 else self.conv(x.flip(2)).abs()).amax(dim=2)
+
+    network = open_network(Either(nn1d), length=LENGTH)
+    with pytest.raises(InputError, match="does not take the same way for all sequences"):
+        network.activations(network.layout.encode(MANY))
+
+
+def test_torch_failure_on_a_batch_is_told():
+    module = Torch(nn1d, after=lambda h: torch.relu(h + torch.zeros(2, 1, 1)))
+    network = open_network(module, length=LENGTH)
+    with pytest.raises(InputError, match="fails on a batch of 21 sequences") as error:
+        network.activations(network.layout.encode(MANY))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("after", "reason"), [
+    (lambda h: (h > 0).float(), "its output is compared with something"),
+    (lambda h: torch.relu(h[:, :, [0, 1, 5]]), "positions that are not evenly spaced"),
+    (lambda h: torch.relu(h[:, :2]), "pick some of its filters"),
+    (lambda h: torch.relu(nn.functional.max_pool1d(h, 2)[:, :, 1:]), "cuts what max_pool1d has pooled"),
+])
+def test_what_follows_is_not_understood(after, reason):
+    with pytest.raises(InputError, match=f"layer conv: .*{reason}"):
+        open_network(Torch(nn1d, after=after), length=LENGTH)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_torch_half_precision(dtype):
+    module = Torch(nn1d).to(dtype)
+    network = open_network(module, length=LENGTH)
+    assert_reads_as_described(network)
+    assert module.conv.weight.dtype == dtype
+    np.testing.assert_array_equal(network.banks[0].kernels, module.conv.weight.detach().float().numpy().swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("after", [lambda h: h[:, 3:-2], layers.Cropping1D((3, 2))])
+def test_keras_crop_before_the_activation(after):
+    keras.utils.set_random_seed(2)
+    dna, norm = keras.Input((LENGTH, 4)), layers.BatchNormalization(name="bn")
+    cropped = norm(after(layers.Conv1D(3, 5, use_bias=False)(dna)))
+    model = keras.Model(dna, layers.Dense(1)(layers.Flatten()(layers.ReLU(name="act")(cropped))))
+    for one, values in zip(norm.weights, RNG.uniform(0.5, 1.5, (4, 3)), strict=True):
+        one.assign(values)
+    network = open_network(model)
+    assert network.banks[0].field == Field(3, 5, 1)
+    x = network.layout.encode(MANY)
+    expected = keras.Model(dna, model.get_layer("act").output).predict_on_batch(x)
+    np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-5)
+    ablation = Ablation(network)
+    ablation.begin(x)
+    np.testing.assert_allclose(ablation.maxima(), expected.max(axis=1), atol=1e-5)
+
+
+KERAS_RELUS = {
+    "a mask": lambda h: h * keras.ops.cast(h > 0, "float32"),
+    "where": lambda h: keras.ops.where(h > 0, h, 0.0),
+    "reshaped": lambda h: keras.ops.relu(keras.ops.reshape(h, (keras.ops.shape(h)[0], -1, 3))),
+    "batch in the middle": lambda h: keras.ops.transpose(keras.ops.relu(keras.ops.transpose(h, (1, 0, 2))), (1, 0, 2)),
+    "cropped": lambda h: keras.ops.relu(h[:, 3:-2]),
+}
+
+
+@pytest.mark.parametrize("name", KERAS_RELUS)
+def test_keras_ways_to_write_relu(name):
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = layers.Conv1D(3, 5, use_bias=False), layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(keras.ops.max(KERAS_RELUS[name](self.conv(x)), axis=1))
+
+    keras.utils.set_random_seed(2)
+    model = Model()
+    model(np.zeros((1, LENGTH, 4), np.float32))
+    network = open_network(model, length=LENGTH)
+    assert "no non-linearity" not in network.describe()
+    for codes in (MANY, MANY[:7], MANY):
+        assert_reads_as_described(network, codes=codes)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool", "float16", "float64"])
+@pytest.mark.parametrize("make", [KERAS["valid"], lambda: Torch(nn1d)])
+def test_one_hot_of_any_type(make, dtype):
+    network = open_network(make(), length=LENGTH)
+    x = network.layout.encode(CODES)
+    np.testing.assert_array_equal(network.activations(x.astype(dtype))[0], network.activations(x)[0])
+    np.testing.assert_array_equal(network.codes(x.astype(dtype)), CODES)
+
+
+def test_other_inputs_keep_the_type_that_the_model_declares():
+    tissue, dna = keras.Input((1,), name="tissue", dtype="int32"), keras.Input((LENGTH, 4), name="dna")
+    joined = layers.Concatenate()([layers.Flatten()(conv1d()(dna)), layers.Flatten()(layers.Embedding(3, 2)(tissue))])
+    network = open_network(keras.Model([tissue, dna], layers.Dense(1)(joined)))
+    x = network.layout.encode(CODES)
+    given = {"dna": x.astype(bool), "tissue": np.ones((4, 1), np.int64)}
+    for inputs in (given, x):
+        arrays = network.arrays(inputs)
+        assert (arrays["tissue"].dtype, arrays["dna"].dtype) == (np.int32, np.float32)
+    ablation = Ablation(network)
+    ablation.begin(given)
+    np.testing.assert_allclose(ablation.predictions(), network.parts.source.model.predict_on_batch(
+        [given["tissue"], x]), atol=1e-5)
+
+
 @pytest.mark.parametrize("first", [layers.BatchNormalization, lambda: layers.Rescaling(2.0, offset=-0.5)])
 def test_rescaled_input(first):
     """Activations are the network's own; where a filter looks is known, and what is not in the kernels is said."""
@@ -270,6 +480,19 @@ def test_open_length_follows_the_data():
     network = open_network(model, length=LENGTH)
     assert network.length == LENGTH
     assert_reads_as_described(network)
+
+
+@pytest.mark.parametrize("given", [
+    lambda x: x[:, :, None], lambda x: [x[:, :, None]], lambda x: {"dna": x[:, :, None]}, lambda x: x,
+    lambda x: x.transpose(0, 2, 1), lambda x: {"any": x}])
+def test_open_length_follows_an_example(given):
+    model = keras.Sequential([keras.Input((None, 1, 4), name="dna"), conv2d((5, 1)), layers.GlobalMaxPooling2D()])
+    example = given(Layout.parse("L,4").encode(CODES))
+    network = open_network(model, example=example)
+    assert network.length == LENGTH
+    np.testing.assert_array_equal(network.codes(example), CODES)
+    assert_reads_as_described(network)
+    assert open_network(model, example=example, length=40).length == 40
 
 
 def test_parallel_convolutions_are_banks():

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kipoi_motifrep.errors import first_line
+from kipoi_motifrep.errors import InputError, first_line
 from kipoi_motifrep.networks.graph import Graph, Unreadable
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.reading import Found
@@ -116,8 +116,18 @@ class Ablation:
         ----------
         inputs : numpy.ndarray, list or dict of them
             As for ``Network.activations``.
+
+        Raises
+        ------
+        InputError
+            If the network does not treat this batch as it did others.
         """
-        arrays = self.network.arrays(inputs)
+        try:
+            self._begin(self.network.arrays(inputs))
+        except Unreadable as reason:
+            raise InputError(f"importance cannot be measured: {reason}") from reason
+
+    def _begin(self, arrays: dict[str, np.ndarray]) -> None:
         self._n = len(next(iter(arrays.values())))
         self._size = max(self._n, self._size)
         missing = self._size - self._n
@@ -190,7 +200,7 @@ class Ablation:
         codes = np.random.default_rng(0).integers(0, 4, (PROBE, network.length)).astype(np.uint8)
         inputs = network.arrays(network.layout.encode(codes))
         try:
-            self.begin(inputs)
+            self._begin(inputs)
             whole = self._columns(self._rest.whole(inputs))
             parts = self.predictions()
         except Unreadable:
@@ -208,6 +218,9 @@ def _place(graph: Graph, bank: int, found: Found) -> Place:
     shape = graph.shapes[found.step.outputs[0]][1:]
     given = graph.shapes[found.chain.output][1:]
     n = found.bank.n_filters
+    if found.chain.batch_axis or found.chain.entries > 1:
+        raise Unreadable(f"activations of layer {found.bank.layer} do not have the sequences on an axis of their own, "
+                         "before all others")
     if found.chain.origin.shape == given:
         channel = np.unravel_index(found.chain.origin, shape)[found.channels]
     elif len(given) == len(shape) and given[found.channels] == n:  # pooled before the non-linearity

@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kipoi_motifrep.errors import first_line
-from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Unreadable, Window, ungrouped
+from kipoi_motifrep.errors import InputError, first_line, flattened
+from kipoi_motifrep.networks.graph import PROBE, Convolution, Graph, OtherWay, Step, Unreadable, Window, ungrouped
+
+NUMPY_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+               "float16", "float32", "float64")
 
 
 class KerasSource:
@@ -28,6 +31,7 @@ class KerasSource:
     def __init__(self, model):
         self.model = model
         self.names = _layer_names(model)
+        self._own_code = False
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shape of one sample of every input, by name; empty for a model that was never built.
@@ -38,6 +42,17 @@ class KerasSource:
             Name to shape without the batch axis, None where it is open.
         """
         return {name: tuple(tensor.shape[1:]) for name, tensor in self._inputs().items()}
+
+    def input_types(self) -> dict[str, str]:
+        """Type of every input, by name, where it is one that NumPy has.
+
+        Returns
+        -------
+        dict
+            Name to type.
+        """
+        types = {name: str(tensor.dtype) for name, tensor in self._inputs().items()}
+        return {name: kind for name, kind in types.items() if kind in NUMPY_TYPES}
 
     def _inputs(self) -> dict:
         tensors = getattr(self.model, "inputs", None) or []
@@ -64,11 +79,19 @@ class KerasSource:
         Graph
             Every layer call is one step.
         """
+        given = {}
+        for number, (name, shape) in enumerate(shapes.items()):
+            given[number] = probe if name == dna else np.zeros((PROBE, *shape), np.float32)
+        return self._recorded(list(shapes), list(shapes.values()), PROBE, list(shapes).index(dna), given)
+
+    def _recorded(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]], batch: int, dna: int,
+                  given: dict[int, np.ndarray]) -> Graph:
+        """Replay the network for batches of one size."""
         import keras
 
         dtypes = {name: tensor.dtype for name, tensor in self._inputs().items()}
-        inputs = [keras.KerasTensor((2, *shape), dtype=dtypes.get(name, "float32"), name=name)
-                  for name, shape in shapes.items()]
+        inputs = [keras.KerasTensor((batch, *shape), dtype=dtypes.get(name, "float32"), name=name)
+                  for name, shape in zip(names, shapes, strict=True)]
         try:
             outputs = self._replay(self.model, inputs)
         except Exception as error:
@@ -76,12 +99,9 @@ class KerasSource:
         numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
         keep = list(inputs)
         steps = [self._step(node, numbers, keep) for node in _nodes(outputs)]
-        given = {}
-        for number, (name, shape) in enumerate(shapes.items()):
-            given[number] = probe if name == dna else np.zeros((2, *shape), np.float32)
-        return Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep},
-                     list(shapes).index(dna), given, _to_numpy, keep_alive=keep,
-                     outputs=tuple(numbers[id(tensor)] for tensor in outputs if id(tensor) in numbers))
+        return Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep}, dna, given, _to_numpy,
+                     keep_alive=keep, outputs=tuple(numbers[id(tensor)] for tensor in outputs if id(tensor) in numbers),
+                     own_code=self._own_code)
 
     def runner(self, graph: Graph, chains: Sequence, names: Sequence[str]) -> Callable:
         """Cut out the steps up to some activations.
@@ -100,35 +120,44 @@ class KerasSource:
         callable
             From a dict of input arrays to a list of feature maps, numpy float32.
         """
-        import keras
-
         wanted = [chain.output for _, chain in chains]
-        steps = _cut(graph, chains)
+        cut = _cut(graph, chains)
         needed = [number for number in range(len(names))
-                  if any(number in step.inputs for step in steps)]
+                  if any(number in graph.steps[place].inputs for place in cut)]
+        fronts, previous = {}, 0
 
-        class Front(keras.Model):
-            def call(self, inputs):
-                values = dict(zip(needed, inputs, strict=True))
-                for step, renamed in steps.items():
-                    results = step.call([values[renamed.get(one, one)] for one in step.inputs])
-                    values.update(zip(step.outputs, results, strict=True))
-                return [values[one] for one in wanted]
-
-        front = compiled(Front())
-        previous = 0
+        def front(n: int):
+            size = n if graph.own_code else None
+            if size not in fronts:
+                steps = self._resized(graph, names, n).steps if graph.own_code else graph.steps
+                fronts[size] = _front([(steps[place], renamed) for place, renamed in cut.items()], needed, wanted)
+            return fronts[size]
 
         def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
             nonlocal previous
             arrays = [inputs[names[number]] for number in needed]
             n = len(arrays[0])
-            if n < previous:  # the last, smaller batch; it would be compiled afresh
-                arrays = [np.concatenate([array, np.zeros((previous - n, *array.shape[1:]), array.dtype)])
+            size, previous = max(n, previous), n
+            if n < size:  # the last, smaller batch; it would be compiled afresh
+                arrays = [np.concatenate([array, np.zeros((size - n, *array.shape[1:]), array.dtype)])
                           for array in arrays]
-            previous = n
-            return [np.asarray(result, np.float32)[:n] for result in front.predict_on_batch(arrays)]
+            try:
+                results = front(size).predict_on_batch(arrays)
+                return [chain.rows(np.asarray(result, np.float32), size)[:n]
+                        for (_, chain), result in zip(chains, results, strict=True)]
+            except Exception as error:  # a stranger's layers can fail in any way
+                raise InputError(f"the network's layers, run one by one, fail on a batch of {size} sequences "
+                                 f"({flattened(error)}); a smaller batch size may help") from error
 
         return run
+
+    def _resized(self, graph: Graph, names: Sequence[str], batch: int) -> Graph:
+        """Replay the network for batches of another size."""
+        shapes = [graph.shapes[number][1:] for number in range(len(names))]
+        other = self._recorded(names, shapes, batch, graph.dna, {})
+        if [(one.label, one.inputs) for one in other.steps] != [(one.label, one.inputs) for one in graph.steps]:
+            raise OtherWay("other layers are called")
+        return other
 
     def _replay(self, operation, inputs: list) -> list:
         """Call a model on symbolic inputs, nested models opened."""
@@ -141,6 +170,7 @@ class KerasSource:
             return values
         if not hasattr(operation, "_nodes_by_depth"):
             structure = inputs[0] if len(inputs) == 1 else inputs
+            self._own_code = True
             return _flat(operation.call(structure))
         values = {id(tensor): value for tensor, value in zip(operation.inputs, inputs, strict=True)}
         for depth in sorted(operation._nodes_by_depth, reverse=True):
@@ -160,6 +190,7 @@ class KerasSource:
         if isinstance(operation, keras.Model) and not kwargs.get("mask"):
             return self._replay(operation, _flat(list(args)))
         if isinstance(operation, keras.Layer) and not _is_convolution(operation) and _holds_convolution(operation):
+            self._own_code = True
             return operation.call(*args, **kwargs)
         return operation(*args, **kwargs)
 
@@ -189,14 +220,29 @@ def compiled(model):
     return model
 
 
-def _cut(graph: Graph, chains: Sequence) -> dict[Step, dict[int, int]]:
-    """Collect the steps up to the ends of some chains, in order, each with its renamed inputs."""
-    steps: dict[Step, dict[int, int]] = {}
+def _cut(graph: Graph, chains: Sequence) -> dict[int, dict[int, int]]:
+    """Collect the places of the steps up to the ends of some chains, in order, each with its renamed inputs."""
+    places = {step: place for place, step in enumerate(graph.steps)}
+    cut: dict[int, dict[int, int]] = {}
     for convolution, chain in chains:
         for step in (*graph.upstream([convolution.outputs[0]]), *chain.steps):
-            steps.setdefault(step, {}).update(chain.inputs if step in chain.steps else {})
-    order = {step: place for place, step in enumerate(graph.steps)}
-    return dict(sorted(steps.items(), key=lambda item: order[item[0]]))
+            cut.setdefault(places[step], {}).update(chain.inputs if step in chain.steps else {})
+    return dict(sorted(cut.items()))
+
+
+def _front(steps: Sequence[tuple[Step, dict[int, int]]], needed: Sequence[int], wanted: Sequence[int]):
+    """Make a model of some steps, each with its renamed inputs."""
+    import keras
+
+    class Front(keras.Model):
+        def call(self, inputs):
+            values = dict(zip(needed, inputs, strict=True))
+            for step, renamed in steps:
+                results = step.call([values[renamed.get(one, one)] for one in step.inputs])
+                values.update(zip(step.outputs, results, strict=True))
+            return [values[one] for one in wanted]
+
+    return compiled(Front())
 
 
 def _nodes(outputs: Sequence) -> list:

@@ -7,16 +7,20 @@ own forward pass runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from kipoi_motifrep.networks.graph import Convolution, Graph, Step, Window, ungrouped
+from kipoi_motifrep.errors import InputError, flattened
+from kipoi_motifrep.networks.graph import Convolution, Graph, OtherWay, Step, Window, ungrouped
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2}
+ASSIGNMENT = "__setitem__"  # x[...] = y
 POOLINGS = {"max_pool1d": 1, "max_pool2d": 2, "avg_pool1d": 1, "avg_pool2d": 2}
 
 
@@ -26,13 +30,24 @@ class TorchSource:
     Parameters
     ----------
     module : torch.nn.Module
-        The network; it is put into evaluation mode while it runs here.
+        The network; it is put into evaluation mode while it runs here. Of one
+        in half precision a float32 copy runs, for sums and ties as elsewhere.
     """
 
     framework = "PyTorch"
 
     def __init__(self, module: torch.nn.Module):
-        self.module = module
+        self.module = _in_single_precision(module)
+
+    def input_types(self) -> dict[str, str]:
+        """Say nothing: a module does not know its inputs.
+
+        Returns
+        -------
+        dict
+            Empty.
+        """
+        return {}
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Say nothing: a module does not know its inputs.
@@ -94,22 +109,47 @@ class TorchSource:
         callable
             From a dict of input arrays to a list of feature maps, numpy float32.
         """
-        calls = [step for step in graph.steps if step.convolution]
-        wanted = {calls.index(convolution): convolution for convolution, _ in chains}
+        last = [graph.producers[chain.output] for _, chain in chains]
+        skipped = {step for _, chain in chains for step in chain.skipped}
 
         def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-            tensors = {name: self.placed(torch.as_tensor(np.ascontiguousarray(inputs[name]))) for name in names}
-            catcher = _Catcher(set(wanted))
-            with self.running(), torch.no_grad():
-                try:
-                    with catcher:
-                        self.forward(tensors)
-                except _Reached:
-                    pass
-                return [to_numpy(_follow(convolution, chain, catcher.caught[calls.index(convolution)]))
-                        .astype(np.float32, copy=False) for convolution, chain in chains]
+            n = len(next(iter(inputs.values())))
+            if n == 1:  # two are as in the probe: squeeze() would take a lone sequence's axis away
+                return [rows[:1] for rows in run({name: np.repeat(one, 2, axis=0) for name, one in inputs.items()})]
+            try:
+                caught = self._caught(graph, last, skipped, {name: inputs[name] for name in names})
+                return [chain.rows(to_numpy(caught[step]), n).astype(np.float32, copy=False)
+                        for step, (_, chain) in zip(last, chains, strict=True)]
+            except OtherWay as reason:
+                if n <= 2:
+                    raise InputError("the network's forward pass does not take the same way for all sequences, so its "
+                                     "activations cannot be told apart; a network that does is needed") from reason
+                # It may take large batches apart itself.
+                halves = [run({name: one[rows] for name, one in inputs.items()})
+                          for rows in (slice(n // 2), slice(n // 2, n))]
+                return [np.concatenate(parts) for parts in zip(*halves, strict=True)]
 
         return run
+
+    def _caught(self, graph: Graph, last: Sequence[Step], skipped: set[Step],
+                inputs: dict[str, np.ndarray]) -> dict[Step, torch.Tensor]:
+        """Run as far as the results of some steps."""
+        tensors = {name: self.placed(torch.as_tensor(np.ascontiguousarray(one))) for name, one in inputs.items()}
+        catcher = _Catcher(graph.steps, tensors.values(), set(last), skipped)
+        with self.running(), torch.no_grad():
+            try:
+                with catcher:
+                    self.forward(tensors)
+            except _Reached:
+                return catcher.caught
+            except OtherWay:
+                raise
+            except Exception as error:  # a stranger's forward pass can fail in any way
+                n = len(next(iter(inputs.values())))
+                raise InputError(f"the network's forward pass fails on a batch of {n} sequences, though not on the "
+                                 f"{len(graph.values[graph.dna])} that it was tried on ({type(error).__name__}: "
+                                 f"{flattened(error)}); a smaller batch size may help") from error
+        raise OtherWay("it ends before the activations")
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> object:
         """Call the module: with several named inputs by their names, else in order."""
@@ -141,21 +181,76 @@ class _Reached(Exception):
     """All activations that were wanted are there."""
 
 
-class _Catcher(TorchFunctionMode):
-    """Catches the outputs of some convolutions, counted in the order they run, then stops."""
+class Follower(TorchFunctionMode):
+    """Goes along with a forward pass, knowing which step of the recorded one every call is.
 
-    def __init__(self, wanted: set[int]):
+    As for the recorder, only calls count that use a value made from the inputs.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        Of the recorded run.
+    inputs : iterable of torch.Tensor
+        Inputs of this run.
+    watched : set of Step
+        Steps that `at` is asked for; after the last of them, none are followed.
+    """
+
+    def __init__(self, steps: Sequence[Step], inputs: Iterable[torch.Tensor], watched: set[Step]):
         super().__init__()
-        self.wanted, self.caught, self.count = wanted, {}, 0
+        self.watched = watched
+        self._steps = iter(steps[:1 + max(place for place, step in enumerate(steps) if step in watched)])
+        self._next = next(self._steps)
+        self._flowing: dict[int, weakref.ref] = {}
+        self._flow(inputs)
+
+    def at(self, step: Step, function: Callable, args: tuple, kwargs: dict):
+        """Call the function of a watched step, or do something else in its place."""
+        raise NotImplementedError
+
+    def flowing(self, structure: object) -> Iterator[torch.Tensor]:
+        """Find the tensors made from the inputs in a call's arguments."""
+        for tensor in tensors_in(structure):
+            if id(tensor) in self._flowing and self._flowing[id(tensor)]() is tensor:
+                yield tensor
+
+    def _flow(self, tensors: Iterable[torch.Tensor]) -> None:
+        self._flowing.update((id(tensor), weakref.ref(tensor)) for tensor in tensors)
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if getattr(function, "__name__", "") in CONVOLUTIONS:
-            if self.count in self.wanted:
-                self.caught[self.count] = result
-                if len(self.caught) == len(self.wanted):
-                    raise _Reached
-            self.count += 1
+        kwargs = kwargs or {}
+        if self._next is None or next(self.flowing((args, kwargs)), None) is None:
+            return function(*args, **kwargs)
+        expected = _label(function) == self._next.label
+        if expected and self._next in self.watched:
+            result = self.at(self._next, function, args, kwargs)
+        else:
+            result = function(*args, **kwargs)
+        outputs = outputs_of(function, args, result)
+        if outputs:
+            if not expected:
+                raise OtherWay(f"{_label(function)} runs in the place of {self._next.label}")
+            self._flow(outputs)
+            self._next = next(self._steps, None)
+        return result
+
+
+class _Catcher(Follower):
+    """Catches the results of some steps, then stops; other steps hand on what they are given."""
+
+    def __init__(self, steps: Sequence[Step], inputs: Iterable[torch.Tensor], wanted: set[Step], skipped: set[Step]):
+        super().__init__(steps, inputs, wanted | skipped)
+        self.wanted, self.skipped, self.caught = wanted, skipped, {}
+
+    def at(self, step: Step, function: Callable, args: tuple, kwargs: dict):
+        if step in self.skipped:
+            given = next(self.flowing((args, kwargs)))
+            return given if len(step.outputs) == 1 else (given, None)
+        result = function(*args, **kwargs)
+        self.caught[step] = outputs_of(function, args, result)[0]
+        if len(self.caught) == len(self.wanted):
+            raise _Reached
+        self.caught[step] = self.caught[step].clone()  # later calls may work in place
         return result
 
 
@@ -167,7 +262,6 @@ class _Recorder(TorchFunctionMode):
         self.steps: list[Step] = []
         self.values: dict[int, np.ndarray] = {}
         self.modules: list[str] = []
-        self._count = 0
         self._numbers: dict[int, int] = {}
         self._alive: list[torch.Tensor] = []  # so that no identity is used twice
         for tensor in inputs:
@@ -186,22 +280,39 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        place, self._count = self._count, self._count + 1
         flowing = [tensor for tensor in tensors_in((args, kwargs)) if id(tensor) in self._numbers]
         inputs = tuple(self._numbers[id(tensor)] for tensor in flowing)
         shapes = [tuple(tensor.shape) for tensor in flowing]
+        label, replayed, target = _label(function), function, args[:1]
+        if inputs and label == ASSIGNMENT:
+            replayed = _assigned
+            target = target if id(args[0]) in self._numbers else (args[0].clone(),)  # as it was before
         result = function(*args, **kwargs)
-        outputs = list(tensors_in(result))
+        outputs = outputs_of(function, args, result)
         if not inputs or not outputs:
             return result
-        label = getattr(function, "__name__", "call")
+        template = _numbered(((*target, *args[1:]), kwargs), self._numbers)
         convolution, pooling = _geometry(label, args, kwargs, shapes[0])
-        template = _numbered((args, kwargs), self._numbers)
         name = self.modules[-1] if self.modules else ""
         numbers = tuple(self._number(tensor) for tensor in outputs)
-        self.steps.append(Step(name or label, label, inputs, numbers, _replayer(function, template, inputs),
-                               convolution, pooling, place))
+        self.steps.append(Step(name or label, label, inputs, numbers, _replayer(replayed, template, inputs),
+                               convolution, pooling))
         return result
+
+
+def _label(function: Callable) -> str:
+    return getattr(function, "__name__", "call")
+
+
+def outputs_of(function: Callable, args: tuple, result: object) -> list[torch.Tensor]:
+    """Find the tensors that a call made; an assignment to elements makes its target anew."""
+    return [args[0]] if _label(function) == ASSIGNMENT else list(tensors_in(result))
+
+
+def _assigned(target: torch.Tensor, index: object, value: object) -> torch.Tensor:
+    target = target.clone()
+    target[index] = value
+    return target
 
 
 class _Flow(int):
@@ -224,14 +335,6 @@ def _like(value: np.ndarray, like: torch.Tensor | None) -> torch.Tensor:
     if like is not None and tensor.is_floating_point():
         tensor = tensor.to(like.device, like.dtype)
     return tensor
-
-
-def _follow(convolution: Step, chain, output: torch.Tensor) -> torch.Tensor:
-    values = {convolution.outputs[0]: output}
-    for step in chain.steps:
-        results = step.call([values[chain.inputs.get(one, one)] for one in step.inputs])
-        values.update(zip(step.outputs, results, strict=True))
-    return values[chain.output]
 
 
 def _geometry(label: str, args: tuple, kwargs: dict,
@@ -322,5 +425,18 @@ def _module_names(module: torch.nn.Module):
 
 
 def to_numpy(tensor: torch.Tensor | np.ndarray) -> np.ndarray:
-    """Give a tensor's numbers, from whatever device."""
-    return tensor.detach().cpu().numpy() if isinstance(tensor, torch.Tensor) else np.asarray(tensor)
+    """Give a tensor's numbers, from whatever device; NumPy has no bfloat16, they become float32."""
+    if not isinstance(tensor, torch.Tensor):
+        return np.asarray(tensor)
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _in_single_precision(module: torch.nn.Module) -> torch.nn.Module:
+    if all(one.dtype not in (torch.float16, torch.bfloat16) for one in module.parameters()):
+        return module
+    try:
+        return copy.deepcopy(module).float()
+    except Exception as error:  # hooks and handles of any kind may be inside
+        raise InputError(f"the network is in half precision and cannot be copied ({flattened(error)}); "
+                         "give it in single precision, as module.float() makes it") from error

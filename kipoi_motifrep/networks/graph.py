@@ -13,11 +13,17 @@ from functools import cached_property
 
 import numpy as np
 
-POINTWISE, ACTIVATION, REARRANGEMENT, OTHER = "pointwise", "activation", "rearrangement", "other"
+POINTWISE, ACTIVATION, REARRANGEMENT, CUT, OTHER = "pointwise", "activation", "rearrangement", "cut", "other"
+MASK, CHECK = "mask", "check"
+PROBE = 2  # sequences
 
 
 class Unreadable(Exception):
     """The network does not read DNA in the layout tried; the message says why."""
+
+
+class OtherWay(Exception):
+    """The network does something else with a batch than with the two sequences of the probe."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ class Step:
     """One operation between values, which are numbered.
 
     ``call`` takes the values of ``inputs`` as backend tensors or numpy arrays
-    and gives the values of ``outputs``, as backend tensors. ``place`` counts
-    the calls of the run that was recorded, where it was.
+    and gives the values of ``outputs``, as backend tensors. ``parts`` are the
+    steps that were put together to this one, if any.
     """
 
     name: str
@@ -68,7 +74,7 @@ class Step:
     call: Callable[[Sequence], Sequence] = field(repr=False)
     convolution: Convolution | None = None
     pooling: Window | None = None
-    place: int = -1
+    parts: tuple[Step, ...] = ()
 
 
 @dataclass(eq=False)
@@ -78,6 +84,8 @@ class Graph:
     ``dna`` is the number of the DNA input's value; ``values`` holds probe
     values (batch of 2), filled on demand by :meth:`value`. ``failure`` ended
     the probe's run early; ``keep_alive`` is for values numbered by identity.
+    With ``own_code``, the number of the probe's sequences may be a constant in
+    the steps, made by a model's own Python code.
     """
 
     steps: list[Step]
@@ -88,6 +96,8 @@ class Graph:
     failure: Exception | None = None
     keep_alive: object = None
     outputs: tuple[int, ...] = ()
+    own_code: bool = False
+    _roles: dict[tuple[Step, int], str] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def producers(self) -> dict[int, Step]:
@@ -166,9 +176,17 @@ class Graph:
         -------
         str
             ``pointwise`` (affine element by element, or a normalisation),
-            ``activation`` (non-linear element by element), ``rearrangement``,
+            ``activation`` (non-linear element by element), ``mask`` (a
+            comparison element by element), ``check`` (a comparison that
+            ordinary numbers all pass or all fail, as in a search for NaN),
+            ``rearrangement``, ``cut`` (the same of some of the elements),
             or ``other``.
         """
+        if (step, given) not in self._roles:
+            self._roles[step, given] = self._probed(step, given)
+        return self._roles[step, given]
+
+    def _probed(self, step: Step, given: int) -> str:
         if step.convolution or step.pooling or set(step.inputs) != {given} or len(step.outputs) != 1:
             return OTHER
         shape = self.shapes[given]
@@ -177,19 +195,69 @@ class Graph:
         try:
             f_one = self.run(step, *[one] * len(step.inputs))
             if f_one.shape != shape:
-                return REARRANGEMENT if self._rearranges(step, shape) else OTHER
+                return self._moves(step, shape) or OTHER
+            if f_one.dtype == bool:
+                return CHECK if f_one.all() or not f_one.any() else MASK
             if np.array_equal(f_one, one):
                 return POINTWISE
             if not self._elementwise(step, one, f_one):
-                if self._rearranges(step, shape):
-                    return REARRANGEMENT
-                return POINTWISE if "norm" in f"{step.name} {step.label}".lower() else OTHER
+                return self._moves(step, shape) or (
+                    POINTWISE if "norm" in f"{step.name} {step.label}".lower() else OTHER)
             f_two, f_both, f_none = (self.run(step, *[x] * len(step.inputs)) for x in (two, one + two, one * 0))
+            scale = 1e-4 * (1 + np.abs(f_one) + np.abs(f_two) + np.abs(f_none))
+            affine = np.all(np.abs(f_one + f_two - f_both - f_none) <= scale)
         except Exception:  # a step that cannot run on other values is nothing we know
             return OTHER
-        scale = 1e-4 * (1 + np.abs(f_one) + np.abs(f_two) + np.abs(f_none))
-        affine = np.all(np.abs(f_one + f_two - f_both - f_none) <= scale)
         return POINTWISE if affine else ACTIVATION
+
+    def joined(self, value: int) -> list[Step]:
+        """Find where a value is joined with what was made from it: gates, masks, ``x * sigmoid(x)``.
+
+        Parameters
+        ----------
+        value : int
+            The value.
+
+        Returns
+        -------
+        list of Step
+            Each with all that it needs put together to one step on the value
+            alone, the longest first.
+        """
+        parts, known = [], {value}
+        linear, compared, found = {value}, set(), []
+        for step in self.steps:
+            inputs = set(step.inputs)
+            if not inputs or not inputs <= known or step.convolution or step.pooling or len(step.outputs) != 1 \
+                    or self.shapes[step.outputs[0]] != self.shapes[value]:
+                continue
+            role = self.role(step, step.inputs[0])
+            if inputs <= compared or role in (MASK, CHECK):
+                compared.update(step.outputs)
+            elif role == POINTWISE and inputs <= linear:
+                linear.update(step.outputs)
+            elif len(inputs) == 1 and role not in (POINTWISE, ACTIVATION):
+                continue
+            parts.append(step)
+            known.update(step.outputs)
+            if len(inputs) > 1 and inputs & (linear | compared):
+                found.append(self._together(value, step, parts))
+        return found[::-1]
+
+    def _together(self, value: int, last: Step, parts: Sequence[Step]) -> Step:
+        needed, steps = set(last.inputs), [last]
+        for part in reversed(parts[:-1]):
+            if part.outputs[0] in needed:
+                needed.update(part.inputs)
+                steps.insert(0, part)
+
+        def call(values: Sequence) -> list:
+            held = {value: values[0]}
+            for part in steps:
+                held.update(zip(part.outputs, part.call([held[one] for one in part.inputs]), strict=True))
+            return [held[last.outputs[0]]]
+
+        return Step("joined", "joined", (value,), last.outputs, call, parts=tuple(steps))
 
     def _elementwise(self, step: Step, values: np.ndarray, results: np.ndarray) -> bool:
         # Other values in half of the places must leave the results in the other half alone.
@@ -198,10 +266,19 @@ class Graph:
         other = np.where(changed, random.normal(size=values.shape), values)
         return np.array_equal(self.run(step, *[other] * len(step.inputs))[~changed], results[~changed])
 
-    def _rearranges(self, step: Step, shape: tuple[int, ...]) -> bool:
-        numbers = np.arange(np.prod(shape)).reshape(shape)
-        moved = self.run(step, *[numbers] * len(step.inputs))
-        return moved.size == numbers.size and np.array_equal(np.sort(moved.ravel()), numbers.ravel())
+    def _moves(self, step: Step, shape: tuple[int, ...]) -> str | None:
+        """Role of a step that hands its elements on in other places, all or some of them; None for others."""
+        numbers = np.arange(int(np.prod(shape)))
+        moved = self.run(step, *[numbers.reshape(shape)] * len(step.inputs)).ravel()
+        if not moved.size or not np.array_equal(np.rint(moved), moved) or moved.min() < 0 or moved.max() > numbers[-1]:
+            return None
+        places = moved.astype(np.int64)
+        # Sorting and pooling move elements as well, but others when the values are others.
+        shuffled = np.random.default_rng(3).permutation(numbers)
+        again = self.run(step, *[shuffled.reshape(shape)] * len(step.inputs)).ravel()
+        if len(np.unique(places)) < places.size or not np.array_equal(shuffled[places], again):
+            return None
+        return REARRANGEMENT if places.size == numbers.size else CUT
 
 
 def ungrouped(kernel: np.ndarray, channels: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kipoi_motifrep.errors import InputError, first_line
-from kipoi_motifrep.networks.graph import Graph, Step, Unreadable
+from kipoi_motifrep.networks.graph import PROBE, Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank
 from kipoi_motifrep.networks.types import FilterBank, Inputs
@@ -56,6 +56,7 @@ class Network:
     input_shapes: Mapping[str, tuple[int, ...]]
     _run: Callable = field(repr=False)
     _arrange: tuple[Callable, ...] = field(repr=False)
+    _types: Mapping[str, str] = field(default_factory=dict, repr=False)
     parts: Parts | None = field(default=None, repr=False)
 
     def describe(self) -> str:
@@ -128,14 +129,17 @@ class Network:
         -------
         dict of str to numpy.ndarray
             All inputs by name, in order; zeros for those that are not given.
+            The DNA is float32, others are of the type that the model declares,
+            if it does.
         """
         named = self._named(inputs)
-        arrays = {self.input_name: self._dna_in(named)}
-        n = len(arrays[self.input_name])
+        dna = self._dna_in(named).astype(np.float32, copy=False)
+        arrays = {}
         for name, shape in self.input_shapes.items():
-            if name not in arrays:
-                arrays[name] = named[name] if name in named else np.zeros((n, *shape), np.float32)
-        return {name: arrays[name] for name in self.input_shapes}
+            given = np.asarray(named[name]) if name in named else np.zeros((len(dna), *shape), np.float32)
+            arrays[name] = dna if name == self.input_name else \
+                given.astype(self._types.get(name, given.dtype), copy=False)
+        return arrays
 
     def not_given(self, inputs: Inputs) -> list[str]:
         """Name the network's inputs that a batch lacks; `arrays` fills them with zeros.
@@ -205,12 +209,13 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
     reasons: list[str] = []
     no_such_layer = ""
     for inputs, dna, candidate in _candidates(known, layout, length, alphabet, bool(source.input_shapes())):
-        size = candidate.length(inputs[dna]) or length or DEFAULT_LENGTH
-        concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size)
+        given = {} if example is None else named_inputs(example, list(inputs), dna)
+        size = candidate.length(inputs[dna]) or length or _length_of(given.get(dna), candidate) or DEFAULT_LENGTH
+        concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size, given.get(name))
                     for name, shape in inputs.items()}
         graph = failure = None
         try:
-            graph = source.trace(concrete, dna, numbered(candidate, size), _others(example, concrete, dna))
+            graph = source.trace(concrete, dna, numbered(candidate, size), _others(given, concrete, dna))
             failure = graph.failure
             found = _find(graph, layer, candidate, size)
         except NoSuchLayer as reason:
@@ -225,7 +230,7 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
         run = source.runner(graph, [(one.step, one.chain) for one in found], list(concrete))
         return Network(source.framework, tuple(one.bank for one in found), candidate, size, dna, concrete, run,
                        tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found),
-                       Parts(source, graph, tuple(found)))
+                       source.input_types(), Parts(source, graph, tuple(found)))
     raise InputError(no_such_layer or _refusal(known, reasons, axes))
 
 
@@ -238,7 +243,10 @@ def _find(graph: Graph, layer: str | None, layout: Layout, length: int) -> list[
     if layer is not None:
         step = _step_of(graph, layer)
         if step not in first:
-            return [deeper_bank(graph, step, layout)]
+            try:
+                return [deeper_bank(graph, step, layout)]
+            except Unreadable as reason:
+                raise Unreadable(f"layer {step.name}: {reason}") from reason
         first = [one for one in first if one.name == step.name]
     if not first:
         raise Unreadable("no convolution uses this input")
@@ -322,18 +330,25 @@ def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
     return {"0": np.shape(example)[1:]}
 
 
-def _concrete(shape: tuple[int | None, ...], length: int) -> tuple[int, ...]:
-    return tuple(length if size is None else size for size in shape)
+def _length_of(dna: np.ndarray | None, layout: Layout) -> int | None:
+    """Read the number of bases off a batch, whatever the order of its axes."""
+    shape = np.shape(dna)[1:]
+    return next((one.length(shape) for one in [layout, *layouts(shape)] if shape and one.fits(shape)), None)
 
 
-def _others(example: Inputs | None, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
-    """Two samples of every input but the DNA: from the example, or zeros."""
-    named = {} if example is None else named_inputs(example, list(shapes), dna)
+def _concrete(shape: tuple[int | None, ...], length: int, given: np.ndarray | None) -> tuple[int, ...]:
+    """Shape of an input that is not the DNA; open axes are as in the batch given, or as long as the sequence."""
+    sizes = np.shape(given)[1:] if np.ndim(given) == 1 + len(shape) else (length,) * len(shape)
+    return tuple(other if size is None else size for size, other in zip(shape, sizes, strict=True))
+
+
+def _others(given: Mapping, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
+    """Two samples of every input but the DNA: from a batch, or zeros."""
     others = {}
     for name, shape in shapes.items():
         if name != dna:
-            values = np.asarray(named[name]) if name in named else np.zeros((1, *shape), np.float32)
-            others[name] = np.repeat(values[:1], 2, axis=0)
+            values = np.asarray(given[name]) if name in given else np.zeros((1, *shape), np.float32)
+            others[name] = np.repeat(values[:1], PROBE, axis=0)
     return others
 
 
@@ -366,22 +381,25 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
 
 
 def _arranger(found: Found, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
-    """Bring feature maps of a bank into (n, n_positions, n_filters)."""
+    """Bring activations of a bank, a row a sequence, into (n, n_positions, n_filters)."""
     bank, origin = found.bank, found.chain.origin
     places = np.unravel_index(origin.ravel(), shape)
     order = np.empty((bank.n_positions, bank.n_filters), np.int64)
-    order[places[found.axis], places[found.channels]] = np.arange(origin.size)
+    order[np.searchsorted(found.positions, places[found.axis]), places[found.channels]] = np.arange(origin.size)
     if np.array_equal(order.ravel(), np.arange(order.size)):
         return lambda values: values.reshape(len(values), *order.shape)
     if np.array_equal(order.T.ravel(), np.arange(order.size)):
         return lambda values: values.reshape(len(values), *order.T.shape).transpose(0, 2, 1)
-    return lambda values: values.reshape(len(values), -1)[:, order]
+    return lambda values: values[:, order]
 
 
 def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in known.items())
+    # Trials of axes that got as far as a convolution say more than those that failed before.
+    nearest = [reason for reason in reasons if reason.startswith("layer ")]
     if reasons:
-        return (f"no convolution of this model reads DNA: {'; '.join(dict.fromkeys(reasons))}; "
+        how = " in a way that is understood" if nearest else ""
+        return (f"no convolution of this model reads DNA{how}: {'; '.join(dict.fromkeys(nearest or reasons))}; "
                 "if one does, name it with --layer and its input with --axes")
     if known and axes:
         return f"axes {axes!r} fit no input of this model ({shapes}); leave --axes out to have them found"

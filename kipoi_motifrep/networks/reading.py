@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.networks.graph import ACTIVATION, OTHER, POINTWISE, REARRANGEMENT, Graph, Step, Unreadable
+from kipoi_motifrep.networks.graph import (
+    ACTIVATION,
+    CUT,
+    MASK,
+    OTHER,
+    POINTWISE,
+    PROBE,
+    REARRANGEMENT,
+    Graph,
+    OtherWay,
+    Step,
+    Unreadable,
+)
 from kipoi_motifrep.networks.layout import FLAT, Layout
 from kipoi_motifrep.networks.types import Field, FilterBank
 
@@ -17,8 +30,9 @@ class Found:
     """A filter bank and where it lies in the graph.
 
     ``axis`` and ``channels`` are axes of the convolution's output without the
-    batch axis; ``weights`` are its kernel as the layer holds it; ``others``
-    are further uses of the same convolution.
+    batch axis; ``weights`` are its kernel as the layer holds it; ``positions``
+    are those of the convolution's output that reach the activations;
+    ``others`` are further uses of the same convolution.
     """
 
     bank: FilterBank
@@ -27,6 +41,7 @@ class Found:
     axis: int
     channels: int
     weights: np.ndarray
+    positions: np.ndarray
     others: tuple[Found, ...] = ()
 
 
@@ -37,15 +52,47 @@ class Chain:
     ``steps`` run in this order; poolings in between are left out, ``skipped``
     names them. ``output`` is the value that holds the activations; ``origin``
     numbers the elements of the convolution's output in the layout of the
-    activations, without the batch axis.
+    activations, one sequence's. Along their axis ``batch_axis`` every sequence
+    has ``entries`` entries.
     """
 
     steps: tuple[Step, ...]
     output: int
     activation: str
     origin: np.ndarray
-    skipped: tuple[str, ...]
-    inputs: dict[int, int]
+    skipped: tuple[Step, ...] = ()
+    inputs: dict[int, int] = field(default_factory=dict)
+    batch_axis: int = 0
+    entries: int = 1
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is unusual about it."""
+        return tuple(f"{step.name} between convolution and non-linearity is left out" for step in self.skipped)
+
+    def rows(self, values: np.ndarray, n: int) -> np.ndarray:
+        """Give the activations of n sequences, a row each in the order of ``origin``.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            As the network computes them.
+        n : int
+            Number of sequences.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, origin.size)
+            A view where possible.
+
+        Raises
+        ------
+        OtherWay
+            If these are not the activations of n sequences.
+        """
+        if values.ndim <= self.batch_axis or values.shape[self.batch_axis] != n * self.entries \
+                or values.size != n * self.origin.size:
+            raise OtherWay(f"activations of shape {values.shape} come from {n} sequences")
+        return np.moveaxis(values, self.batch_axis, 0).reshape(n, -1)
 
 
 def numbered(layout: Layout, length: int) -> np.ndarray:
@@ -64,7 +111,7 @@ def numbered(layout: Layout, length: int) -> np.ndarray:
         Exact for sequences up to 4 million bases.
     """
     numbers = np.arange(1, 4 * length + 1, dtype=np.float32).reshape(1, length, 4)
-    return np.repeat(layout.from_one_hot(numbers), 2, axis=0)
+    return np.repeat(layout.from_one_hot(numbers), PROBE, axis=0)
 
 
 def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
@@ -92,6 +139,7 @@ def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
         If it does not read the four bases of consecutive positions.
     """
     convolution, window = step.convolution, step.convolution.window
+    _check_batch(graph, step)
     numbers, rescaling = _numbers_read(graph, step.inputs[0], length)
     along, across = _axes_read(step, numbers)
     weights = np.asarray(convolution.kernel(), np.float32)  # (*kernel, channels, filters)
@@ -100,21 +148,22 @@ def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
     start, direction, bases = _affine(picture)
 
     axis = window.axes.index(along)
-    field = Field(start, 1, direction).through(
+    seen = Field(start, 1, direction).through(
         window.kernel[axis], window.stride[axis], window.dilation[axis], window.left[axis])
-    kernels = np.zeros((kernel.shape[-1], field.width, 4), np.float32)
+    kernels = np.zeros((kernel.shape[-1], seen.width, 4), np.float32)
     letters = ["ACGT".index(layout.alphabet[base]) for base in bases]
     kernels[:, ::window.dilation[axis], letters] = kernel.transpose(2, 0, 1)
     if direction < 0:
         kernels = kernels[:, ::-1]
-    chain = activation_chain(graph, step)
-    n_positions = _check_output(graph, step, along)
+    _check_map(graph, step, along)
     if graph.shapes[step.outputs[0]][1 + convolution.channels] != kernel.shape[-1]:
         raise Unreadable(f"a {step.label} layer does more than its kernel says")
-    bank = FilterBank(step.name, kernel.shape[-1], n_positions, field, layout,
+    chain = activation_chain(graph, step)
+    positions = _positions(graph, step, chain, along)
+    bank = FilterBank(step.name, kernel.shape[-1], len(positions), seen.at(positions), layout,
                       np.ascontiguousarray(kernels), chain.activation, geometry(step, axis),
-                      (*rescaling, *_strand_notes(direction, bases, layout.alphabet), *chain.skipped))
-    return Found(bank, chain, step, along, convolution.channels, weights)
+                      (*rescaling, *_strand_notes(direction, bases, layout.alphabet), *chain.notes()))
+    return Found(bank, chain, step, along, convolution.channels, weights, positions)
 
 
 def deeper_bank(graph: Graph, step: Step, layout: Layout) -> Found:
@@ -139,22 +188,44 @@ def deeper_bank(graph: Graph, step: Step, layout: Layout) -> Found:
     InputError
         If it sees the whole sequence.
     """
+    _check_batch(graph, step)
     track = deeper_field(graph, step, layout)
     convolution = step.convolution
-    n_positions = _check_output(graph, step, track.axis)
+    _check_map(graph, step, track.axis)
     chain = activation_chain(graph, step)
+    positions = _positions(graph, step, chain, track.axis)
     weights = np.asarray(convolution.kernel(), np.float32)
-    bank = FilterBank(step.name, weights.shape[-1], n_positions, track.field, layout, None, chain.activation,
-                      geometry(step, convolution.window.axes.index(track.axis)), chain.skipped)
-    return Found(bank, chain, step, track.axis, convolution.channels, weights)
+    bank = FilterBank(step.name, weights.shape[-1], len(positions), track.field.at(positions), layout, None,
+                      chain.activation, geometry(step, convolution.window.axes.index(track.axis)), chain.notes())
+    return Found(bank, chain, step, track.axis, convolution.channels, weights, positions)
 
 
-def _check_output(graph: Graph, step: Step, along: int) -> int:
-    """Positions of a feature map, which must have one axis of them."""
+def _check_batch(graph: Graph, step: Step) -> None:
+    """Refuse a convolution that is not run on whole batches."""
+    shape = graph.shapes[step.inputs[0]]
+    if len(shape) != 2 + len(step.convolution.window.axes):
+        raise Unreadable(f"it is given an array of shape {shape}, without an axis of sequences")
+    if shape[0] != PROBE:
+        raise Unreadable(f"the forward pass runs it on {shape[0]} sequences where {PROBE} are given, so activations "
+                         "cannot be told apart; a forward pass that takes all sequences of a batch at once is needed")
+
+
+def _check_map(graph: Graph, step: Step, along: int) -> None:
+    """Refuse a feature map with two axes of positions."""
     shape = graph.shapes[step.outputs[0]][1:]
     if any(size != 1 for axis, size in enumerate(shape) if axis not in (along, step.convolution.channels)):
-        raise Unreadable(f"layer {step.name}: its feature map {shape} has a second axis of positions")
-    return shape[along]
+        raise Unreadable(f"its feature map {shape} has a second axis of positions")
+
+
+def _positions(graph: Graph, step: Step, chain: Chain, along: int) -> np.ndarray:
+    """Positions of a convolution's output that its activations keep: evenly spaced, and those of all filters."""
+    shape, channels = graph.shapes[step.outputs[0]][1:], step.convolution.channels
+    places = np.unravel_index(chain.origin.ravel(), shape)
+    positions = np.unique(places[along])
+    if len(np.unique(np.diff(positions))) > 1 or chain.origin.size != len(positions) * shape[channels]:
+        raise Unreadable(f"layers between it and its non-linearity ({chain.activation}) pick some of its filters, or "
+                         "positions that are not evenly spaced")
+    return positions
 
 
 def geometry(step: Step, axis: int) -> str:
@@ -292,11 +363,17 @@ def activation_chain(graph: Graph, step: Step) -> Chain:
     size = graph.shapes[output][1:]
     origin = np.arange(int(np.prod(size))).reshape(size)
     if step.convolution.activation:
-        return Chain((), output, f"{step.convolution.activation} (fused)", origin, (), {})
-    path = _search(graph, output, ())
+        return Chain((), output, f"{step.convolution.activation} (fused)", origin)
+    compared: dict[int, list[str]] = {}
+    path = _search(graph, output, (), compared)
+    if path is None and any(compared.values()):
+        names = ", ".join(name for found in compared.values() for name in found)
+        raise Unreadable(f"its output is compared with something ({names}), and what becomes of that is no "
+                         "non-linearity that is understood")
     if path is None:
-        return Chain((), output, "no non-linearity (none follows; the convolution's own output)", origin, (), {})
-    kept = [taken for taken, role in path if role != OTHER]
+        return Chain((), output, "no non-linearity (none follows before its positions, filters or sequences are taken "
+                     "apart or mixed; the convolution's own output)", origin)
+    kept: list[Step] = []
     # A pooling between convolution and non-linearity is left out: positions stay those of the convolution.
     renamed: dict[int, int] = {}
     current = output
@@ -305,45 +382,61 @@ def activation_chain(graph: Graph, step: Step) -> Chain:
             renamed[taken.inputs[0]] = current
         if role != OTHER:
             current = taken.outputs[0]
-    kept, current = _with_gate(graph, kept, output, current)
-    for taken, role in path:
-        if role == REARRANGEMENT:
-            batch = np.repeat(origin[None], 2, axis=0)
-            origin = graph.run(taken, *[batch] * len(taken.inputs))[0].astype(np.int64)
+            kept.extend(taken.parts or (taken,))
     names = ", ".join(f"{taken.name} ({taken.label})" if taken.label != taken.name else taken.name for taken in kept)
-    skipped = tuple(f"{taken.name} between convolution and non-linearity is left out"
-                    for taken, role in path if role == OTHER)
-    return Chain(tuple(kept), current, names, origin, skipped, renamed)
+    skipped = tuple(taken for taken, role in path if role == OTHER)
+    batch = np.stack([origin + number * origin.size for number in range(PROBE)])
+    origin, axis, entries = _first_sequence(_moved_along(graph, path, batch), origin.size)
+    return Chain(tuple(kept), current, names, origin, skipped, renamed, axis, entries)
 
 
-def _search(graph: Graph, value: int, path: tuple) -> list[tuple[Step, str]] | None:
-    """Shortest-first walk over steps that keep positions and filters apart, to the first non-linearity."""
-    consumers = graph.consumers.get(value, [])
-    roles = [(step, OTHER if step.pooling else graph.role(step, value)) for step in consumers]
-    for step, role in roles:
+def _moved_along(graph: Graph, path: Sequence[tuple[Step, str]], numbers: np.ndarray) -> np.ndarray:
+    """Numbered elements of a convolution's output as they lie at the end of a path."""
+    pooled = ""
+    for step, role in path:
+        if role == OTHER:
+            pooled = step.name
+        if role == CUT and pooled:
+            raise Unreadable(f"{step.name} cuts what {pooled} has pooled, before the non-linearity; the positions "
+                             "of its activations are not those of the convolution")
+        if role in (REARRANGEMENT, CUT):
+            try:
+                numbers = graph.run(step, *[numbers] * len(step.inputs)).astype(np.int64)
+            except Exception as error:  # of the framework: the step fits the pooled shape alone
+                raise Unreadable(f"{step.name} does not work without {pooled} before it") from error
+    return numbers
+
+
+def _first_sequence(batch: np.ndarray, size: int) -> tuple[np.ndarray, int, int]:
+    """Numbers of the first sequence, the axis that tells sequences apart, and a sequence's entries along it."""
+    for axis in range(batch.ndim):
+        rows = np.moveaxis(batch, axis, 0)
+        half, rest = divmod(len(rows), PROBE)
+        if not rest and rows[:half].max() < size and np.array_equal(rows[:half] + size, rows[half:]):
+            return rows[0] if half == 1 else rows[:half], axis, half
+    raise Unreadable("layers between it and its non-linearity mix the sequences of a batch")
+
+
+def _search(graph: Graph, value: int, path: tuple, compared: dict[int, list[str]]) -> list[tuple[Step, str]] | None:
+    """Shortest-first walk over steps that keep positions and filters apart, to the first non-linearity.
+
+    `compared` gets every value that was looked at, with the names of comparisons that use it.
+    """
+    if value in compared:
+        return None
+    joined = [(step, graph.role(step, value)) for step in graph.joined(value)]
+    alone = [(step, OTHER if step.pooling else graph.role(step, value)) for step in graph.consumers.get(value, [])]
+    compared[value] = [step.name for step, role in alone if role == MASK]
+    for step, role in (*joined, *alone):
         if role == ACTIVATION:
             return [*path, (step, role)]
-    for step, role in roles:
-        if role in (POINTWISE, REARRANGEMENT) or step.pooling:
-            found = _search(graph, step.outputs[0], (*path, (step, role)))
-            if found:
-                return found
+    followed = [(step, role) for step, role in (*joined, *alone) if role in (POINTWISE, REARRANGEMENT) or step.pooling]
+    cuts = [(step, role) for step, role in alone if role == CUT]
+    for step, role in (*followed, *(cuts if len(cuts) == 1 else ())):  # several cuts are parts, such as of a gate
+        found = _search(graph, step.outputs[0], (*path, (step, role)), compared)
+        if found:
+            return found
     return None
-
-
-def _with_gate(graph: Graph, kept: list[Step], start: int, current: int) -> tuple[list[Step], int]:
-    """Add x * sigmoid(x) and the like: steps that join the non-linearity with what it was made from."""
-    known = {start, *(output for step in kept for output in step.outputs)}
-    shape = graph.shapes[current]
-    while True:
-        for step in graph.consumers.get(current, []):
-            inputs = set(step.inputs)
-            if len(inputs) > 1 and inputs <= known and graph.shapes[step.outputs[0]] == shape and not step.convolution:
-                kept, current = [*kept, step], step.outputs[0]
-                known.add(current)
-                break
-        else:
-            return kept, current
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,22 @@ class Field:
         first = -left if self.step > 0 else span - left
         return Field(self.start + self.step * first, self.width + abs(self.step) * span, self.step * stride)
 
+    def at(self, positions: Sequence[int]) -> Field:
+        """Field of some of the positions only.
+
+        Parameters
+        ----------
+        positions : sequence of int
+            Evenly spaced.
+
+        Returns
+        -------
+        Field
+            Its position ``i`` is ``positions[i]`` of this one.
+        """
+        apart = int(positions[1] - positions[0]) if len(positions) > 1 else 1
+        return Field(self.start + self.step * int(positions[0]), self.width, self.step * apart)
+
     def joined(self, other: Field) -> Field:
         """Smallest field that covers two parallel branches.
 
