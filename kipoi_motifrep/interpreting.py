@@ -273,7 +273,7 @@ class _Run:
         self.steps.done("untrained", key, [path.name])
         return path
 
-    def _importance(self) -> Importance:
+    def _importance(self) -> Importance | None:
         labels = label_names(self.parameters, self.opened, self.outputs)
         key = {"model": self.model_digest, "layers": [one.layer for one in self.network.banks],
                "length": self.network.length, "layout": str(self.network.layout), "data": self.batches.digest(),
@@ -283,8 +283,12 @@ class _Run:
         if self.steps.current("importance", key):
             say("importance: up to date")
             return read_importance(path, self.outputs, labels, self.steps.about("importance"))
-        found = measure_importance(self.ablation, self.opened.batches, self.filters[0].n_sequences, self.outputs,
-                                   labels)
+        try:
+            found = measure_importance(self.ablation, self.opened.batches, self.filters[0].n_sequences, self.outputs,
+                                       labels)
+        except InputError as reason:
+            self.notes.append(f"Importance could not be measured: {reason}.")
+            return None
         write_importance(found, names, path)
         self.steps.done("importance", key, [path.name],
                         {"n_sequences": found.n_sequences, "n_replaced": found.n_replaced})

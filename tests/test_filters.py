@@ -568,6 +568,19 @@ def test_sequences_without_a_base(files):
         extract_filters(files / "network.keras", fasta=files / "n.fa")
 
 
+def test_one_position_in_all():
+    model = keras.Sequential([keras.Input((5, 4)), layers.Conv1D(2, 5, kernel_initializer="ones"), layers.ReLU()])
+    one = np.eye(4, dtype=np.float32)[[[0, 1, 2, 3, 0]]]
+    (found,) = filter_pwms(model, one)
+    np.testing.assert_array_equal(found.pwms, [one[0], one[0]])
+    np.testing.assert_array_equal(found.n_sites, [1, 1])
+
+
+def test_tensors(network, inputs):
+    (expected,), (found,) = filter_pwms(network, inputs), filter_pwms(network, torch.as_tensor(inputs))
+    np.testing.assert_array_equal(found.pwms, expected.pwms)
+
+
 def test_other_alphabet(files):
     """A network that reads A G C T, fed from a FASTA file, gives the PWMs of the same network in A C G T."""
     model = network_of(padding="same")

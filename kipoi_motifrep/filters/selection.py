@@ -100,8 +100,10 @@ class Maxima:
         numpy.ndarray, shape (n_filters,), float32
             Infinite for filters that are never active: nowhere above 0, or
             the same everywhere (a sigmoid or a floor above 0 hides a dead one).
+            Of one position alone nothing is known but that it is above 0.
         """
-        return np.where(self.maximum > self.minimum, self.lower_bounds(fraction), np.inf).astype(np.float32)
+        varies = (self.maximum > self.minimum) | (self.n_sequences * self.n_positions == 1)
+        return np.where(varies, self.lower_bounds(fraction), np.inf).astype(np.float32)
 
     def lower_bounds(self, fraction: float) -> np.ndarray:
         """Give levels that the thresholds of any larger set are not below.

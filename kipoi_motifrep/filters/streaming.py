@@ -186,6 +186,8 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
         If the model shows no convolution that reads the sequences, or an argument is out of range.
     """
     rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
+    if hasattr(sequences, "__array__"):
+        sequences = np.asarray(sequences)  # tensors
     network = model if isinstance(model, Network) else _open(model, sequences, layer, axes)
     batches = sequences
     if isinstance(sequences, (np.ndarray, list, dict)):
