@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from kipoi_motifrep.datasets import open_dataset
-from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.sequences.alphabet import ALPHABET
-from kipoi_motifrep.sequences.loaders import OneHotBatches, described, number
+from kipoi_motifrep.sequences.loaders import OneHotBatches, described, needing_all, number
 
 
 @described("dataset")
 class DatasetDl(OneHotBatches):
     """Dataset file to one-hot and labels; arguments in ``loader_descriptions/dataset.yaml``."""
 
+    @needing_all
     def __init__(self, dataset_file, split="test", alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
-        show_plainly_in_kipoi()
         self._split = open_dataset(dataset_file)[split]
         self.n = len(self._split)
         if not self.n:

@@ -47,11 +47,17 @@ class DatasetWriter:
         One name a label column.
     check : callable
         Called after each addition; raises if it did not reach the disk.
+
+    Raises
+    ------
+    InputError
+        If a label name holds a NUL character, which HDF5 cannot store.
     """
 
     def __init__(self, file: h5py.File, length: int, label_names: Sequence[str], check: Callable[[], None]):
         self.label_names = [str(name) for name in label_names]
         self._file, self._check = file, check
+        _check_texts(self.label_names, "label")
         file.attrs["label_names"] = self.label_names
         for split in SPLITS:
             group = file.create_group(split)
@@ -73,9 +79,15 @@ class DatasetWriter:
             1, 0 or -1.
         names : sequence of str, optional
             One a sequence; given for all of a split or for none.
+
+        Raises
+        ------
+        InputError
+            If a name holds a NUL character, which HDF5 cannot store.
         """
         group = self._file[split]
         start = len(group["sequences"])
+        _check_texts(() if names is None else names, "sequence")
         if names is not None and "names" not in group:
             group.create_dataset("names", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(4096,))
         added = {"sequences": np.minimum(sequences, N_CODE), "labels": labels}
@@ -85,6 +97,12 @@ class DatasetWriter:
             group[key].resize(start + len(values), axis=0)
             group[key][start:] = values
         self._check()
+
+
+def _check_texts(texts: Sequence[str], of: str) -> None:
+    wrong = next((text for text in texts if "\0" in text), None)
+    if wrong is not None:
+        raise InputError(f"the name {wrong!r} of a {of} holds a NUL character; take it out")
 
 
 class _Disk(io.FileIO):

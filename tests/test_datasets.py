@@ -73,6 +73,14 @@ def test_a_split_that_is_not_there(path):
         open_dataset(path)["tests"]
 
 
+def test_texts_that_hdf5_cannot_store_leave_no_file(tmp_path):
+    with pytest.raises(InputError, match="NUL"), create_dataset(tmp_path / "d.h5", 9, ["one", "two"], {}) as writer:
+        writer.append("train", *some(2), ["a", "b\0c"])
+    with pytest.raises(InputError, match="NUL"), create_dataset(tmp_path / "d.h5", 9, ["one", "t\0"], {}):
+        pass
+    assert left_over(tmp_path) == []
+
+
 def left_over(folder):
     return [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
 

@@ -58,6 +58,7 @@ BED12 = "".join(f"{c}\t{s}\t{e}\tgene\t0\t-\t{s}\t{e}\t255,0,0\t2\t1,1,\t0,9,\n"
     "track name=peaks description=\"my peaks\"\n" + PLAIN, "browser position chr1:1-10\nbrowser hide all\n" + PLAIN,
     "track\tname=peaks\n" + PLAIN, PLAIN + "track name=again\n", "chrom\tstart\tend\n" + PLAIN,
     "chrom\tchromStart\tchromEnd\tname\n" + PLAIN, "Chr Start Stop\n" + PLAIN, "\ufeff" + PLAIN,
+    "seqnames begin stop\n" + PLAIN, "chrom\tleft\tright\n" + PLAIN, "Track name=peaks\n" + PLAIN,
     "\ufeffchrom\tstart\tend\n" + PLAIN, "\ufeff# a comment\n" + PLAIN, gzip.compress(PLAIN.encode()),
     gzip.compress(PLAIN[:20].encode()) + gzip.compress(PLAIN[20:].encode()), NARROW_PEAK, BED12,
     PLAIN.replace("chr1", "1").replace("chr2", "2"), PLAIN.replace("chr1", "CHR1"),
@@ -119,6 +120,9 @@ WRONG = {
     "missing": ("chr1\tNA\tNA\n", "start 'NA' and end 'NA' must be whole numbers", ""),
     "dots": ("chr1\t.\t.\n", "start '.' and end '.' must be whole numbers", ""),
     "empty columns": ("chr1\t\t\tname\n", "must be whole numbers", ""),
+    "unknown chromosome": ("chrUn\tNA\tNA\n", "start 'NA' and end 'NA' must be whole numbers", "take it out"),
+    "no columns of BED": ("sample\tgroup\tage\n", "start 'group' and end 'age' must be whole numbers", "take it out"),
+    "a word": ("chr1\tx\n", "has only 2 of the columns", "start and end"),
     "late header": ("chr1\t0\t10\nchrom\tstart\tend\n", "start 'start' and end 'end' must be whole numbers", ""),
     "genes in GFF": ("chr1\tsource\tgene\t1\t10\n", "must be whole numbers", ""),
 }
@@ -143,6 +147,7 @@ def test_widths_that_differ_are_refused_with_the_row_they_differ_from(bed, fasta
 @pytest.mark.parametrize("contents, reason", [
     ("", "the file is empty"), ("\n\n", "holds no intervals"), ("# only\n# comments\n", "holds no intervals"),
     ("track name=x\n", "holds no intervals"), ("chrom\tstart\tend\n", "holds no intervals"),
+    (PLAIN.encode("utf-16"), "UTF-16"),
     (gzip.compress(b""), "the file is empty"), (gzip.compress(PLAIN.encode())[:30], "damaged or cut off"),
 ])
 def test_files_without_intervals(bed, fasta, contents, reason):
@@ -284,8 +289,10 @@ def test_validate_shows_a_thousand_and_counts_the_rest(bed, fasta, capsys):
 def test_validate_finds_letters_that_are_none_in_the_genome(bed, tmp_path, capsys):
     genome = tmp_path / "protein.fa"
     genome.write_text(">chr1\nACGTEACGT\n")
-    assert cli.main(["validate", "--intervals", str(bed("chr1\t0\t9\n")), "--fasta", str(genome)]) == 2
-    assert "chr1, base 5 is no DNA letter" in capsys.readouterr().err
+    path = bed("# two\nchr1\t5\t9\nchr1\t1\t5\n")
+    assert cli.main(["validate", "--intervals", str(path), "--fasta", str(genome)]) == 2
+    assert capsys.readouterr().err == (f"kipoi-motifrep: error: {path}, row 3: {genome}: chr1, base 5 is no DNA "
+                                       "letter; replace it, for example with N\n")
 
 
 @pytest.mark.parametrize("which", ["--intervals", "--fasta"])

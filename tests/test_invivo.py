@@ -366,6 +366,12 @@ def test_bad_peak_files(tmp_path, genome, capsys, bed, words):
     (["A={peaks}", "--negatives", "-1"], ["--negatives"]),
     (["A={peaks}", "--blacklist", "{genome}"], ["genome.fa"]),
     (["A={peaks}", "--window", "3000"], ["no bin"]),
+    (["A={peaks}", "--seed", "-1"], ["--seed is -1"]),
+    (["A={peaks}", "--seed", "-1", "--negatives", "1", "--valid", "none", "--test", "none"], ["--seed is -1"]),
+    (["A={peaks}", "--bin", str(1 << 62)], ["--bin", "10000000"]),
+    (["A={peaks}", "--window", str(1 << 62)], ["--window", "10000000"]),
+    (["A={peaks}", "--negatives", "1e308"], ["--negatives"]),
+    (["A={peaks}", "--block", str(10**25)], ["--block"]),
 ])
 def test_bad_options_of_peaks(tmp_path, genome, capsys, options, words):
     peaks = write_bed(tmp_path / "peaks.bed", [("chr1", 600, 800)])
@@ -561,6 +567,76 @@ def test_regions_in_the_names_of_fasta_records(tmp_path):
     assert [split for split, _ in found] == ["train", "valid"]
 
 
+@pytest.mark.parametrize("first", ["s2", "s0"])
+def test_fasta_with_labels_by_name_whatever_its_first_record(tmp_path, capsys, first):
+    """Records without labels come before those with labels, and are as many as lack in the table or not."""
+    fasta = f">{first}\nTTTTTTTT\n>s1\nACGTACGT\n>s3\nGCGTACGT\n"
+    found = with_fasta(tmp_path, "name\tA\ns3\t1\ns1\t0\n", fasta)
+    assert found == {("train", "s1"): ("ACGTACGT", [0]), ("train", "s3"): ("GCGTACGT", [1])}
+    assert "1 sequences left out" in capsys.readouterr().err
+
+
+def test_names_that_agree_but_for_some_are_never_paired_by_order(tmp_path, capsys):
+    (tmp_path / "s.fa").write_text("".join(f">s{i}\nACGTACGT\n" for i in range(40)))
+    (tmp_path / "t.tsv").write_text("name\tA\n" + "".join(f"s{i}\t{i % 2}\n" for i in range(1, 41)))
+    fails(capsys, ["dataset", "table", tmp_path / "t.tsv", "--fasta", tmp_path / "s.fa", "-o", tmp_path / "out.h5"],
+          tmp_path / "t.tsv", "row 41", "no sequence 's40'", "39 of 40 names")
+
+
+def test_pairing_by_order_is_said_where_there_are_names(tmp_path, capsys):
+    found = with_fasta(tmp_path, "name\tA\nx\t1\ny\t0\nz\t1\n", FASTA)
+    assert [labels for _, labels in found.values()] == [[1], [0], [1]]
+    assert "are paired by order: no name is in both" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="pipes have no names here")
+def test_a_table_from_a_pipe(tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, DIGITS.encode())
+    os.close(writing)
+    try:
+        assert main(["dataset", "table", f"/dev/fd/{reading}", "--masked", "2", "--valid", "none", "--test", "none",
+                     "-o", str(tmp_path / "out.h5")]) == 0
+    finally:
+        os.close(reading)
+    assert len(rows_of(tmp_path / "out.h5")) == 3
+    assert provenance_of(tmp_path / "out.h5")["sources"] == [{"path": f"/dev/fd/{reading}"}]
+
+
+def row_of(i, name, mark="\t"):
+    return mark.join([name, "ACGTACG" + "ACGT"[i % 4], str(i % 2)]) + "\n"
+
+
+@pytest.mark.parametrize("mark", ["\t", ",", ";"])
+def test_quotation_marks_in_tables(tmp_path, capsys, mark):
+    header = mark.join(["name", "seq", "A"]) + "\n"
+    names = [f'"n{i}"' for i in range(8)]
+    names[3:5] = [f'"a {mark} b"', '"a ""b"""']
+    found = table(tmp_path, header + "".join(row_of(i, name, mark) for i, name in enumerate(names)), "--valid", "none",
+                  "--test", "none")
+    assert [name for _, name in found] == ["n0", "n1", "n2", f"a {mark} b", 'a "b"', "n5", "n6", "n7"]
+    os.remove(tmp_path / "out.h5")
+    names = [f'"n{i}' if i in (2, 6) else f"n{i}" for i in range(8)]
+    (tmp_path / "t.csv").write_text(header + "".join(row_of(i, name, mark) for i, name in enumerate(names)))
+    fails(capsys, ["dataset", "table", tmp_path / "t.csv", "-o", tmp_path / "out.h5"], tmp_path / "t.csv", "row 4",
+          "quotation mark", "to row 8", "take the mark out")
+
+
+def test_a_quotation_mark_that_nothing_closes(tmp_path, capsys):
+    text = "name\tseq\tA\n" + "".join(row_of(i, f"n{i}") for i in range(300)) + row_of(0, '"last') + row_of(1, "n")
+    (tmp_path / "t.tsv").write_text(text)
+    fails(capsys, ["dataset", "table", tmp_path / "t.tsv", "-o", tmp_path / "out.h5"], "row 302", "quotation mark")
+
+
+@pytest.mark.parametrize("with_sequences", [False, True])
+def test_names_with_nul(tmp_path, capsys, with_sequences):
+    text = "name\tseq\tA\nx\tACGTACGT\t1\nx\0y\tGCGTACGT\t0\n"
+    (tmp_path / "t.tsv").write_text("A\n1\n0\n" if with_sequences else text)
+    (tmp_path / "s.fa").write_text(">x\nACGTACGT\n>x\0y\nGCGTACGT\n")
+    options = ["--fasta", tmp_path / "s.fa"] if with_sequences else []
+    fails(capsys, ["dataset", "table", tmp_path / "t.tsv", *options, "-o", tmp_path / "out.h5"], "row 3", "NUL")
+
+
 @pytest.mark.parametrize(("labels", "options", "words"), [
     ("seq\tA\ns3\t1\ns1\t1\ns9\t1\n", ["--name", "seq"], ["row 4", "'s9'"]),
     ("seq\tA\ns1\t1\ns1\t1\ns2\t0\ns3\t0\n", [], ["row", "twice"]),
@@ -583,6 +659,7 @@ def test_fasta_and_labels_that_do_not_fit(tmp_path, capsys, labels, options, wor
     (DIGITS, ["--masked", "2", "--leave-out", "CTCF"], ["--leave-out", "'CTCF'", "A, B, C"]),
     (DIGITS, ["--masked", "2", "--leave-out", "A", "B", "C"], ["no label is left"]),
     (DIGITS, ["--masked", "2", "--min-positives", "5"], ["no label is left"]),
+    (DIGITS.encode("utf-16"), ["--masked", "2"], ["UTF-16", "iconv"]),
     (DIGITS, ["--masked", "2", "--sequence", "dna"], ["--sequence", "'dna'"]),
     (DIGITS, ["--masked", "2", "--sequence", "9"], ["--sequence", "'9'"]),
     (DIGITS, ["--masked", "2", "--valid", "chr9"], ["--valid chr9", "there is data on 1, 3"]),
@@ -602,9 +679,17 @@ def test_fasta_and_labels_that_do_not_fit(tmp_path, capsys, labels, options, wor
 ])
 def test_bad_tables(tmp_path, capsys, text, options, words):
     path = tmp_path / "t.tsv"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     fails(capsys, ["dataset", "table", path, *options, "-o", tmp_path / "out.h5"],
           *words, *([path] if "--valid" not in options or "no regions" in words[0] else []))
+
+
+@pytest.mark.parametrize("option", ["--seed=-1", f"--seed={'9' * 70}", "--min-positives=-1", f"--length={10**12}",
+                                    "--length=0", "--block=0"])
+def test_numbers_that_make_no_sense_for_tables(tmp_path, capsys, option):
+    (tmp_path / "t.tsv").write_text(DIGITS)
+    fails(capsys, ["dataset", "table", tmp_path / "t.tsv", "--masked", "2", option, "-o", tmp_path / "out.h5"],
+          option.replace("=", " is "))
 
 
 def test_a_truncated_table(tmp_path, capsys):
@@ -781,7 +866,8 @@ def test_bundles_that_are_none(tmp_path, capsys, bundle):
 
 
 @pytest.mark.parametrize(("columns", "word"), [("919", "no label column 919"), ("A=-1", "'A=-1'"), ("x", "'x'"),
-                                               ("9-3", "'9-3'"), ("A=3-5", "'A=3-5'")])
+                                               ("9-3", "'9-3'"), ("A=3-5", "'A=3-5'"),
+                                               ("0-999999999", "'0-999999999'"), ("9" * 5000, "'999")])
 def test_label_columns_that_are_not_there(tmp_path, capsys, bundle, columns, word):
     fails(capsys, ["dataset", "deepsea", bundle, f"--columns={columns}", "-o", tmp_path / "out.h5"], word)
 

@@ -195,6 +195,27 @@ def test_arguments_that_make_no_sense(genome, bed, options, words):
         kipoi_motifrep.IntervalsDl(bed(random_rows(3, 30)), str(genome[1]), **options)
 
 
+@pytest.mark.parametrize("loader, needed", [("IntervalsDl", ["intervals_file", "fasta_file"]),
+                                            ("SequencesDl", ["fasta_file"]), ("DatasetDl", ["dataset_file"])])
+def test_a_missing_argument_is_named(loader, needed):
+    for name in needed:
+        given = {other: "x" for other in needed if other != name}
+        for arguments in (given, {**given, name: None}):
+            with pytest.raises(InputError, match=f"argument {name} is missing; .*{name}=FILE"):
+                getattr(kipoi_motifrep, loader)(**arguments)
+    with pytest.raises(TypeError, match="unknown"):
+        getattr(kipoi_motifrep, loader)(*needed, unknown=1)
+
+
+def test_kipoi_names_a_missing_argument(genome, bed, checkout, tmp_path, one_problem):
+    for loader, arguments in (("intervals", [f"fasta_file={genome[1]}"]), ("intervals", ["intervals_file=x"]),
+                              ("sequences", ["outside=zeros"])):
+        done = subprocess.run([sys.executable, "-m", "kipoi", "preproc", str(checkout / "dataloaders" / loader),
+                               "--source", "dir", "--dataloader_args", *arguments, "-o", str(tmp_path / "out.h5")],
+                              capture_output=True, text=True, check=False, cwd=tmp_path)
+        one_problem(done, "missing", "--dataloader_args")
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, "many"])
 def test_batch_sizes_that_make_no_sense(genome, bed, batch_size):
     with pytest.raises(InputError, match="batch_size"):
@@ -206,7 +227,7 @@ def test_a_bad_letter_is_named_from_a_worker_too(tmp_path, bed):
     fasta.write_text(">chr1\nACGTACGTEACGT\n")
     loader = kipoi_motifrep.IntervalsDl(bed([("chr1", 0, 5), ("chr1", 5, 10)]), str(fasta))
     for num_workers in (0, 1):
-        with pytest.raises(Exception, match=r"bad\.fa: chr1, base 9 is no DNA letter"):
+        with pytest.raises(Exception, match=r"rows\.bed, row 2: .*bad\.fa: chr1, base 9 is no DNA letter"):
             list(loader.batch_iter(batch_size=1, num_workers=num_workers))
 
 

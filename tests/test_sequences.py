@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.sequences import fasta_index
 from kipoi_motifrep.sequences import genome as genome_module
 from kipoi_motifrep.sequences.alphabet import (
     INVALID,
@@ -174,6 +175,14 @@ def test_read_fasta_takes_uneven_lines_blank_lines_and_nameless_records(tmp_path
     assert [(r.row, r.name, decode(r.codes)) for r in read_fasta(path)] == [(1, "row_1", "ACGT"), (6, "two", "ACCCCCC")]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_read_fasta_takes_lines_that_end_in_carriage_returns_alone(tmp_path, mark, packed):
+    text = mark + b">one x\rACG\rT\r\r>two\rCCCC\r"
+    path = write(tmp_path / "old.fa", gzip.compress(text) if packed else text)
+    assert [(r.row, r.name, decode(r.codes)) for r in read_fasta(path)] == [(1, "one", "ACGT"), (5, "two", "CCCC")]
+
+
 def test_read_fasta_skips_a_byte_order_mark(tmp_path):
     path = write(tmp_path / "bom.fa", b"\xef\xbb\xbf>one\nACGT\n")
     assert [record.name for record in read_fasta(path)] == ["one"]
@@ -183,6 +192,7 @@ def test_read_fasta_skips_a_byte_order_mark(tmp_path):
     ("", None, "empty"), ("\n\n", None, "no sequences"), ("ACGT\n", 1, "no FASTA"), ("\n\nchr1\t0\t9\n", 3, "no FASTA"),
     (">a\nACGT\n>b\n>c\nA\n", 3, "'b' is empty"), (">a\nACGT\n>b\n", 3, "'b' is empty"),
     (">a\nACGT\nAC-T\n", 3, "'-'"), (">a\nACGT\n>b\nACGT\nMEEPQSDPSV\n", 5, "'E'"), (">a\nAC GT\n", 2, "' '"),
+    (">a\nACGT\n>b\rACGT\n", 3, "carriage returns"), (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
     (">a\nAC\0\0GT\n", 2, "x00"), (">a\nAC*\n", 2, "'*'"), (">a\nAC\u00c9\n", 2, "no DNA letter"),
 ])
 def test_read_fasta_says_what_is_wrong_and_where(tmp_path, text, row, words):
@@ -290,6 +300,54 @@ def test_a_character_that_is_no_letter_is_named(tmp_path, packed, wrong):
         genome.fetch([0, 1], [0, 3], 6)
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+def test_a_blank_before_a_name_does_no_harm(tmp_path, packed):
+    genome = open_genome(tmp_path, "> chr1 first\nACGT\n>  chr2\nTTTT\n", packed)
+    assert genome.names == ["chr1", "chr2"] and decode(genome.fetch([1], [0], 4)[0]) == "TTTT"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+@pytest.mark.parametrize("text, row", [(">a\nACGT\n>\nACGT\n", 3), (">\nACGT\n", 1), ("> \nACGT\n>\nACGT\n", 1)])
+def test_a_sequence_without_a_name_is_refused(tmp_path, packed, text, row):
+    with pytest.raises(InputError, match=rf"genome\.fa.*, row {row}: the header has no name right behind '>'"):
+        open_genome(tmp_path, text, packed)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+def test_names_that_are_not_utf8(tmp_path, packed):
+    text = b">chr1\nACGT\n>chr2\xe9 x\nTTTT\n"
+    if packed:
+        with pytest.raises(InputError, match=r"genome\.fa\.bgz: the name 'chr2\ufffd' is not UTF-8"):
+            open_genome(tmp_path, text, packed)
+        return
+    genome = open_genome(tmp_path, text, packed)
+    assert genome.names == ["chr1", "chr2\ufffd"]
+    assert decode(genome.fetch([genome.find("chr2\ufffd")], [0], 4)[0]) == "TTTT"
+
+
+TWICE = {
+    "at the end": ">a\nACGT\n>b\nTT\n>a\nGGGG\nGG\n", "between": ">a\nACGT\n>a x\nGG\n>b\nTT\n",
+    "blank lines": ">a\nACGT\n\n\n>a\nGG\n\n>b\nTT\n", "whole file": ">a\nACGT\n>b\nTT\n" * 2,
+    "without bases": ">a\nACGT\n>none\n>a\n>b\nTT\n", "carriage returns": ">a\r\nACGT\r\n>b\r\nTT\r\n>a\r\nGG\r\n",
+    "one of many": "".join(f">s{i} {'x' * (i % 50)}\nACGT\n" for i in range(300)) + ">s7\n" + "ACGT\n" * 40 + ">z\nA\n",
+    "long": ">a\n" + "ACGT\n" * 40_000 + ">b\nAC\n>a\n" + "TTTT\n" * 40_000 + ">c\nAC\n",
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+@pytest.mark.parametrize("text", TWICE.values(), ids=TWICE)
+def test_two_sequences_of_one_name_are_refused(tmp_path, packed, text):
+    for _ in range(2):  # with an index that is there already, too
+        with pytest.raises(InputError, match=r"genome\.fa.*: holds two sequences named '(a|s7)'.*rename"):
+            open_genome(tmp_path, text, packed)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+def test_other_headers_between_sequences_do_no_harm(tmp_path, packed):
+    text = ">none\n>a\nACGT\n\n>b " + "x" * 70_000 + "\nTT\n>empty\n>c\n" + "ACGT\n" * 40_000 + "\n\n"
+    assert open_genome(tmp_path, text, packed).names == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("names, asked, found", [
     (["chr1", "chr2"], "2", 1), (["1", "2"], "chr2", 1), (["chr1", "1"], "1", 1), (["chr1", "1"], "chr1", 0),
     (["chrM"], "MT", 0), (["MT"], "chrM", 0), (["M"], "chrMT", 0), (["chr1"], "chrM", -1), (["1"], "3", -1),
@@ -309,7 +367,7 @@ def test_the_index_is_made_beside_the_file_and_used_again(tmp_path, monkeypatch)
     path = write(tmp_path / "genome.fa", ">a\nACGT\n")
     Genome(path)
     assert (tmp_path / "genome.fa.fai").read_text() == "a\t4\t3\t4\t5\n"
-    monkeypatch.setattr(genome_module, "_make_index", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(fasta_index, "_make_index", lambda *_: pytest.fail("made again"))
     assert Genome(path).names == ["a"]
 
 
@@ -323,8 +381,25 @@ def test_in_a_folder_that_cannot_be_written_the_index_goes_to_the_cache(tmp_path
     assert decode(genome.fetch([0], [1], 2)[0]) == "CG"
     assert not [path for path in folder.iterdir() if path.suffix in (".fai", ".gzi")]
     assert len(cache_files()) == 1
-    monkeypatch.setattr(genome_module, "_make_index", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(fasta_index, "_make_index", lambda *_: pytest.fail("made again"))
     assert Genome(genome.path).names == ["a"]
+
+
+def test_a_folder_and_a_cache_that_cannot_be_written_are_named(tmp_path, monkeypatch):
+    cache = write(tmp_path / "cache", "a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(InputError, match=r"genome\.fa: its index cannot be written to .*cache.*XDG_CACHE") as error:
+        open_genome(tmp_path, ">a\nACGT\n", False)
+    assert "choose another output" not in str(error.value)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
+def test_an_empty_index_is_made_again(tmp_path, packed):
+    path = Path(open_genome(tmp_path, ">a\nACGT\n", packed).path)
+    for index in list(tmp_path.glob("*i")):
+        write(index, "")
+        assert Genome(path).names == ["a"] and index.stat().st_size > 0
 
 
 @pytest.mark.parametrize("in_cache", [False, True])
@@ -357,7 +432,8 @@ def test_an_index_of_another_file_is_not_believed(tmp_path):
         Genome(path)
 
 
-@pytest.mark.parametrize("text", ["a\t4\n", "nonsense\n", "a\tx\t3\t4\t5\n"])
+@pytest.mark.parametrize("text", ["a\t4\n", "nonsense\n", "a\tx\t3\t4\t5\n", b"\xff\xfe\0bad", "a\t4\t-3\t4\t5\n",
+                                  f"a\t{10**25}\t3\t4\t5\n", "a\t4\t3\t4\t0\n"])
 def test_a_damaged_index_is_named_with_the_cure(tmp_path, text):
     path = write(tmp_path / "genome.fa", ">a\nACGT\n")
     fai = write(tmp_path / "genome.fa.fai", text)
@@ -368,7 +444,10 @@ def test_a_damaged_index_is_named_with_the_cure(tmp_path, text):
 
 @pytest.mark.parametrize("contents, row, words", [
     (b"", None, "empty"), (b"\n\n", None, "empty"), (b"chr1\t0\t10\n", 1, "no FASTA"),
-    (gzip.compress(b">a\nACGT\n"), None, "bgzip"),
+    (gzip.compress(b">a\nACGT\n"), None, "bgzip"), (b">", None, "no sequences"), (b">a\n\n>b\n", None, "no sequences"),
+    (b">a\nACGT\n>b\n\n", 3, "sequence 'b' is empty"), (b">a\nACGT\n>b", 3, "sequence 'b' is empty"),
+    (b"\xef\xbb\xbf>a\nACGT\n", 1, "byte-order mark"), (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
+    (b">a\rACGT\r>b\rACGT\r", 1, "carriage returns"), (b">a\nACGT\n>b\rACGT\r", 3, "carriage returns"),
     (b">a\nACGT\nAC\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
     (b">a\nACGT\n>b\nACGT\nACGTA\n", 5, "lines of different lengths in sequence 'b'"),
     (b">a\nACGT\n\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
@@ -400,6 +479,13 @@ def test_a_missing_genome_and_a_folder(tmp_path):
         Genome(tmp_path / "missing.fa")
     with pytest.raises(InputError, match="directory"):
         Genome(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_no_genome(tmp_path):
+    os.mkfifo(tmp_path / "genome.fa")
+    with pytest.raises(InputError, match=r"genome\.fa: is a pipe.*gunzip -c"):
+        Genome(tmp_path / "genome.fa")
 
 
 @pytest.fixture

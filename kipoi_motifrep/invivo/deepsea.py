@@ -36,6 +36,7 @@ SLAB_BYTES = 64_000_000
 SAMPLES_AT_ONCE = 1 << 16
 WRITTEN_AT_ONCE = 4096
 COPIED_AT_ONCE = 1 << 20
+LONGEST_NUMBER = 6  # digits of a label column
 
 
 def parse_columns(texts: Sequence[str] | None) -> dict[str, int]:
@@ -62,9 +63,11 @@ def parse_columns(texts: Sequence[str] | None) -> dict[str, int]:
     for text in texts:
         name, _, numbers = text.rpartition("=")
         first, _, last = numbers.partition("-")
-        if not first.isdecimal() or (last and (name or not last.isdecimal() or int(last) < int(first))):
+        digits = [first, last or first]
+        if not all(text.isdecimal() and len(text) <= LONGEST_NUMBER for text in digits) or (
+                last and (name or int(last) < int(first))):
             raise InputError(f"--columns {text!r}: write NUMBER, NAME=NUMBER or FIRST-LAST, counted from 0")
-        for number in range(int(first), int(last or first) + 1):
+        for number in range(int(digits[0]), int(digits[1]) + 1):
             if (name or f"column_{number}") in columns:
                 raise InputError(f"--columns: {name or number} is there twice")
             columns[name or f"column_{number}"] = number

@@ -21,15 +21,16 @@ from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.invivo.bedtools import bedtools_version, covered_bases, merge, require_bedtools, scratch, touched
 from kipoi_motifrep.invivo.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.invivo.sources import describe_sources
-from kipoi_motifrep.invivo.splits import NONE, Splitter, bare
+from kipoi_motifrep.invivo.splits import NONE, Splitter, bare, check_seed
 from kipoi_motifrep.progress import progress, say
 from kipoi_motifrep.sequences.genome import Genome
-from kipoi_motifrep.sequences.intervals import as_int64, few, read_rows
+from kipoi_motifrep.sequences.intervals import WIDEST, as_int64, few, read_rows
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.textfile import open_text
 
 WRITTEN_AT_ONCE = 4096
 ALL = "all"
+MOST_NEGATIVES = 10**6  # a positive
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class Rule:
 
     def __post_init__(self):
         for name in ("bin", "window"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+            if not 1 <= getattr(self, name) <= WIDEST:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be from 1 to {WIDEST}")
         if not 0 <= self.fraction < 1:
             raise InputError(f"--fraction is {self.fraction}; it must be at least 0 and below 1")
-        if self.negatives != ALL and not 0 <= self.negatives < float("inf"):
-            raise InputError(f"--negatives is {self.negatives}; it must be a number that is not negative, or all")
+        if self.negatives != ALL and not 0 <= self.negatives <= MOST_NEGATIVES:
+            raise InputError(f"--negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)

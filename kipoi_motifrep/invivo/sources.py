@@ -19,7 +19,7 @@ def describe_sources(paths: Iterable[str | os.PathLike]) -> list[dict[str, objec
     Parameters
     ----------
     paths : iterable of path-like
-        Files; ``-`` for standard input has neither.
+        Files; standard input (``-``) and pipes have neither, and are not read.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def describe_sources(paths: Iterable[str | os.PathLike]) -> list[dict[str, objec
     """
     found = []
     for path in dict.fromkeys(map(str, paths)):
-        if path == "-":
+        if path == "-" or Path(path).is_fifo():
             found.append({"path": path})
         else:
             found.append({"path": path, "bytes": _size(path), "sha256": file_digest(path)})

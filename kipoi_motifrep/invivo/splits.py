@@ -21,6 +21,8 @@ from kipoi_motifrep.sequences import genome
 
 TRAIN, VALID, TEST, NONE = 0, 1, 2, -1
 WHOLE = 1 << 60  # past every chromosome's end
+LARGEST_SEED = (1 << 63) - 1
+LARGEST_BLOCK = 10**12
 _RANGE = re.compile(r"(\S+?):([\d,]+)-([\d,]+)$")
 _FRACTION = re.compile(r"\d*\.\d*|[01]e-?\d+")
 
@@ -40,6 +42,23 @@ def bare(chromosome: str) -> str:
     """
     name = genome.bare(chromosome)
     return "M" if name == "MT" else name  # what is drawn depends on this spelling
+
+
+def check_seed(seed: int) -> None:
+    """Check the option ``--seed``.
+
+    Parameters
+    ----------
+    seed : int
+        Of what is drawn.
+
+    Raises
+    ------
+    InputError
+        If it is negative or very large.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"--seed is {seed}; it must be from 0 to {LARGEST_SEED}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +156,7 @@ class Splitter:
     Raises
     ------
     InputError
-        If the two overlap or leave nothing to train on.
+        If the two overlap or leave nothing to train on, or a number makes no sense.
     """
 
     def __init__(self, valid: str | Sequence[str] = HELD_OUT_VALID, test: str | Sequence[str] = HELD_OUT_TEST, *,
@@ -148,8 +167,9 @@ class Splitter:
         if sum(shares) >= 1:
             raise InputError(f"--valid {shares[0]:g} and --test {shares[1]:g} leave nothing to train on")
         self.fractions = np.array([1 - sum(shares), *shares])
-        if block < 1:
-            raise InputError(f"--block is {block}; it must be at least 1")
+        if not 1 <= block <= LARGEST_BLOCK:
+            raise InputError(f"--block is {block}; it must be from 1 to {LARGEST_BLOCK}")
+        check_seed(seed)
         self._check_overlap()
         self._counts = np.zeros(3)
         self._seen: set[tuple[int, tuple[str, int, int]]] = set()

@@ -16,10 +16,11 @@ from kipoi_motifrep.datasets import SPLITS, create_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.invivo.columns import LOOKED_AT, Columns, Finder, LabelCodes, Layout, is_header, parse_region
 from kipoi_motifrep.invivo.sources import describe_sources
-from kipoi_motifrep.invivo.splits import NONE, Splitter, deal_by_key
+from kipoi_motifrep.invivo.splits import NONE, Splitter, check_seed, deal_by_key
 from kipoi_motifrep.progress import progress, say
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, reverse_complement
-from kipoi_motifrep.sequences.fasta import Record, read_fasta, resize
+from kipoi_motifrep.sequences.fasta import read_fasta, resize
+from kipoi_motifrep.sequences.intervals import WIDEST
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 from kipoi_motifrep.sequences.textfile import open_text
 
@@ -69,9 +70,13 @@ def _read_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
         yield number, next(csv.reader([first.removeprefix("#").lstrip()], delimiter=delimiter))
         reader = csv.reader(lines, delimiter=delimiter)
         try:
-            for fields in reader:
+            for begin, fields in enumerate(reader, 1):
+                if reader.line_num != begin:
+                    raise InputError(f"a field that begins with a quotation mark goes on to row "
+                                     f"{number + reader.line_num}; take the mark out, or the line break in the field",
+                                     path=path, row=number + begin)
                 if fields:
-                    yield number + reader.line_num, fields
+                    yield number + begin, fields
         except csv.Error as error:
             raise InputError(f"cannot be read as a table ({error})", path=path, row=number + reader.line_num) from error
 
@@ -120,7 +125,8 @@ def open_table(path: str | os.PathLike, columns: Columns, masked: Sequence[str],
 
 def _check_width(path, number, fields, header):
     if len(fields) != len(header):
-        raise InputError(f"has {len(fields)} columns, and the first row has {len(header)}", path=path, row=number)
+        raise InputError(f"has {len(fields)} columns, and the first row has {len(header)}; add or take out separators, "
+                         "or a quotation mark that hides some", path=path, row=number)
 
 
 def _entries(path, looked_at, rows, header, layout, codes):
@@ -131,11 +137,17 @@ def _entries(path, looked_at, rows, header, layout, codes):
             labels = codes.read(texts, layout.label_names, path, number)
             region = _region(path, number, [fields[i] for i in layout.region])
             name = "" if layout.name is None else fields[layout.name].strip()
+            _check_name(path, number, name)
             if not name and region:
                 name = f"{region[0]}:{region[1]}-{region[2]}"
             split = -1 if layout.split is None else _split(path, number, fields[layout.split])
             sequence = "" if layout.sequence is None else fields[layout.sequence].strip()
             yield Entry(number, sequence, name, labels, region, split)
+
+
+def _check_name(path, number, name):
+    if "\0" in name:
+        raise InputError(f"the name {name!r} holds a NUL character; take it out", path=path, row=number)
 
 
 def _region(path, number, texts):
@@ -268,43 +280,45 @@ def _read_table(path, columns, masked, length, seed) -> tuple[_Rows, _Sequences]
 
 
 def _read_with_fasta(path, fasta, columns, masked, length, seed) -> tuple[_Rows, _Sequences]:
-    layout, entries = open_table(path, columns, masked, with_fasta=True)
-    entries = list(progress(entries, "reading the labels", unit="row"))
+    """Pair the rows of a table with the records of a FASTA file: by name where any name agrees, else by order."""
+    layout, read = open_table(path, columns, masked, with_fasta=True)
+    entries = list(progress(read, "reading the labels", unit="row"))
+    entry_of = {entry.name: entry for entry in entries}
+    by_name = columns.name is not None
     rows, sequences = _Rows(path, layout), _Sequences(fasta, length, seed)
-    n_other = 0
-    for entry, record in _pair(path, fasta, entries, by_name=columns.name is not None):
+    n, used = 0, set()
+    for n, record in enumerate(progress(read_fasta(fasta), "reading the sequences", unit="sequence"), 1):
+        _check_name(fasta, record.row, record.name)
+        if not by_name and record.name in entry_of:
+            by_name = True  # so those before have no labels: the pairs made by order are dropped
+            rows, sequences = _Rows(path, layout), _Sequences(fasta, length, seed)
+        entry = entry_of.get(record.name) if by_name else entries[n - 1] if n <= len(entries) else None
         if entry is None:
-            n_other += 1
             continue
+        if by_name and record.name in used:
+            raise InputError(f"sequence {record.name!r} is there twice", path=fasta, row=record.row)
+        used.add(record.name)
         rows.add(entry._replace(name=record.name, region=entry.region or parse_region(record.name)))
         sequences.add(record.row, record.codes)
-    if n_other:
-        say(f"{n_other} sequences left out: the table has no labels for them")
+    if by_name:
+        _check_all_used(path, fasta, entries, used)
+        if n > len(entries):
+            say(f"{n - len(entries)} sequences left out: the table has no labels for them")
+    elif n != len(entries):
+        raise InputError(f"{path} has labels for {len(entries)} sequences, and there are {n}; they are paired by "
+                         "order, as no name agrees (--name COLUMN pairs them by name)", path=fasta)
+    elif layout.name is not None:
+        say(f"{fasta} and {path} are paired by order: no name is in both")
     return rows, sequences
 
 
-def _pair(path, fasta, entries: list[Entry], by_name: bool) -> Iterator[tuple[Entry | None, Record]]:
-    """Pair the rows of a table with the records of a FASTA file: by name where names agree, else by order."""
-    records = progress(read_fasta(fasta), "reading the sequences", unit="sequence")
+def _check_all_used(path, fasta, entries: list[Entry], used: set[str]) -> None:
     entry_of = {entry.name: entry for entry in entries}
-    used: set[str] = set()
-    place = -1
-    for place, record in enumerate(records):
-        if place == 0 and not by_name:
-            by_name = record.name in entry_of
-        if by_name:
-            if record.name in used:
-                raise InputError(f"sequence {record.name!r} is there twice", path=fasta, row=record.row)
-            used.add(record.name)
-            yield entry_of.get(record.name), record
-        elif place < len(entries):
-            yield entries[place], record
-    if not by_name and place + 1 != len(entries):
-        raise InputError(f"{path} has labels for {len(entries)} sequences, and there are {place + 1}; they are paired "
-                         "by order, as the names do not agree (--name COLUMN pairs them by name)", path=fasta)
-    for entry in entries if by_name else ():
+    for entry in entries:
         if entry.name not in used:
-            raise InputError(f"there is no sequence {entry.name!r} in {fasta}", path=path, row=entry.row)
+            raise InputError(f"there is no sequence {entry.name!r} in {fasta}, where {len(used & entry_of.keys())} of "
+                             f"{len(entry_of)} names are; add it, take the row out, or take the names out to pair by "
+                             "order", path=path, row=entry.row)
         if entry_of[entry.name] is not entry:
             raise InputError(f"{entry.name!r} has labels twice", path=path, row=entry_of[entry.name].row)
 
@@ -425,11 +439,14 @@ def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta:
     Raises
     ------
     InputError
-        If a file is wrong or nothing is left.
+        If a file or a number is wrong, or nothing is left.
     """
     columns, splitter = columns or Columns(), splitter or Splitter()
-    if length is not None and length < 1:
-        raise InputError(f"--length is {length}; it must be at least 1")
+    if length is not None and not 1 <= length <= WIDEST:
+        raise InputError(f"--length is {length}; it must be from 1 to {WIDEST}")
+    if min_positives < 0:
+        raise InputError(f"--min-positives is {min_positives}; it must not be negative")
+    check_seed(seed)
     sources = describe_sources([table, *([fasta] if fasta else [])])
     if fasta is None:
         rows, sequences = _read_table(table, columns, masked, length, seed)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import chain
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
-from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, open_text
+from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text
 
 
 class Record(NamedTuple):
@@ -37,7 +38,8 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
     Parameters
     ----------
     path : str or path-like
-        Plain or gzip; ``-`` for standard input. Either case, IUPAC letters, U as T.
+        Plain or gzip; ``-`` for standard input. Either case, IUPAC letters, U as T;
+        any line ends.
 
     Yields
     ------
@@ -53,7 +55,7 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
     header, row, parts = None, 0, []
     number = 0
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             line = line.strip()
             if number == 1:
                 line = line.removeprefix(BYTE_ORDER_MARK)
@@ -70,11 +72,21 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
     yield _record(path, row, header, parts)
 
 
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Go through lines, also those that end in carriage returns alone."""
+    first = file.readline()
+    if b"\r" in first.rstrip():
+        return (part for line in chain([first], file) for part in line.splitlines())
+    return chain([first] if first else [], file)
+
+
 def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[int, bytes]]) -> Record:
     words = header[1:].split()
     name = words[0].decode(errors="replace") if words else f"row_{row}"
     codes = np.frombuffer(b"".join(part for _, part in parts).translate(CODE_OF_BYTE), np.uint8)
     if not len(codes):
+        if b"\r" in header:
+            raise InputError(CR_ALONE, path=path, row=row)
         raise InputError(f"sequence {name!r} is empty", path=path, row=row)
     if codes.max() == INVALID:
         for number, part in parts:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from kipoi_motifrep.cache import cache_folder
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.outputs import replacing
-from kipoi_motifrep.progress import say
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE, encode
-from kipoi_motifrep.sequences.textfile import GZIP_MAGIC, open_text
+from kipoi_motifrep.sequences.fasta_index import open_index
 
 LINE_ENDS = b"\r\n"
 PADDING = bytes([OUTSIDE])
@@ -23,10 +18,24 @@ PADDING = bytes([OUTSIDE])
 NEARBY = 1 << 16
 STRETCH = 1 << 22
 TOUCHED_AT_MOST = 1 << 26  # bytes of the file that may add up in memory
-LARGE_FILE = 200_000_000
-LONGEST_HEADER = 1 << 16
-# The empty block that ends every bgzip file (SAM/BAM format specification, section 4.1.2).
-BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+class LetterError(InputError):
+    """A fetched sequence holds a character that is no nucleotide.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and the cure.
+    path : str
+        The FASTA file.
+    place : int
+        Which of the fetched intervals it is in.
+    """
+
+    def __init__(self, message: str, *, path: str, place: int):
+        super().__init__(message, path=path)
+        self.place = place
 
 
 class Genome:
@@ -53,22 +62,16 @@ class Genome:
     ------
     InputError
         If the file is missing, is no FASTA, is gzip but not bgzip, has lines of
-        uneven length, or is shorter than its index says.
+        uneven length, two sequences of one name or one without, or does not fit
+        its index.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = str(path)
-        bgzip = _check_kind(self.path)
-        fai, gzi = _index_files(Path(self.path), bgzip)
-        index = _read_index(self.path, fai)
-        if not bgzip:
-            _check_index(self.path, fai, index[-1])
-        self.names = [name for name, *_ in index]
-        self.lengths, self._offsets, self._bases, self._bytes = np.array(
-            [numbers for _, *numbers in index], np.int64).T
+        self.names, self.lengths, self._offsets, self._bases, self._bytes, fai, gzi = open_index(self.path)
         self._number = {name: i for i, name in enumerate(self.names)}
         self._number_of_bare = {bare(name): i for name, i in reversed(self._number.items())}
-        self._reader = _BgzipReader(self.path, fai, gzi, self.names) if bgzip else _PlainReader(self)
+        self._reader = _PlainReader(self) if gzi is None else _BgzipReader(self.path, fai, gzi, self.names)
 
     def find(self, name: str) -> int:
         """Find a sequence by name, with or without ``chr`` in front.
@@ -105,14 +108,15 @@ class Genome:
 
         Raises
         ------
-        InputError
+        LetterError
             If the file holds a character that is no nucleotide.
         """
         number, start = np.asarray(number, np.intp), np.asarray(start, np.int64)
         codes = self._reader.codes(number, start, width)
         if codes.size and codes.max() == INVALID:
             i, j = np.argwhere(codes == INVALID)[0]
-            raise InputError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter", path=self.path)
+            raise LetterError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter; replace it, for "
+                              "example with N", path=self.path, place=int(i))
         return codes
 
 
@@ -202,106 +206,3 @@ class _BgzipReader:
         except (ValueError, OSError) as error:
             raise InputError(f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again",
                              path=self._files[0]) from error
-
-
-def _check_kind(path: str) -> bool:
-    """Say whether the file is bgzip; refuse what is no FASTA."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(18)
-            file.seek(max(0, file.seek(0, os.SEEK_END) - len(BGZIP_END)))
-            tail = file.read()
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror.lower()
-        raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
-    if head[:2] == GZIP_MAGIC:
-        if head[12:14] != b"BC":
-            raise InputError("is gzip, which cannot be read at random; unpack it (gunzip), or pack it with bgzip: "
-                             f"gunzip -c {path} | bgzip > genome.fa.bgz", path=path)
-        if tail != BGZIP_END:
-            raise InputError("is cut off (bgzip's end mark is missing); fetch it again", path=path)
-        return True
-    if not head.strip():
-        raise InputError("the file is empty", path=path)
-    if not head.startswith(b">"):
-        raise InputError("this is no FASTA file: its first line must start with '>'", path=path, row=1)
-    return False
-
-
-def _index_files(path: Path, bgzip: bool) -> tuple[Path, Path]:
-    """Find the index beside the file or in the cache, or make it."""
-    status = path.stat()
-    key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
-    beside, cached = path.parent, cache_folder("fasta_index") / key
-    for folder in (beside, cached):
-        fai, gzi = folder / f"{path.name}.fai", folder / f"{path.name}.gzi"
-        files = [fai, gzi] if bgzip else [fai]
-        if all(file.exists() and file.stat().st_mtime >= status.st_mtime for file in files):
-            return fai, gzi
-    if status.st_size > LARGE_FILE:
-        say(f"{path}: making its index, once")
-    folder = beside if os.access(beside, os.W_OK) else cached
-    return _make_index(path, folder / f"{path.name}.fai", folder / f"{path.name}.gzi", bgzip)
-
-
-def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Path]:
-    import pysam
-
-    with ExitStack() as stack:
-        options = ["--fai-idx", str(stack.enter_context(replacing(fai)))]
-        if bgzip:
-            options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
-        verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
-        try:
-            pysam.faidx(*options, str(path))
-        except pysam.SamtoolsError as error:
-            raise _why_no_index(path) from error
-        finally:
-            pysam.set_verbosity(verbosity)
-    return fai, gzi
-
-
-def _why_no_index(path: Path) -> InputError:
-    """Find the row at which samtools gave up."""
-    name, line_bytes, ended = None, 0, False
-    with open_text(path) as file:
-        for row, line in enumerate(file, 1):
-            if line.startswith(b">"):
-                name, line_bytes, ended = line[1:].split()[:1], 0, False
-                continue
-            if name is None:
-                return InputError("this is no FASTA file: its first line must start with '>'", path=path, row=row)
-            line_bytes = line_bytes or len(line)
-            if line.strip() and (ended or len(line) > line_bytes):
-                return InputError(f"lines of different lengths in sequence {b''.join(name).decode()!r}; rewrap it, for "
-                                  "example with 'seqtk seq -l 60'", path=path, row=row)
-            ended = len(line) < line_bytes
-    return InputError("cannot be indexed by 'samtools faidx'", path=path)
-
-
-def _read_index(path: str, fai: Path) -> list[tuple[str, int, int, int, int]]:
-    entries = []
-    for row, line in enumerate(fai.read_text().splitlines(), 1):
-        fields = line.split("\t")
-        try:
-            name, length, offset, bases, line_bytes = fields[0], *map(int, fields[1:5])
-        except ValueError as error:
-            raise InputError("the index is damaged; remove it, and it will be made anew", path=fai, row=row) from error
-        entries.append((name, length, offset, bases, line_bytes))
-    if not entries:
-        raise InputError("holds no sequences", path=path)
-    return entries
-
-
-def _check_index(path: str, fai: Path, last: tuple[str, int, int, int, int]) -> None:
-    name, length, offset, bases, line_bytes = last
-    end = offset + length + max(length - 1, 0) // max(bases, 1) * (line_bytes - bases)
-    if end > os.path.getsize(path):
-        raise InputError(f"is shorter than its index {fai} says; if the file is complete, remove the index", path=path)
-    with open(path, "rb") as file:
-        file.seek(max(0, offset - LONGEST_HEADER))
-        before = file.read(min(offset, LONGEST_HEADER))
-    header = before.splitlines()[-1] if before else b""
-    if header.split()[:1] != [b">" + name.encode()]:
-        raise InputError(f"does not fit its index {fai}, which seems to be of another file; remove the index, and it "
-                         "will be made anew", path=path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.sequences.genome import Genome, LetterError
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 from kipoi_motifrep.sequences.textfile import open_text
@@ -19,6 +20,8 @@ ROWS_AT_ONCE = 1 << 15
 SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
 WIDEST = 10_000_000  # a wider interval is a slip, and a batch of them would not fit into memory
 STRANDS = {"+": 0, "-": 1, ".": 2, "*": 2}
+HEADER_START, HEADER_END = (re.compile(words, re.IGNORECASE) for words in (".*(start|begin).*|from|left",
+                                                                         ".*(end|stop).*|to|right"))
 STRAND_NAMES = np.array(["+", "-", "*"])
 OUTSIDE_CHOICES = ("average", "zeros", "refuse")
 
@@ -100,13 +103,15 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
 def _add(rows: BedRows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
     try:
         start, end = _whole(fields[1]), _whole(fields[2])
-    except IndexError:
-        problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, "
-                             "separated by tabs")
-        return False
-    except ValueError:
-        if not (header_allowed and _looks_like_header(fields)):
-            problems.add(number, f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers")
+    except (IndexError, ValueError):
+        if _is_declaration(fields) or (header_allowed and _is_header(fields)):
+            return False
+        if len(fields) < 3:
+            problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, "
+                                 "separated by tabs")
+        else:
+            problems.add(number, f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers; correct the row or "
+                                 "take it out" + (" (put # before a header)" if header_allowed else ""))
         return False
     rows.row.append(number)
     rows.chromosome.append(fields[0])
@@ -121,12 +126,18 @@ def _whole(text: str) -> int:
     return int(text) if text.isdecimal() else int(text.replace("_", "x"))  # int() alone reads 1_000
 
 
-def _looks_like_header(fields: list[str]) -> bool:
-    return not any(character.isdigit() for column in fields[1:3] for character in column)
+def _is_declaration(fields: list[str]) -> bool:
+    return fields[0].lower() in ("track", "browser")  # SKIPPED has the usual spelling
+
+
+def _is_header(fields: list[str]) -> bool:
+    if len(fields) < 3:
+        return False
+    return bool(HEADER_START.fullmatch(fields[1].strip()) and HEADER_END.fullmatch(fields[2].strip()))
 
 
 _RECORD = np.dtype([("chromosome", np.int32), ("number", np.int32), ("start", np.int64), ("end", np.int64),
-                    ("strand", np.int8)])
+                    ("row", np.uint32), ("strand", np.int8)])
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,8 @@ class IntervalBatch:
         As spelled in the BED file.
     number : numpy.ndarray of int, shape (n,)
         Place of the chromosome in the genome.
+    row : numpy.ndarray of int, shape (n,)
+        Line of the BED file, from 1.
     start, end : numpy.ndarray of int64, shape (n,)
         After resizing, from 0, end excluded.
     reverse : numpy.ndarray of bool, shape (n,)
@@ -151,6 +164,7 @@ class IntervalBatch:
 
     chromosome: np.ndarray
     number: np.ndarray
+    row: np.ndarray
     start: np.ndarray
     end: np.ndarray
     reverse: np.ndarray
@@ -219,7 +233,7 @@ class Intervals:
         records = np.zeros(len(rows.row), _RECORD)
         records["chromosome"] = spelling
         records["number"] = np.array(self._found, np.int32)[spelling]
-        row = np.array(rows.row)
+        records["row"] = row = np.array(rows.row)
         start, end = as_int64(rows.start), as_int64(rows.end)
         good = self._check_positions(rows, row, records["number"], start, end)
         if self._use_strand:
@@ -311,8 +325,31 @@ class Intervals:
         records = self._records.read(start, stop)
         strand = STRAND_NAMES[records["strand"]] if self._use_strand else np.full(len(records), "*")
         return IntervalBatch(np.array(list(self._spelling))[records["chromosome"]], records["number"],
-                             records["start"], records["end"], strand == "-",
+                             records["row"], records["start"], records["end"], strand == "-",
                              self._names.read(start, stop), strand)
+
+    def fetch(self, batch: IntervalBatch) -> np.ndarray:
+        """Read the sequences of some intervals.
+
+        Parameters
+        ----------
+        batch : IntervalBatch
+            As :meth:`read` gives it.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (n, width)
+            Codes of the forward strand.
+
+        Raises
+        ------
+        InputError
+            With the row: if the genome has a character there that is no nucleotide.
+        """
+        try:
+            return self.genome.fetch(batch.number, batch.start, self.width)
+        except LetterError as error:
+            raise InputError(str(error), path=self.path, row=int(batch.row[error.place])) from error
 
 
 def as_int64(numbers: list[int]) -> np.ndarray:

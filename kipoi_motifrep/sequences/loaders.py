@@ -7,8 +7,11 @@ their names are those of kipoiseq's loaders.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 import operator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -52,6 +55,37 @@ def described(name: str):
         if isinstance(argument.example, str):
             argument.example = str(DESCRIPTIONS.parent / argument.example.replace("example_files", "examples"))
     return lambda loader: loader._add_description_factory(description)
+
+
+def needing_all(init: Callable) -> Callable:
+    """Let a loader say plainly which of the arguments that it needs was not given.
+
+    Kipoi warns and goes on without it, and Python's own error is a traceback.
+
+    Parameters
+    ----------
+    init : function
+        The loader's ``__init__``.
+
+    Returns
+    -------
+    function
+        The same, its signature included.
+    """
+    signature = inspect.signature(init)
+    needed = [name for name, of in list(signature.parameters.items())[1:] if of.default is of.empty]
+
+    @functools.wraps(init)
+    def checked(self, *args, **kwargs):
+        show_plainly_in_kipoi()
+        given = signature.bind_partial(self, *args, **kwargs).arguments
+        for name in needed:
+            if given.get(name) is None:
+                raise InputError(f"the dataloader's argument {name} is missing; give "
+                                 f"--dataloader_args {' '.join(f'{each}=FILE' for each in needed)}")
+        init(self, *args, **kwargs)
+
+    return checked
 
 
 class _Batches:
@@ -230,11 +264,11 @@ def number(value: object, argument: str) -> int | None:
 class IntervalsDl(OneHotBatches):
     """BED + genome FASTA to one-hot; arguments in ``loader_descriptions/intervals.yaml``."""
 
+    @needing_all
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
                  alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
-        show_plainly_in_kipoi()
-        self._genome = Genome(fasta_file)
-        self._intervals = Intervals(intervals_file, self._genome, length=number(auto_resize_len, "auto_resize_len"),
+        genome = Genome(fasta_file)
+        self._intervals = Intervals(intervals_file, genome, length=number(auto_resize_len, "auto_resize_len"),
                                     use_strand=flag(use_strand, "use_strand"), outside=outside)
         self._intervals.problems.raise_first()
         if self._intervals.n_padded:
@@ -247,7 +281,7 @@ class IntervalsDl(OneHotBatches):
 
     def _rows(self, start, stop):
         batch = self._intervals.read(start, stop)
-        codes = self._genome.fetch(batch.number, batch.start, self.length)
+        codes = self._intervals.fetch(batch)
         if batch.reverse.any():
             codes[batch.reverse] = reverse_complement(codes[batch.reverse])
         ranges = GenomicRanges(batch.chromosome, batch.start, batch.end, batch.name, batch.strand)
@@ -258,9 +292,9 @@ class IntervalsDl(OneHotBatches):
 class SequencesDl(OneHotBatches):
     """FASTA of sequences to one-hot; arguments in ``loader_descriptions/sequences.yaml``."""
 
+    @needing_all
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
                  alphabet=ALPHABET, dtype=None):
-        show_plainly_in_kipoi()
         length = number(auto_resize_len, "auto_resize_len")
         check_resizing(length, outside)
         self._names = TextSpool()

@@ -15,6 +15,10 @@ from kipoi_motifrep.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+UTF16 = "is UTF-16 text; convert it, for example with: iconv -f UTF-16 -t UTF-8 old > new"
+CR_ALONE = ("its lines end in carriage returns alone; make them line feeds, for example with: "
+            "tr '\\r' '\\n' < old.fa > new.fa")
 
 
 @contextmanager
@@ -34,11 +38,15 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, a folder, or a damaged gzip file.
+        If the file is missing, unreadable, a folder, UTF-16 text, or a damaged
+        gzip file.
     """
     try:
         with _open(path) as raw:
-            packed = raw.peek(2)[:2] == GZIP_MAGIC
+            begin = raw.peek(2)[:2]
+            if begin in UTF16_MARKS:
+                raise InputError(UTF16, path=path)
+            packed = begin == GZIP_MAGIC
             with (gzip.open(raw) if packed else raw) as file:
                 yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -70,6 +70,6 @@ def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *
     if not problems.count:
         for start in progress(range(0, len(intervals), FETCHED_AT_ONCE), "reading the genome", unit="batch"):
             batch = intervals.read(start, min(start + FETCHED_AT_ONCE, len(intervals)))
-            codes = genome.fetch(batch.number, batch.start, intervals.width)
+            codes = intervals.fetch(batch)
             ambiguous += int(np.count_nonzero(((codes >= N_CODE) & (codes < OUTSIDE)).any(axis=1)))
     return Findings(len(intervals), intervals.width, problems.in_order(), problems.count, intervals.n_padded, ambiguous)
