@@ -5,14 +5,13 @@ from __future__ import annotations
 from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.sequences.alphabet import ALPHABET
-from kipoi_motifrep.sequences.loaders import OneHotBatches, described, needing_all, number
+from kipoi_motifrep.sequences.loaders import OneHotBatches, described, number
 
 
 @described("dataset")
 class DatasetDl(OneHotBatches):
     """Dataset file to one-hot and labels; arguments in ``loader_descriptions/dataset.yaml``."""
 
-    @needing_all
     def __init__(self, dataset_file, split="test", alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
         self._split = open_dataset(dataset_file)[split]
         self.n = len(self._split)

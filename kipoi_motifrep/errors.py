@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 SHOWN_CHARACTERS = 300  # of another program's error
+_MISSING_ARGUMENTS = re.compile(r"(?:Intervals|Sequences|Dataset)Dl\.__init__\(\) missing .* arguments?: (.*)")
 
 
 class InputError(ValueError):
@@ -105,7 +107,7 @@ def a_few(names: Sequence[str], most: int) -> str:
 
 
 def show_plainly_in_kipoi() -> None:
-    """Let the ``kipoi`` program end on an :class:`InputError` with one line and status 2.
+    """Let the ``kipoi`` program end with one line and status 2 on an :class:`InputError` or a missing loader argument.
 
     Kipoi's commands have no handler of their own, so a loader's or a model's
     error reaches the user as a page of traceback. Only the running ``kipoi``
@@ -118,6 +120,9 @@ def show_plainly_in_kipoi() -> None:
     previous = sys.excepthook
 
     def hook(kind, error, traceback):
+        missing = _MISSING_ARGUMENTS.search(str(error)) if isinstance(error, TypeError) else None
+        if missing:
+            error = InputError(f"the dataloader's argument {missing[1]} is missing; give it among --dataloader_args")
         if not isinstance(error, InputError):
             return previous(kind, error, traceback)
         print(f"kipoi: error: {one_line(error)}", file=sys.stderr)

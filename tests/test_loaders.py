@@ -195,25 +195,16 @@ def test_arguments_that_make_no_sense(genome, bed, options, words):
         kipoi_motifrep.IntervalsDl(bed(random_rows(3, 30)), str(genome[1]), **options)
 
 
-@pytest.mark.parametrize("loader, needed", [("IntervalsDl", ["intervals_file", "fasta_file"]),
-                                            ("SequencesDl", ["fasta_file"]), ("DatasetDl", ["dataset_file"])])
-def test_a_missing_argument_is_named(loader, needed):
-    for name in needed:
-        given = {other: "x" for other in needed if other != name}
-        for arguments in (given, {**given, name: None}):
-            with pytest.raises(InputError, match=f"argument {name} is missing; .*{name}=FILE"):
-                getattr(kipoi_motifrep, loader)(**arguments)
-    with pytest.raises(TypeError, match="unknown"):
-        getattr(kipoi_motifrep, loader)(*needed, unknown=1)
-
-
 def test_kipoi_names_a_missing_argument(genome, bed, checkout, tmp_path, one_problem):
-    for loader, arguments in (("intervals", [f"fasta_file={genome[1]}"]), ("intervals", ["intervals_file=x"]),
-                              ("sequences", ["outside=zeros"])):
+    for loader, arguments, name in (("intervals", [f"fasta_file={genome[1]}"], "intervals_file"),
+                                    ("intervals", ["intervals_file=x"], "fasta_file"),
+                                    ("intervals", ["use_strand=True"], "'intervals_file' and 'fasta_file'"),
+                                    ("sequences", ["outside=zeros"], "fasta_file"),
+                                    ("dataset", ["split=test"], "dataset_file")):
         done = subprocess.run([sys.executable, "-m", "kipoi", "preproc", str(checkout / "dataloaders" / loader),
                                "--source", "dir", "--dataloader_args", *arguments, "-o", str(tmp_path / "out.h5")],
                               capture_output=True, text=True, check=False, cwd=tmp_path)
-        one_problem(done, "missing", "--dataloader_args")
+        one_problem(done, name, "missing", "--dataloader_args")
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, "many"])

@@ -7,11 +7,8 @@ their names are those of kipoiseq's loaders.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
 import operator
-from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -35,6 +32,8 @@ DESCRIPTIONS = Path(__file__).parent.parent / "loader_descriptions"
 KIPOI_BATCH_SIZE = 32
 SPOOL_BATCH = 1 << 22  # bytes of sequence gathered before they go to the temporary file
 
+show_plainly_in_kipoi()  # before a loader is made: Kipoi does not look whether all arguments are there
+
 
 def described(name: str):
     """Give a loader class its Kipoi description, so that it is a loader without a folder, too.
@@ -55,37 +54,6 @@ def described(name: str):
         if isinstance(argument.example, str):
             argument.example = str(DESCRIPTIONS.parent / argument.example.replace("example_files", "examples"))
     return lambda loader: loader._add_description_factory(description)
-
-
-def needing_all(init: Callable) -> Callable:
-    """Let a loader say plainly which of the arguments that it needs was not given.
-
-    Kipoi warns and goes on without it, and Python's own error is a traceback.
-
-    Parameters
-    ----------
-    init : function
-        The loader's ``__init__``.
-
-    Returns
-    -------
-    function
-        The same, its signature included.
-    """
-    signature = inspect.signature(init)
-    needed = [name for name, of in list(signature.parameters.items())[1:] if of.default is of.empty]
-
-    @functools.wraps(init)
-    def checked(self, *args, **kwargs):
-        show_plainly_in_kipoi()
-        given = signature.bind_partial(self, *args, **kwargs).arguments
-        for name in needed:
-            if given.get(name) is None:
-                raise InputError(f"the dataloader's argument {name} is missing; give "
-                                 f"--dataloader_args {' '.join(f'{each}=FILE' for each in needed)}")
-        init(self, *args, **kwargs)
-
-    return checked
 
 
 class _Batches:
@@ -264,7 +232,6 @@ def number(value: object, argument: str) -> int | None:
 class IntervalsDl(OneHotBatches):
     """BED + genome FASTA to one-hot; arguments in ``loader_descriptions/intervals.yaml``."""
 
-    @needing_all
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
                  alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
         genome = Genome(fasta_file)
@@ -292,7 +259,6 @@ class IntervalsDl(OneHotBatches):
 class SequencesDl(OneHotBatches):
     """FASTA of sequences to one-hot; arguments in ``loader_descriptions/sequences.yaml``."""
 
-    @needing_all
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
                  alphabet=ALPHABET, dtype=None):
         length = number(auto_resize_len, "auto_resize_len")
