@@ -7,16 +7,20 @@ import os
 import re
 import shutil
 import tempfile
+import textwrap
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import h5py
 
 from kipoi_motifrep.backend import import_keras
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.errors import SHOWN_CHARACTERS, InputError
+from kipoi_motifrep.keras2 import LAMBDA, of_keras_3
+from kipoi_motifrep.keras2_weights import fill
 from kipoi_motifrep.outputs import replacing
 
 if TYPE_CHECKING:
@@ -57,7 +61,7 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
     Parameters
     ----------
     path : str or path-like
-        A ``.keras`` or ``.h5`` file, with or without that suffix, of Keras 1 to 3.
+        A ``.keras`` or ``.h5`` file, with or without that suffix, of Keras 2 or 3.
 
     Returns
     -------
@@ -73,8 +77,16 @@ def load_keras(path: str | os.PathLike) -> keras.Model:
     _check_container(path, suffix)
     keras = import_keras()
     try:
-        with _readable_by_keras_3(path, suffix) as readable:
-            return keras.saving.load_model(readable, compile=False, safe_mode=True)
+        version, config = _description(path, suffix)
+        generation = version.split(".")[0]
+        if generation in ("0", "1"):
+            raise InputError("Keras 3 cannot read that; load it in Keras 2 and save it again")
+        if generation == "2":
+            return _from_keras_2(keras, config, path, suffix)
+        with _named_by_kind(path, suffix) as named:
+            return keras.saving.load_model(named, compile=False, safe_mode=True)
+    except InputError as error:
+        raise InputError(f"was written by Keras {version}, and {error}", path=path) from error
     except Exception as error:
         raise InputError(_keras_problem(error), path=path) from error
 
@@ -96,26 +108,15 @@ def _check_container(path: Path, suffix: str) -> None:
 
 
 @contextmanager
-def _readable_by_keras_3(path: Path, suffix: str) -> Iterator[Path]:
-    """Give a copy with an input layer for a Sequential model of Keras 2.2 or older, and a suffix that Keras goes by.
-
-    Such models keep the input's shape in their first layer, where Keras 3 takes
-    the batch axis for one more axis of the input.
-    """
-    config = None if suffix == ".keras" else _old_sequential(path)
-    named = path.suffix == suffix or (suffix == ".h5" and path.suffix == ".hdf5")
-    if config is None and named:
+def _named_by_kind(path: Path, suffix: str) -> Iterator[Path]:
+    """Give the file under a name with the suffix that Keras goes by."""
+    if path.suffix == suffix or (suffix == ".h5" and path.suffix == ".hdf5"):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / f"network{suffix}"
-        if config is None:
-            _link(path, copy)
-        else:
-            shutil.copyfile(path, copy)
-            with h5py.File(copy, "r+") as file:
-                file.attrs["model_config"] = json.dumps(config)
-        yield copy
+        named = Path(folder) / f"network{suffix}"
+        _link(path, named)
+        yield named
 
 
 def _link(path: Path, name: Path) -> None:
@@ -125,31 +126,45 @@ def _link(path: Path, name: Path) -> None:
         shutil.copyfile(path, name)
 
 
-def _old_sequential(path: Path) -> dict | None:
+def _description(path: Path, suffix: str) -> tuple[str, dict]:
+    """Read the version of Keras that wrote a file, and how it describes the network."""
+    if suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+            return _version(metadata, "3"), json.loads(archive.read("config.json"))
     with h5py.File(path, "r") as file:
         text = file.attrs["model_config"]
-    config = json.loads(text if isinstance(text, str) else bytes(text))
-    layers = config.get("config") if config.get("class_name") == "Sequential" else None
-    layers = layers["layers"] if isinstance(layers, dict) else layers
-    if not layers or layers[0].get("class_name") == "InputLayer":
-        return None
-    shape = layers[0].get("config", {}).pop("batch_input_shape", None)
-    if shape is None:
-        return None
-    layers.insert(0, {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "motifrep_input"}})
-    return config
+        # Where no version is said, the file is older than Keras 3.
+        return _version(file.attrs, "2"), json.loads(text if isinstance(text, str) else bytes(text))
+
+
+def _version(attributes: Mapping, otherwise: str) -> str:
+    version = attributes.get("keras_version", otherwise)
+    return version.decode() if isinstance(version, bytes) else str(version)
+
+
+def _from_keras_2(keras: ModuleType, config: Mapping, path: Path, suffix: str) -> keras.Model:
+    model = keras.saving.deserialize_keras_object(of_keras_3(config), safe_mode=True)
+    fill(model, config, path, suffix)
+    return model
 
 
 def _keras_problem(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "ambda" in text and "safe" in text:
-        return ("has a Lambda layer, which is code inside the file, and is not run; "
-                "save the model with a registered layer instead")
+        return LAMBDA
     custom = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+(?: \w+)?:?) '?([\w>]+)", text)
     if custom:
-        return (f"needs the custom object {custom[1].split('>')[-1]!r}, which is code outside the file; load the model "
-                "yourself with custom_objects and give that, or give it as a Kipoi model")
-    return f"Keras cannot load it ({text[:200]})"
+        return (f"needs the custom object {custom[1].split('>')[-1]!r}, which is code outside the file; in Python, "
+                "load it inside keras.saving.custom_object_scope, or give it as a Kipoi model that loads it")
+    return f"Keras cannot load it ({_reason(text)})"
+
+
+def _reason(text: str) -> str:
+    """Take the reason out of an error of Keras, which comes after, or before, the whole description of a layer."""
+    reason = text.split("Exception encountered: ")[-1]
+    reason = re.split(r"Full object config: |,? ?(?:using )?config=\{", reason)[0].strip()
+    return textwrap.shorten(reason or text, SHOWN_CHARACTERS, placeholder=" ...")
 
 
 def save_network(model: keras.Model, path: str | os.PathLike, metadata: dict[str, object]) -> None:
@@ -189,10 +204,20 @@ def read_metadata(path: str | os.PathLike) -> dict[str, object]:
     Raises
     ------
     InputError
-        If the file is not a zip archive.
+        If the file is not a zip archive, or the note is not as we write it.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
+            note = json.loads(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
     except zipfile.BadZipFile as error:
         raise InputError("is damaged or not a .keras file", path=path) from error
+    except ValueError:
+        note = None
+    if not isinstance(note, dict) or not _are_names(note.get("label_names", [])):
+        raise InputError(f"its note {METADATA_MEMBER} is no JSON object with names of labels; take it out of the "
+                         f"archive (zip -d FILE {METADATA_MEMBER}), the network does not need it", path=path)
+    return note
+
+
+def _are_names(labels: object) -> bool:
+    return isinstance(labels, list) and all(isinstance(name, str) for name in labels)

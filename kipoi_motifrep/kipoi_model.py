@@ -306,6 +306,8 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
     """
     name = os.path.basename(path)
     expected = md5 or (name if re.fullmatch("[0-9a-f]{32}", name) else None)
+    if os.path.isdir(path):
+        raise InputError("is a folder, not a weight file; save the network as one file", path=path)
     if not os.path.isfile(path):
         raise InputError("there is no such weight file", path=path)
     if expected is None:

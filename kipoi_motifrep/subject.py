@@ -11,7 +11,7 @@ from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters.batches import first_batch
 from kipoi_motifrep.filters.extract import Opened
-from kipoi_motifrep.keras_files import read_metadata
+from kipoi_motifrep.keras_files import read_metadata, suffix_of
 from kipoi_motifrep.networks.loading import is_file_model, is_here
 from kipoi_motifrep.report import Citation
 from kipoi_motifrep.summary import Subject
@@ -128,10 +128,9 @@ def _schema_labels(model: object) -> list[str]:
 
 
 def _noted_labels(model: object) -> list[str]:
-    if not is_file_model(model) or not str(model).lower().endswith(".keras"):
+    if not is_file_model(model) or suffix_of(model) != ".keras":  # by its contents: Keras 2.12 gave .h5 files that name
         return []
-    found = read_metadata(model).get("label_names")
-    return list(found) if isinstance(found, list) else []
+    return list(read_metadata(model).get("label_names", []))
 
 
 def _dataset_labels(dataset) -> list[str]:

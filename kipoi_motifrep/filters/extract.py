@@ -17,7 +17,7 @@ from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule, bank_windows, 
 from kipoi_motifrep.filters.writing import SiteFile, write_filters
 from kipoi_motifrep.networks import Layout, Network, load_model, open_network
 from kipoi_motifrep.networks.layout import layouts
-from kipoi_motifrep.networks.loading import is_file_model
+from kipoi_motifrep.networks.loading import is_file_model, loader_alphabet
 from kipoi_motifrep.networks.network import named_inputs
 from kipoi_motifrep.outputs import staged, write_parameters
 from kipoi_motifrep.progress import say
@@ -144,7 +144,8 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
             remake = partial(_kipoi_loader, loaded, dataloader_args)
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
-    network, columns = _network(loaded, loader, first, own, {"layer": layer, "axes": axes, "alphabet": alphabet})
+    network, columns = _network(loaded, loader, first, own, {
+        "layer": layer, "axes": axes, "alphabet": alphabet or loader_alphabet(loaded, dataloader_args)})
     _check_length(network, _length(network, first, loader), fasta, dataset)
     network.codes(first.inputs)  # says so if the shapes do not fit
     return Opened(loaded, network, LoaderBatches(loader, batch_size or fitting_batch_size(network), columns, remake))

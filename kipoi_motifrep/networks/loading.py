@@ -109,13 +109,15 @@ def open_network(model: object, *, source: str | None = None, length: int | None
                         alphabet=alphabet or loader_alphabet(loaded), example=example, shapes=_schema_shapes(loaded))
 
 
-def loader_alphabet(model: object) -> str:
+def loader_alphabet(model: object, arguments: Mapping | None = None) -> str:
     """Order of the bases that a Kipoi model's own loader gives.
 
     Parameters
     ----------
     model : object
         A loaded model.
+    arguments : mapping, optional
+        What the loader is given.
 
     Returns
     -------
@@ -127,6 +129,7 @@ def loader_alphabet(model: object) -> str:
         alphabet = inspect.signature(loader).parameters["alphabet"].default
     except (KeyError, TypeError, ValueError):
         return "ACGT"
+    alphabet = (arguments or {}).get("alphabet", alphabet)
     letters = "".join(alphabet).upper() if isinstance(alphabet, (str, list, tuple)) else ""
     return letters if sorted(letters) == list("ACGT") else "ACGT"
 
@@ -195,6 +198,9 @@ def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
 
 
 def _load_keras_file(path: Path):
+    if path.is_dir():
+        raise InputError("is a folder, not a file; save the network as one file, or, for the folder of a Kipoi model, "
+                         f"write {path}/", path=path)
     if not path.is_file():
         raise InputError("there is no such file", path=path)
     if path.suffix.lower() in TORCH_SUFFIXES:
