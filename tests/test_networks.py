@@ -338,6 +338,12 @@ def test_torch_half_precision(dtype):
     np.testing.assert_array_equal(network.banks[0].kernels, module.conv.weight.detach().float().numpy().swapaxes(1, 2))
 
 
+def test_torch_compiled_module():
+    network = open_network(torch.compile(Torch(nn1d)), length=LENGTH)
+    assert network.banks[0].layer == "conv"
+    assert_reads_as_described(network)
+
+
 @pytest.mark.parametrize("after", [lambda h: h[:, 3:-2], layers.Cropping1D((3, 2))])
 def test_keras_crop_before_the_activation(after):
     keras.utils.set_random_seed(2)

@@ -37,6 +37,7 @@ class TorchSource:
     framework = "PyTorch"
 
     def __init__(self, module: torch.nn.Module):
+        module = getattr(module, "_orig_mod", module)  # what torch.compile was given: the compiler cannot be followed
         self.module = _in_single_precision(module)
 
     def input_types(self) -> dict[str, str]:
