@@ -209,7 +209,7 @@ def test_licence_is_in_the_wheel(built, checkout):
 def test_source_distribution_builds_the_same_wheel(built, tmp_path):
     with tarfile.open(built[1]) as archive:
         assert not [member.name for member in archive if member.issym()]
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)  # our own archive; filters are missing in 3.11.0 to 3.11.3
     [source] = tmp_path.iterdir()
     assert {path.name for path in source.iterdir()} >= {"LICENSE", "README.md", "setup.py", "kipoi_motifrep"}
     assert not (source / "models").exists()
