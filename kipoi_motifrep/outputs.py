@@ -37,6 +37,15 @@ def _umask() -> int:
 NEW_FILE_MODE = 0o666 & ~_umask()
 
 
+@contextmanager
+def _writing(path: Path, output: str = "output") -> Iterator[None]:
+    """Say plainly that nothing can be written there."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another {output}", path=path) from error
+
+
 def check_output_file(path: str | os.PathLike) -> None:
     """See that a file can be written there without harm, before any long computation.
 
@@ -77,11 +86,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))  # behind a link: the link stays
     check_output_file(path)
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output", path=path) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -119,11 +126,9 @@ def staged(folder: str | os.PathLike) -> Iterator[Path]:
     """
     folder = Path(folder)
     is_new = not folder.exists()
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=folder))
-    except OSError as error:
-        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output", path=folder) from error
     try:
         yield stage
         for file in sorted(path for path in stage.rglob("*") if path.is_file()):
@@ -162,13 +167,10 @@ def output_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     new = not path.exists()
-    try:
+    with _writing(path, "output folder"):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-    except OSError as error:
-        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another output folder",
-                         path=path) from error
     try:
         yield path
     except InputError:
@@ -234,8 +236,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     text : str
         Its contents.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:

@@ -125,7 +125,7 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
     InputError
         If the format is unknown, two names are equal, or the file cannot be written.
     """
-    from kipoi_motifrep.outputs import replacing
+    from kipoi_motifrep.outputs import write_bytes
 
     if format not in WRITERS:
         raise InputError(f"unknown motif format {format!r}; choose one of {', '.join(WRITERS)}")
@@ -140,6 +140,5 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
         seen.add(name)
     text = "\n".join(WRITERS[format](motifs, check_background(background))) + "\n"
     data = text.encode()
-    with replacing(path) as temporary:
-        # Without a time stamp equal motifs give equal files.
-        temporary.write_bytes(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
+    # Without a time stamp equal motifs give equal files.
+    write_bytes(path, gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
