@@ -17,7 +17,6 @@ from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.digests import file_digest
 from kipoi_motifrep.errors import InputError
 from kipoi_motifrep.filters import FilterPWMs, filter_pwms
-from kipoi_motifrep.filters.batches import first_batch
 from kipoi_motifrep.filters.digested import DigestedBatches
 from kipoi_motifrep.filters.extract import Opened, open_inputs, origin
 from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule
@@ -223,7 +222,7 @@ class _Run:
         except Unreadable as reason:
             self.notes.append(f"Importance could not be measured: {reason}.")
             return None
-        missing = self.network.not_given(first_batch(self.opened.batches).inputs)
+        missing = self.network.not_given(self.opened.first.inputs)
         if missing:
             self.notes.append(f"Importance was measured with zeros for {', '.join(missing)}: these inputs of the "
                               "network were not given. A model's own dataloader gives them.")

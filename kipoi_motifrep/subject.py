@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kipoi_motifrep.datasets import open_dataset
 from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.filters.batches import first_batch
 from kipoi_motifrep.filters.extract import Opened
 from kipoi_motifrep.keras_files import read_metadata, suffix_of
 from kipoi_motifrep.networks.loading import is_file_model, is_here
@@ -56,7 +55,7 @@ def output_names(model: object, parameters: Mapping, n_outputs: int | None) -> t
 
 def label_names(parameters: Mapping, opened: Opened, outputs: Sequence[str]) -> tuple[str, ...]:
     """Name the data's labels; nothing where there are none, or not one for each output."""
-    targets = first_batch(opened.batches).targets
+    targets = opened.first.targets
     shape = getattr(targets, "shape", ())
     if len(shape) < 1 or math.prod(shape[1:]) != len(outputs):
         return ()

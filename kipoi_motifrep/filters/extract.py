@@ -106,11 +106,14 @@ class Opened:
         For the length of the sequences.
     batches : LoaderBatches
         The sequences; labels too, where there are any.
+    first : Batch
+        A few of them, as the loader gives them.
     """
 
     model: object
     network: Network
     batches: LoaderBatches
+    first: Batch
 
 
 def open_inputs(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
@@ -144,11 +147,13 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
             remake = partial(_kipoi_loader, loaded, dataloader_args)
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
-    network, columns = _network(loaded, loader, first, own, {
+    network, length = _network(loaded, loader, first, own, {
         "layer": layer, "axes": axes, "alphabet": alphabet or loader_alphabet(loaded, dataloader_args)})
-    _check_length(network, _length(network, first, loader), fasta, dataset)
+    _check_length(network, length, fasta, dataset)
     network.codes(first.inputs)  # says so if the shapes do not fit
-    return Opened(loaded, network, LoaderBatches(loader, batch_size or fitting_batch_size(network), columns, remake))
+    batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), None if own else _columns(network),
+                            remake)
+    return Opened(loaded, network, batches, first)
 
 
 def _check(parameters: Mapping[str, object]) -> None:
@@ -189,9 +194,8 @@ def _kipoi_loader(model: object, arguments: Mapping):
         raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
 
 
-def _network(model: object, loader, first: Batch, own: bool,
-             choices: Mapping) -> tuple[Network, list[int] | None]:
-    """Open the network for the length of the sequences; also the order of columns it needs."""
+def _network(model: object, loader, first: Batch, own: bool, choices: Mapping) -> tuple[Network, int]:
+    """Open the network for the length of the sequences, where it takes any; also that length."""
     example = first.inputs if own else None
     network = open_network(model, example=example, **choices)
     length = _length(network, first, loader)
@@ -201,8 +205,13 @@ def _network(model: object, loader, first: Batch, own: bool,
                          f"layer {bank.layer} sees; give longer ones")
     if network.length != length:
         network = open_network(model, example=example, length=length, **choices)
+    return network, length
+
+
+def _columns(network: Network) -> list[int] | None:
+    """Order of the columns of ACGT that a network needs, where it is another."""
     alphabet = network.layout.alphabet
-    return network, None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
+    return None if alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
 
 
 def _check_length(network: Network, length: int, fasta: str | os.PathLike | None,
