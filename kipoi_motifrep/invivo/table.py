@@ -301,7 +301,7 @@ def _read_with_fasta(path, fasta, columns, masked, length, seed) -> tuple[_Rows,
         rows.add(entry._replace(name=record.name, region=entry.region or parse_region(record.name)))
         sequences.add(record.row, record.codes)
     if by_name:
-        _check_all_used(path, fasta, entries, used)
+        _check_all_used(path, fasta, entries, entry_of, used)
         if n > len(entries):
             say(f"{n - len(entries)} sequences left out: the table has no labels for them")
     elif n != len(entries):
@@ -312,8 +312,7 @@ def _read_with_fasta(path, fasta, columns, masked, length, seed) -> tuple[_Rows,
     return rows, sequences
 
 
-def _check_all_used(path, fasta, entries: list[Entry], used: set[str]) -> None:
-    entry_of = {entry.name: entry for entry in entries}
+def _check_all_used(path, fasta, entries: list[Entry], entry_of: dict[str, Entry], used: set[str]) -> None:
     for entry in entries:
         if entry.name not in used:
             raise InputError(f"there is no sequence {entry.name!r} in {fasta}, where {len(used & entry_of.keys())} of "

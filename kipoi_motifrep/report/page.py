@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.logos import glyph_definitions, signed_logo
-from kipoi_motifrep.outputs import write_text
+from kipoi_motifrep.outputs import check_output_file, write_text
 from kipoi_motifrep.report import drawings, numbers
 from kipoi_motifrep.report.data import ACTIVE, DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
@@ -117,6 +117,7 @@ def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = N
     folder = Path(folder)
     report = read_interpretation(folder) if report is None else report
     path = Path(output) if output else (folder if folder.is_dir() else folder.parent) / PAGE_NAME
+    check_output_file(path)
     write_text(path, report_page(report))
     return path
 
