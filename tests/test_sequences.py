@@ -415,6 +415,14 @@ def test_an_outdated_index_is_made_again(tmp_path, monkeypatch, in_cache):
     assert genome.names == ["b"] and decode(genome.fetch([0], [0], 6)[0]) == "ACGTTT"
 
 
+def test_a_folder_with_the_name_of_an_index(tmp_path):
+    (tmp_path / "genome.fa.fai").mkdir()
+    os.utime(tmp_path / "genome.fa.fai", (0, 0))
+    genome = write(tmp_path / "genome.fa", ">a\nACGT\n")
+    with pytest.raises(InputError, match=r"genome\.fa\.fai: is a folder"):
+        Genome(genome)
+
+
 def test_an_index_that_says_more_than_the_file_holds(tmp_path):
     path = write(tmp_path / "genome.fa", ">a\n" + "ACGT\n" * 20)
     Genome(path)

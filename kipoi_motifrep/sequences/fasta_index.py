@@ -162,6 +162,8 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
             if bgzip:
                 options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
         except InputError as error:
+            if error.__cause__ is None:  # a folder or a device has the index's name
+                raise
             raise InputError(f"its index cannot be written to {fai.parent} ({_reason(error.__cause__)}); make the "
                              "genome's folder writable, or set XDG_CACHE_HOME to one that is", path=path) from error
         verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
