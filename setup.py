@@ -16,9 +16,9 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["kipoi_motifrep", "kipoi_motifrep.*"]),
-    package_data={"kipoi_motifrep": ["loader_descriptions/*.yaml", "examples/*.*", "report/templates/*", "truth/*.tsv",
-                                     "shipped/*"]},
-    exclude_package_data={"kipoi_motifrep": ["examples/*.fai"]},
+    package_data={"kipoi_motifrep": ["sequences/descriptions/*.yaml", "sequences/examples/*.*", "report/templates/*",
+                                     "representation/truth/*.tsv", "zoo/trained/*"]},
+    exclude_package_data={"kipoi_motifrep": ["sequences/examples/*.fai"]},
     python_requires=">=3.11,<3.13",  # kipoi uses pkgutil.find_loader, deprecated in 3.12 and gone in 3.14
     install_requires=[
         "kipoi>=0.8.6,<0.9",  # the plugin contract was read off 0.8.6
@@ -46,6 +46,6 @@ setup(
         "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0", "nbclient", "nbformat",
                  "ipykernel", "dask[distributed]"],
     },
-    entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli:main"]},
+    entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli.program:main"]},
     classifiers=["License :: OSI Approved :: MIT License", "Programming Language :: Python :: 3.11"],
 )

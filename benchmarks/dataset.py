@@ -24,7 +24,7 @@ import numpy as np
 
 N_COLUMNS, LENGTH = 919, 1000
 AT_ONCE = 5000
-COMMAND = "import sys; from kipoi_motifrep.cli import main; sys.exit(main())"
+COMMAND = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main())"
 CHROMOSOME = 63_025_520
 # As MATLAB may have stored it: thin chunks of many samples, or whole samples.
 LAYOUTS = {"chunks of many samples": (10, 4, 4096), "chunks of whole samples": (1000, 4, 16)}

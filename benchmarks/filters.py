@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kipoi_motifrep.backend import import_keras
+from kipoi_motifrep.networks.backend import import_keras
 
 ROUNDS = 7
 
@@ -80,7 +80,7 @@ class RandomBatches:
 
 def huge(n: int) -> None:
     from kipoi_motifrep.filters import filter_pwms, fitting_batch_size
-    from kipoi_motifrep.networks import open_network
+    from kipoi_motifrep.networks.loading import open_network
 
     network = open_network(make_network(1000))
     start = time.perf_counter()
@@ -100,7 +100,7 @@ def main() -> None:
         huge(args.huge)  # first: peak memory counts from the start of the process
     keras = import_keras()
     from kipoi_motifrep.filters import ArrayBatches, filter_pwms, fitting_batch_size
-    from kipoi_motifrep.networks import load_model, open_network
+    from kipoi_motifrep.networks.loading import load_model, open_network
 
     model = load_model(args.weights) if args.weights else make_network(200)
     start = time.perf_counter()

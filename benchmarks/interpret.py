@@ -25,7 +25,7 @@ def main() -> None:
     args = parser.parse_args()
 
     begin = time.perf_counter()
-    from kipoi_motifrep.backend import import_keras
+    from kipoi_motifrep.networks.backend import import_keras
     import_keras()
     print(f"loading Keras and TensorFlow: {time.perf_counter() - begin:.1f} s")
     from kipoi_motifrep import interpret
@@ -46,8 +46,8 @@ def main() -> None:
 
 
 def simulated(path: Path) -> Path:
-    from kipoi_motifrep.datasets import create_dataset
-    from kipoi_motifrep.simulate import LABEL_NAMES, LENGTH, simulate
+    from kipoi_motifrep.datasets.hdf5 import create_dataset
+    from kipoi_motifrep.datasets.simulate import LABEL_NAMES, LENGTH, simulate
 
     made = simulate(5000, seed=1)
     with create_dataset(path, LENGTH, LABEL_NAMES, {"command": "benchmark"}) as writer:

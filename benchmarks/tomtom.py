@@ -24,9 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kipoi_motifrep import jaspar
-from kipoi_motifrep.motifs import Motif, read_motifs, write_motifs
-from kipoi_motifrep.tomtom import tomtom
+from kipoi_motifrep.motifs import Motif, jaspar, read_motifs, write_motifs
+from kipoi_motifrep.motifs.tomtom import tomtom
 
 HAS_MEMELITE = importlib.util.find_spec("memelite") is not None
 OURS, OURS_Q = "ours", "ours with q-values"

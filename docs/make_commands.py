@@ -17,7 +17,7 @@ Kipoi's own commands (`kipoi predict`, `kipoi test`, ...) are described in [Kipo
 def page() -> str:
     """Give the text of the page."""
     os.environ["COLUMNS"] = "110"  # argparse wraps lines by it
-    from kipoi_motifrep.cli import build_parser
+    from kipoi_motifrep.cli.program import build_parser
 
     return HEAD + "".join(section(name, parser, level) for name, parser, level in parsers(build_parser(), 2))
 

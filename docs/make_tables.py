@@ -7,7 +7,7 @@ Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is 
 import re
 from pathlib import Path
 
-from kipoi_motifrep.tables import read_table
+from kipoi_motifrep.core.tables import read_table
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "REPRODUCTION.md"

@@ -13,7 +13,7 @@ def main() -> None:
     """Run Kipoi's command line with ``motifrep`` among its commands."""
     import kipoi.plugin
 
-    from kipoi_motifrep.errors import InputError, one_line
+    from kipoi_motifrep.core.errors import InputError, one_line
 
     kipoi.plugin.PLUGINS.append({
         "plugin": "kipoi_motifrep",

@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 import pytest
 
-from kipoi_motifrep import cli
+from kipoi_motifrep.cli import program as cli
 
 CHECKOUT = Path(__file__).parent.parent
-EXAMPLES = CHECKOUT / "kipoi_motifrep/examples"
+EXAMPLES = CHECKOUT / "kipoi_motifrep/sequences/examples"
 
 # Shown, and not run here: a pattern of the command, and why.
 NOT_RUN = {

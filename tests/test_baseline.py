@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from kipoi_motifrep.baseline import best_sites, candidates, scan_baseline
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.datasets import create_dataset, open_dataset
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.jaspar import Database, load
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.tables import read_table
+from kipoi_motifrep.datasets.hdf5 import create_dataset, open_dataset
 from kipoi_motifrep.motifs import Motif, read_motifs, write_motifs
+from kipoi_motifrep.motifs.jaspar import Database, load
 from kipoi_motifrep.representation import read_truth
 from kipoi_motifrep.sequences.alphabet import reverse_complement
-from kipoi_motifrep.tables import read_table
+from kipoi_motifrep.training.baseline import best_sites, candidates, scan_baseline
 
 
 def naive_best_site(codes, motif):
@@ -145,7 +145,7 @@ def test_all_releases_by_default(planted):
 
 
 def test_releases_that_lack_a_collection_are_left_out(planted):
-    from kipoi_motifrep.baseline import _releases_with
+    from kipoi_motifrep.training.baseline import _releases_with
 
     assert 0 < len(_releases_with(None, "UNVALIDATED")) < len(_releases_with("vertebrates", "CORE"))
     with pytest.raises(InputError, match="no collection in JASPAR2026 is named 'none'"):

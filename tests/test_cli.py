@@ -10,12 +10,12 @@ import sys
 import pytest
 
 import kipoi_motifrep
-from kipoi_motifrep import cli
-from kipoi_motifrep.errors import InputError, one_line
-from kipoi_motifrep.outputs import replacing, write_json, write_text
+from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core.errors import InputError, one_line
+from kipoi_motifrep.core.outputs import replacing, write_json, write_text
 
 HEAVY = ("tensorflow", "keras", "torch", "jax", "pandas", "matplotlib", "sklearn", "kipoi", "pysam", "h5py", "numpy")
-PROGRAM = "import sys; from kipoi_motifrep.cli import main; sys.exit(main())"
+PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main())"
 
 
 # Help and start-up
@@ -37,7 +37,7 @@ def test_the_examples_of_the_help_are_valid(command):
     import importlib
     import shlex
 
-    example = importlib.import_module(f"kipoi_motifrep.commands.{command}").EXAMPLE
+    example = importlib.import_module(f"kipoi_motifrep.cli.{command}").EXAMPLE
     for line in example.replace("\\\n", " ").splitlines():
         words = shlex.split(line.partition("#")[0])
         if "kipoi-motifrep" in words:
@@ -70,8 +70,8 @@ def test_options_are_documented():
 
 @pytest.mark.parametrize("program, arguments", [
     ("import kipoi_motifrep", []), ("import kipoi_motifrep; dir(kipoi_motifrep); kipoi_motifrep.cli_main", []),
-    ("from kipoi_motifrep.cli import main\ntry: main()\nexcept SystemExit: pass", ["--help"]),
-    ("from kipoi_motifrep.cli import main\ntry: main()\nexcept SystemExit: pass", ["train", "--help"])])
+    ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["--help"]),
+    ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["train", "--help"])])
 def test_help_and_import_load_nothing_heavy(run_python, program, arguments):
     done = run_python("-c", program + f"\nimport sys; print([m for m in {HEAVY} if m in sys.modules])", *arguments)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
@@ -109,7 +109,7 @@ def test_errors_are_one_line_and_status_2(monkeypatch, capsys, error, line):
     def fail(_):
         raise error
 
-    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", fail)
+    monkeypatch.setattr("kipoi_motifrep.cli.simulate.run", fail)
     assert cli.main(["simulate", "-o", "x"]) == 2
     assert capsys.readouterr().err == f"kipoi-motifrep: error: {line}\n"
     assert one_line(error) == line
@@ -119,7 +119,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
     def greedy(_):
         raise MemoryError("Unable to allocate 149. TiB")
 
-    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", greedy)
+    monkeypatch.setattr("kipoi_motifrep.cli.simulate.run", greedy)
     assert cli.main(["simulate", "-o", "x"]) == 2
     assert capsys.readouterr().err == \
         "kipoi-motifrep: error: not enough memory (Unable to allocate 149. TiB); ask for less at a time\n"
@@ -132,7 +132,7 @@ def test_an_output_without_a_name_is_refused(capsys, arguments):
 
 
 def test_simulate_onto_a_folder_is_refused_before_the_work(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("kipoi_motifrep.simulate.simulate", None)
+    monkeypatch.setattr("kipoi_motifrep.datasets.simulate.simulate", None)
     assert cli.main(["simulate", "-o", str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith(f"{tmp_path}: is a folder; name a file to write\n")
 
@@ -141,7 +141,7 @@ def test_an_interrupt_ends_with_status_130(monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", interrupted)
+    monkeypatch.setattr("kipoi_motifrep.cli.simulate.run", interrupted)
     assert cli.main(["simulate", "-o", "x"]) == 130
     assert capsys.readouterr().err == "kipoi-motifrep: stopped\n"
 
@@ -150,7 +150,7 @@ def test_a_bug_is_not_hidden(monkeypatch):
     def bug(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("kipoi_motifrep.commands.simulate.run", bug)
+    monkeypatch.setattr("kipoi_motifrep.cli.simulate.run", bug)
     with pytest.raises(ZeroDivisionError):
         cli.main(["simulate", "-o", "x"])
 

@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from kipoi_motifrep import cli, datasets
-from kipoi_motifrep.datasets import SPLITS, create_dataset, open_dataset
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.datasets import hdf5 as datasets
+from kipoi_motifrep.datasets.hdf5 import SPLITS, create_dataset, open_dataset
 
 
 def some(n, length=9, labels=2, seed=0):
@@ -112,7 +113,7 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
 def test_a_file_that_cannot_grow_leaves_no_file(tmp_path, run_python, one_problem):
     """As on a full disk, but for real: HDF5 itself meets the error, when it writes or when it closes."""
     program = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
-               "from kipoi_motifrep.cli import main; sys.exit(main(sys.argv[1:]))")
+               "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))")
     done = run_python("-c", program, "simulate", "-n", "5000", "-o", tmp_path / "data.h5")
     one_problem(done)
     assert "data.h5" in done.stderr

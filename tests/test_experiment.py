@@ -12,17 +12,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from kipoi_motifrep import InputError, sweep
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.experiment import run as running
-from kipoi_motifrep.experiment.figures import write_figures
-from kipoi_motifrep.experiment.record import read_record, read_records, record_name
-from kipoi_motifrep.experiment.run import Experiment, run_experiment
-from kipoi_motifrep.experiment.table import COLUMNS, markdown, tabulate, write_tables
-from kipoi_motifrep.sweep import run_sweep
-from kipoi_motifrep.training import Protocol, Unit
+from kipoi_motifrep import InputError
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.training import sweep
+from kipoi_motifrep.training.experiment import run as running
+from kipoi_motifrep.training.experiment.plots import write_figures
+from kipoi_motifrep.training.experiment.record import read_record, read_records, record_name
+from kipoi_motifrep.training.experiment.run import Experiment, run_experiment
+from kipoi_motifrep.training.experiment.tabulate import COLUMNS, markdown, tabulate, write_tables
+from kipoi_motifrep.training.sweep import run_sweep
+from kipoi_motifrep.training.train import Protocol, Unit
 
-EXAMPLE = Path(__file__).parent.parent / "kipoi_motifrep/examples/synthetic.h5"
+EXAMPLE = Path(__file__).parent.parent / "kipoi_motifrep/sequences/examples/synthetic.h5"
 RESULTS = Path(__file__).parent.parent / "docs/results/synthetic"
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError, read_motifs
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.datasets import create_dataset
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.datasets.hdf5 import create_dataset
 from kipoi_motifrep.filters import (
     ArrayBatches,
     FilterPWMs,
@@ -28,7 +28,8 @@ from kipoi_motifrep.filters import (
 )
 from kipoi_motifrep.filters.batches import LoaderBatches
 from kipoi_motifrep.filters.selection import sites_above, value_of_key
-from kipoi_motifrep.networks import Field, open_network
+from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.types import Field
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -402,7 +403,7 @@ def test_function_has_the_commands_defaults():
     import argparse
     import inspect
 
-    from kipoi_motifrep.commands import filters as command
+    from kipoi_motifrep.cli import filters as command
 
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
@@ -593,7 +594,7 @@ def test_other_alphabet(files):
 
 
 def test_dataset_of_ours(files):
-    from kipoi_motifrep.datasets import create_dataset
+    from kipoi_motifrep.datasets.hdf5 import create_dataset
 
     codes = codes_of()
     with create_dataset(files / "data.h5", LENGTH, ["TF"], {}) as writer:

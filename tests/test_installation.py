@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kipoi_motifrep import weights
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.weights import md5_of, shipped_model, shipped_names, shipped_weights
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.zoo import shipped as weights
+from kipoi_motifrep.zoo.shipped import md5_of, shipped_model, shipped_names, shipped_weights
 
 SOURCES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "kipoi_motifrep", "models")
 BUILD = "import sys; from setuptools import build_meta as b; to = sys.argv[1]; b.build_sdist(to); b.build_wheel(to)"
@@ -24,10 +24,12 @@ BUILD = "import sys; from setuptools import build_meta as b; to = sys.argv[1]; b
 def installed(tmp_path, monkeypatch, checkout):
     """Let the package look for networks as if it were installed from a wheel; give the cache folder."""
     package = tmp_path / "site-packages/kipoi_motifrep"
-    for folder in ("shipped", "loader_descriptions", "examples"):
+    for folder in ("zoo/trained", "sequences/descriptions", "sequences/examples"):
         shutil.copytree(checkout / "kipoi_motifrep" / folder, package / folder)
     monkeypatch.setattr(weights, "ROOT", package)
-    monkeypatch.setattr(weights, "SHIPPED", package / "shipped")
+    monkeypatch.setattr(weights, "SHIPPED", package / "zoo/trained")
+    monkeypatch.setattr(weights, "EXAMPLES", package / "sequences/examples")
+    monkeypatch.setattr(weights, "DESCRIPTIONS", package / "sequences/descriptions")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv(weights.ADDRESS_VARIABLE, (checkout / "models").as_uri())
     return tmp_path / "cache/kipoi_motifrep/networks"
@@ -237,7 +239,7 @@ def elsewhere(built, tmp_path_factory):
 
 
 def command(elsewhere, *arguments):
-    return elsewhere("from kipoi_motifrep.cli import main; sys.exit(main(sys.argv[1:]))", *arguments)
+    return elsewhere("from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))", *arguments)
 
 
 def test_installed_commands_start(elsewhere):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from kipoi_motifrep import InputError, interpret, match, read_motifs
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.datasets import create_dataset
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.datasets.hdf5 import create_dataset
+from kipoi_motifrep.datasets.simulate import LABEL_NAMES, MOTIFS
 from kipoi_motifrep.report import read_interpretation
 from kipoi_motifrep.representation import coverage, read_truth
-from kipoi_motifrep.simulate import LABEL_NAMES, MOTIFS
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -24,7 +24,7 @@ layers = keras.layers
 FILES = {"filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5", "importance.tsv", "interpretation.json",
          "matches.tsv", "parameters.json", "report.html", "representation.json", "representation.tsv", "tomtom.tsv",
          "untrained_trimmed.meme"}
-EXAMPLES = "kipoi_motifrep/examples/synthetic.h5"
+EXAMPLES = "kipoi_motifrep/sequences/examples/synthetic.h5"
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_force_and_other_sequences_do_all_again(folder, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_written_report(folder, monkeypatch):
-    import kipoi_motifrep.interpreting as interpreting
+    import kipoi_motifrep.pipeline as interpreting
 
     page = (folder / "report.html").read_text()
 

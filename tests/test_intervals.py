@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kipoi_motifrep import cli
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences import intervals as intervals_module
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals

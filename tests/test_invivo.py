@@ -19,17 +19,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.datasets import SPLITS, open_dataset
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.invivo import deepsea
-from kipoi_motifrep.invivo import download as download_module
-from kipoi_motifrep.invivo.columns import parse_region
-from kipoi_motifrep.invivo.download import download
-from kipoi_motifrep.invivo.gc_matching import count_letters, draw_matched
-from kipoi_motifrep.invivo.matlab5 import open_matlab5
-from kipoi_motifrep.invivo.peaks import Rule, build_from_peaks
-from kipoi_motifrep.invivo.splits import NONE, Splitter, deal_by_key
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.datasets import deepsea
+from kipoi_motifrep.datasets import download as download_module
+from kipoi_motifrep.datasets.download import download
+from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
+from kipoi_motifrep.datasets.hdf5 import SPLITS, open_dataset
+from kipoi_motifrep.datasets.matlab5 import open_matlab5
+from kipoi_motifrep.datasets.peaks import Rule, build_from_peaks
+from kipoi_motifrep.datasets.splits import NONE, Splitter, deal_by_key
+from kipoi_motifrep.datasets.table_columns import parse_region
 from kipoi_motifrep.sequences import genome as genome_module
 from kipoi_motifrep.sequences.alphabet import decode
 from kipoi_motifrep.sequences.genome import Genome
@@ -409,7 +409,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, genome):
 @given(st.lists(st.integers(0, 1490), min_size=1, max_size=20), st.integers(1, 10), st.sampled_from([3, 64, 4096]))
 @some
 def test_letters_of_windows_are_counted(genome, starts, width, tile):
-    from kipoi_motifrep.invivo import gc_matching
+    from kipoi_motifrep.datasets import gc_matching
 
     before, gc_matching.TILE = gc_matching.TILE, tile
     try:

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kipoi_motifrep import jaspar
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.motifs import Motif, read_motifs, write_motifs
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.motifs import Motif, jaspar, read_motifs, write_motifs
 
 DATA = Path(__file__).parent / "data" / "motifs"
 # Ground truth of Koo & Eddy 2019: TF and width.
@@ -198,7 +197,7 @@ def test_another_pyjaspar_has_another_cache(own_cache, monkeypatch):
 
 
 def test_loading_imports_no_heavy_package():
-    code = ("import sys; from kipoi_motifrep import jaspar; jaspar.load('2016'); "
+    code = ("import sys; from kipoi_motifrep.motifs import jaspar; jaspar.load('2016'); "
             "print([name for name in ('Bio', 'pandas', 'pyjaspar', 'tensorflow', 'keras') if name in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -12,11 +12,11 @@ import pytest
 from keras import layers
 
 import kipoi_motifrep as km
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.keras_files import load_keras, read_metadata
-from kipoi_motifrep.networks import open_network
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.networks.keras_files import load_keras, read_metadata
+from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.untrained import untrained_copy
-from kipoi_motifrep.subject import output_names
+from kipoi_motifrep.report.subject import output_names
 
 # What Keras 2.21 and 2.12 wrote of small networks, where each weight lies in their files (its number and shape), and
 # what they predicted there with the weights and inputs below.

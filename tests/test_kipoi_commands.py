@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.jaspar import load
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.tables import read_table
+from kipoi_motifrep.motifs.jaspar import load
 from kipoi_motifrep.sequences.fasta import read_fasta
-from kipoi_motifrep.tables import read_table
-from kipoi_motifrep.variants import VARIANTS
-from kipoi_motifrep.weights import shipped_names
+from kipoi_motifrep.training.architectures import VARIANTS
+from kipoi_motifrep.zoo.shipped import shipped_names
 
 CHECKOUT = Path(__file__).parent.parent
 GROUP = CHECKOUT / "models/synthetic"
@@ -304,8 +304,8 @@ def test_pipeline_gives_layers_and_gradients(model, expected):
 
 
 def test_the_schema_names_the_labels(model):
-    from kipoi_motifrep.keras_files import read_metadata
-    from kipoi_motifrep.simulate import LABEL_NAMES
+    from kipoi_motifrep.datasets.simulate import LABEL_NAMES
+    from kipoi_motifrep.networks.keras_files import read_metadata
 
     assert tuple(model.schema.targets.column_labels) == LABEL_NAMES
     assert tuple(read_metadata(GROUP / f"weights/{NAME}.keras")["label_names"]) == LABEL_NAMES

@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import kipoi_motifrep
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 LENGTH = 12
 

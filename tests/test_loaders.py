@@ -17,8 +17,8 @@ import pytest
 from kipoi.metadata import GenomicRanges
 
 import kipoi_motifrep
-from kipoi_motifrep.datasets import create_dataset
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.datasets.hdf5 import create_dataset
 
 LAYOUTS = [(a, d) for a in range(3) for d in (None, 0, 1, 2) if a != d and (d is not None or a < 2)]
 

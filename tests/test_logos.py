@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kipoi_motifrep import InputError, Motif, information_content
-from kipoi_motifrep.logos import (
+from kipoi_motifrep.motifs.logos import (
     COLOURS,
     COLUMN,
     GLYPHS,

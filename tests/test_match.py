@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from kipoi_motifrep import Motif, match, read_motifs, write_motifs
-from kipoi_motifrep.cli import main
-from kipoi_motifrep.tomtom import tomtom
-from kipoi_motifrep.tomtom.table import COLUMNS
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.motifs.tomtom import tomtom
+from kipoi_motifrep.motifs.tomtom.tsv import COLUMNS
 
 FLAT = np.full((9, 4), 0.25)
 
@@ -147,7 +147,7 @@ def test_bad_input_is_one_line_and_writes_nothing(folder, tmp_path, monkeypatch,
 
 
 def test_no_heavy_imports(folder, tmp_path):
-    code = ("import sys; from kipoi_motifrep.cli import main; "
+    code = ("import sys; from kipoi_motifrep.cli.program import main; "
             f"main(['match', {str(folder / 'queries.meme')!r}, '--database', 'JASPAR2016', '-o', {str(tmp_path)!r}]); "
             "print(sorted({'tensorflow', 'keras', 'kipoi', 'pandas', 'scipy', 'Bio', 'torch'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -155,12 +155,12 @@ def test_no_heavy_imports(folder, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "function", "given"), [
-    ("match", "matching.match", ["QUERIES", "-o", "out"]),
-    ("interpret", "interpreting.interpret", ["MODEL", "--fasta", "x", "-o", "out"])])
+    ("match", "motifs.matches.match", ["QUERIES", "-o", "out"]),
+    ("interpret", "pipeline.interpret", ["MODEL", "--fasta", "x", "-o", "out"])])
 def test_functions_have_the_commands_defaults(name, function, given):
-    module, _, function = function.partition(".")
+    module, _, function = function.rpartition(".")
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"kipoi_motifrep.commands.{name}").add_arguments(parser)
+    importlib.import_module(f"kipoi_motifrep.cli.{name}").add_arguments(parser)
     options = vars(parser.parse_args(given))
     parameters = inspect.signature(getattr(importlib.import_module(f"kipoi_motifrep.{module}"), function)).parameters
     assert set(options) == set(parameters) - {"progress"}

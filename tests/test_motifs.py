@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import Motif, MotifFile, information_content, read_motifs, trim_bounds, write_motifs
 
 DATA = Path(__file__).parent / "data" / "motifs"

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError
-from kipoi_motifrep.networks import Field, Layout, open_network
 from kipoi_motifrep.networks.ablation import Ablation
+from kipoi_motifrep.networks.layout import Layout
+from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.types import Field
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")

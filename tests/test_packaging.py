@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import yaml
 
-from kipoi_motifrep.cli import build_parser
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.outputs import staged
-from kipoi_motifrep.packaging import group as group_module
-from kipoi_motifrep.packaging.check import _COMPLAINT, check_export, kipoi_test
-from kipoi_motifrep.packaging.description import (
+from kipoi_motifrep.cli.program import build_parser
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import staged
+from kipoi_motifrep.training.architectures import VARIANTS
+from kipoi_motifrep.zoo import group as group_module
+from kipoi_motifrep.zoo.check import _COMPLAINT, check_export, kipoi_test
+from kipoi_motifrep.zoo.description import (
     EXAMPLE_INFO,
     GroupInfo,
     check_placeholders,
@@ -28,9 +29,10 @@ from kipoi_motifrep.packaging.description import (
     read_info,
     unfinished,
 )
-from kipoi_motifrep.packaging.group import write_group
-from kipoi_motifrep.packaging.networks import NAME, find_networks, read_labels
-from kipoi_motifrep.packaging.standalone import (
+from kipoi_motifrep.zoo.export import Export, export_zoo, write_pull_request
+from kipoi_motifrep.zoo.group import write_group
+from kipoi_motifrep.zoo.packaged import NAME, find_networks, read_labels
+from kipoi_motifrep.zoo.standalone import (
     PACKAGE,
     ROOT,
     copied_modules,
@@ -40,8 +42,6 @@ from kipoi_motifrep.packaging.standalone import (
     without,
     write_code,
 )
-from kipoi_motifrep.packaging.zoo import Export, export_zoo, write_pull_request
-from kipoi_motifrep.variants import VARIANTS
 
 LABELS = ("CTCF", "GATA1", "NO")
 LENGTH = 60
@@ -225,7 +225,7 @@ def test_kipoi_test_names_what_is_wrong(tmp_path, group):
 def test_complaints_of_kipoi():
     for line in ("WARNING [kipoi.specs] doc empty for the `info:` field", "ERROR [kipoi.cli.main] no", "CRITICAL [x] y",
                  "ArraySchema mismatch", "Traceback (most recent call last):", "ValueError: model x not found",
-                 "kipoi_motifrep.errors.InputError: w: no such weight file", "Exception: Can not download"):
+                 "kipoi_motifrep.core.errors.InputError: w: no such weight file", "Exception: Can not download"):
         assert _COMPLAINT.search(line), line
     for line in ("INFO [kipoi.cli.main] Successfully ran test_predict", "UserWarning: pkg_resources is deprecated",
                  "INFO [kipoi.pipeline] dataloader.output_schema is compatible with model.schema"):
@@ -354,7 +354,7 @@ def test_a_network_longer_than_the_example(tmp_path, info):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Finished networks as the train command leaves them."""
-    from kipoi_motifrep.keras_files import save_network
+    from kipoi_motifrep.networks.keras_files import save_network
 
     folder = tmp_path_factory.mktemp("runs")
     for i, (name, trial) in enumerate([("cnn9_4", 0), ("cnn_2", 0), ("cnn_4", 1)]):
@@ -519,7 +519,7 @@ def test_a_dataloader_elsewhere(tmp_path, networks, checkout):
 
 
 def run(capsys, *arguments):
-    from kipoi_motifrep.cli import main
+    from kipoi_motifrep.cli.program import main
 
     status = main(["package", *map(str, arguments)])
     said = capsys.readouterr()
@@ -556,7 +556,7 @@ def test_command_refuses_in_one_line(tmp_path, mine, capsys):
 
 
 def test_command_reports_a_failed_test(tmp_path, mine, capsys, monkeypatch):
-    from kipoi_motifrep.packaging import check
+    from kipoi_motifrep.zoo import check
 
     monkeypatch.setattr(check, "kipoi_test", lambda model, alone: ["WARNING [x] y"] if model.name == "second" else [])
     (tmp_path / "info.yaml").write_text(INFO)
@@ -644,11 +644,11 @@ def test_copied_code_needs_nothing_else_of_this_package(export):
 
 
 def test_needed_modules_are_those_that_python_loads():
-    code = ("import sys; import kipoi_motifrep.kipoi_model, kipoi_motifrep.sequences.loaders;"
+    code = ("import sys; import kipoi_motifrep.networks.kipoi_model, kipoi_motifrep.sequences.loaders;"
             "print(*sorted(name for name in sys.modules if name.startswith('kipoi_motifrep.')))")
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     found = {name.removesuffix("/__init__").replace("/", ".")
-             for name in needed_modules(["kipoi_model", "sequences/loaders"])}
+             for name in needed_modules(["networks/kipoi_model", "sequences/loaders"])}
     assert {name.removeprefix("kipoi_motifrep.") for name in loaded} <= found
     assert "sequences/fasta" in needed_modules(["sequences/loaders"])
     assert "sequences/fasta" not in copied_modules()
@@ -713,8 +713,8 @@ def test_names_of_two_groups_do_not_collide(tmp_path):
             "print(*[one.__module__ for one in found]); assert len(set(found)) == len(found)")
     arguments = [part for entry, name in entries.items() for part in (str(tmp_path / name), entry)]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == [module for name in ("kooeddy", "koo_eddy", "my_lab")
-                                   for module in (f"{name}_code.kipoi_model", f"{name}_code.sequences.loaders")]
+    assert done.stdout.split() == [f"{name}_code.{module}" for name in ("kooeddy", "koo_eddy", "my_lab")
+                                   for module in ("networks.kipoi_model", "sequences.loaders")]
 
 
 def test_code_travels_with_its_own_licence(export, checkout):
@@ -855,4 +855,4 @@ def test_the_shipped_group_is_what_package_writes(shipped):
 
 
 def test_the_package_root_holds_what_is_copied():
-    assert (ROOT / "kipoi_model.py").exists() and (ROOT / "loader_descriptions/intervals.yaml").exists()
+    assert (ROOT / "networks/kipoi_model.py").exists() and (ROOT / "sequences/descriptions/intervals.yaml").exists()

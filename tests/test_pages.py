@@ -61,11 +61,11 @@ def test_the_python_page_has_every_public_name():
 
 
 def test_the_file_formats_are_those_that_are_written():
-    from kipoi_motifrep import matching
     from kipoi_motifrep.filters import writing
-    from kipoi_motifrep.report.data import FILE_NAME
+    from kipoi_motifrep.motifs import matches as matching
+    from kipoi_motifrep.report.schema import FILE_NAME
     from kipoi_motifrep.representation import importance
-    from kipoi_motifrep.representation.figures import FIGURES
+    from kipoi_motifrep.representation.metrics import FIGURES
 
     text = (DOCS / "formats.md").read_text()
     for name in (*matching.COLUMNS, *writing.COLUMNS, *importance.COLUMNS, *FIGURES, FILE_NAME,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError
-from kipoi_motifrep.cli import main
+from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.report import (
     Citation,
     Database,

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError, Motif, information_content
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
-from kipoi_motifrep.jaspar import Database, load
-from kipoi_motifrep.matching import DEAD, MATCHED, NO_MATCH, Matches
 from kipoi_motifrep.motifs import MotifFile
-from kipoi_motifrep.networks import open_network
+from kipoi_motifrep.motifs.jaspar import Database, load
+from kipoi_motifrep.motifs.matches import DEAD, MATCHED, NO_MATCH, Matches
+from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.graph import Unreadable
+from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.representation import coverage, measure_importance, read_truth, represent, similar_filters
 from kipoi_motifrep.representation.coverage import localist_index
-from kipoi_motifrep.representation.figures import judge
 from kipoi_motifrep.representation.importance import correlations, gather, read_importance, spaced, write_importance
-from kipoi_motifrep.representation.null import n_draws
-from kipoi_motifrep.tomtom import HIT, tomtom
+from kipoi_motifrep.representation.metrics import judge
+from kipoi_motifrep.representation.shuffled import n_draws
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")

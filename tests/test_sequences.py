@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences import fasta_index
 from kipoi_motifrep.sequences import genome as genome_module
 from kipoi_motifrep.sequences.alphabet import (

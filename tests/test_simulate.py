@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from kipoi_motifrep import cli, simulate
-from kipoi_motifrep.datasets import open_dataset
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.datasets import simulate
+from kipoi_motifrep.datasets.hdf5 import open_dataset
 
 # Koo & Eddy 2019: the planted motifs in the order of the labels, with their widths.
 PAPER = [("Arid3a", "MA0151.1", 6), ("CEBPB", "MA0466.2", 10), ("FOSL1", "MA0477.1", 11), ("Gabpa", "MA0062.2", 11),

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tomtom_reference import Mersenne, Reference
 
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.tomtom import search, tomtom
-from kipoi_motifrep.tomtom.qvalues import Draws, null_fraction, q_values
-from kipoi_motifrep.tomtom.scores import Scorer, exact_distances, integers
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.motifs.tomtom import search, tomtom
+from kipoi_motifrep.motifs.tomtom.qvalues import Draws, null_fraction, q_values
+from kipoi_motifrep.motifs.tomtom.scores import Scorer, exact_distances, integers
 
 EVERYTHING = np.inf
 
@@ -110,9 +110,9 @@ def test_results_do_not_depend_on_how_the_work_is_done(options):
 def test_results_do_not_depend_on_the_batch(monkeypatch):
     targets, queries = random_motifs(70, seed=3), random_motifs(90, seed=4)
     expected = tomtom(queries, targets)
-    monkeypatch.setattr("kipoi_motifrep.tomtom.comparing._MAX_BATCH", 3)
-    monkeypatch.setattr("kipoi_motifrep.tomtom.comparing._WINDOW_BYTES", 20_000)
-    monkeypatch.setattr("kipoi_motifrep.tomtom.scores._CACHE_SIZE", 2_000)
+    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.comparing._MAX_BATCH", 3)
+    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.comparing._WINDOW_BYTES", 20_000)
+    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.scores._CACHE_SIZE", 2_000)
     for threads in (1, 2):
         np.testing.assert_array_equal(tomtom(queries, targets, threads=threads), expected)
 

@@ -16,15 +16,17 @@ import keras
 import numpy as np
 import pytest
 
-from kipoi_motifrep import cli, outputs, training
-from kipoi_motifrep.datasets import create_dataset, open_dataset
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.keras_files import read_metadata
-from kipoi_motifrep.metrics import accuracy
-from kipoi_motifrep.outputs import only_here
+from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core import outputs
+from kipoi_motifrep.core.accuracy import accuracy
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import only_here
+from kipoi_motifrep.datasets.hdf5 import create_dataset, open_dataset
+from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.sequences.alphabet import one_hot
-from kipoi_motifrep.sweep import plan, run_sweep
-from kipoi_motifrep.training import Protocol, Unit, masked_binary_crossentropy, train_unit
+from kipoi_motifrep.training import train as training
+from kipoi_motifrep.training.sweep import plan, run_sweep
+from kipoi_motifrep.training.train import Protocol, Unit, masked_binary_crossentropy, train_unit
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # of running eagerly
 QUICK = Protocol(batch_size=16, epochs=3)

@@ -291,7 +291,7 @@ def model_folder(folder, weights, md5=None):
 
 
 def predict(tree, model, checkout, output, *options):
-    examples = checkout / "kipoi_motifrep/examples"
+    examples = checkout / "kipoi_motifrep/sequences/examples"
     return run(tree, "-m", "kipoi", "predict", model, "--source", "dir", "-o", output, "--dataloader_args",
                f"intervals_file={examples / 'windows.bed'}", f"fasta_file={examples / 'hg19_chr20_200kb.fa'}", *options,
                cwd=model.parent)
@@ -310,7 +310,8 @@ def test_downloaded_weights_open(bed):
 def test_bed_output(bed, checkout):
     header, *lines = [line.split("\t") for line in bed[1].read_text().splitlines()]
     assert header == ["chr", "start", "end", "name", "score", "strand", "preds/0", "preds/1"]
-    windows = [line.split() for line in (checkout / "kipoi_motifrep/examples/windows.bed").read_text().splitlines()]
+    examples = checkout / "kipoi_motifrep/sequences/examples"
+    windows = [line.split() for line in (examples / "windows.bed").read_text().splitlines()]
     assert len(lines) == len(windows) and {line[0] for line in lines} == {"chr20"}
     middle = [(int(line[1]) + int(line[2])) // 2 for line in windows]
     assert [(int(line[1]) + int(line[2])) // 2 for line in lines] == middle

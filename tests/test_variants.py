@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.variants import VARIANTS, build, select
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.training.architectures import VARIANTS, build, select
 
 # name: trainable parameters at 200 bp and 12 outputs; conv1 filters and width, pool1 (width, stride); conv2 filters and
 # width, pool2; hidden units (Koo & Eddy 2019; the filters of cnn_25_60/90/120 are those of their names).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError, flattened
+from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.types import Inputs
 
 

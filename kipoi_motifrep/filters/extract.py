@@ -9,18 +9,17 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from kipoi_motifrep.digests import file_digest
-from kipoi_motifrep.errors import InputError, flattened
+from kipoi_motifrep.core.digests import file_digest
+from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.outputs import staged, write_parameters
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule, bank_windows, filter_pwms, fitting_batch_size
 from kipoi_motifrep.filters.writing import SiteFile, write_filters
-from kipoi_motifrep.networks import Layout, Network, load_model, open_network
-from kipoi_motifrep.networks.layout import layouts
-from kipoi_motifrep.networks.loading import is_file_model, loader_alphabet
-from kipoi_motifrep.networks.network import named_inputs
-from kipoi_motifrep.outputs import staged, write_parameters
-from kipoi_motifrep.progress import say
+from kipoi_motifrep.networks.layout import Layout, layouts
+from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
+from kipoi_motifrep.networks.network import Network, named_inputs
 
 PROBE_SEQUENCES = 8
 
@@ -175,7 +174,7 @@ def _own_loader(fasta, auto_resize_len: int | None, dataset, split: str):
 
         return SequencesDl(str(fasta), auto_resize_len)
     if dataset is not None:
-        from kipoi_motifrep.dataset_loader import DatasetDl
+        from kipoi_motifrep.datasets.loader import DatasetDl
 
         return DatasetDl(str(dataset), split)
     return None

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names, normalised
 from kipoi_motifrep.filters.selection import (
@@ -20,8 +21,9 @@ from kipoi_motifrep.filters.selection import (
     value_of_key,
 )
 from kipoi_motifrep.filters.sums import SiteSums
-from kipoi_motifrep.networks import Field, Network, open_network
-from kipoi_motifrep.progress import progress
+from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.network import Network
+from kipoi_motifrep.networks.types import Field
 
 THRESHOLD = 0.5  # of the filter's maximum; Koo & Eddy 2019, methods
 LARGEST_BATCH = 1024  # sequences

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 
+from kipoi_motifrep.core.outputs import write_bytes, write_text
 from kipoi_motifrep.filters.batches import Batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
-from kipoi_motifrep.networks import Field, FilterBank, Network
-from kipoi_motifrep.outputs import write_bytes, write_text
+from kipoi_motifrep.networks.network import Network
+from kipoi_motifrep.networks.types import Field, FilterBank
 
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
            "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")

@@ -11,17 +11,17 @@ from typing import overload
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.motifs.cisbp import parse_cisbp
-from kipoi_motifrep.motifs.detect import detect_format
-from kipoi_motifrep.motifs.homer import format_homer, parse_homer
-from kipoi_motifrep.motifs.jaspar_format import format_jaspar, parse_jaspar
-from kipoi_motifrep.motifs.meme import format_meme, parse_meme
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.motifs.formats.cisbp import parse_cisbp
+from kipoi_motifrep.motifs.formats.detect import detect_format
+from kipoi_motifrep.motifs.formats.homer import format_homer, parse_homer
+from kipoi_motifrep.motifs.formats.meme import format_meme, parse_meme
+from kipoi_motifrep.motifs.formats.pfm import format_jaspar, parse_jaspar
+from kipoi_motifrep.motifs.formats.source import Source
+from kipoi_motifrep.motifs.formats.spelling import word
+from kipoi_motifrep.motifs.formats.transfac import format_transfac, parse_transfac
+from kipoi_motifrep.motifs.formats.uniprobe import parse_uniprobe
 from kipoi_motifrep.motifs.motif import Motif, check_background
-from kipoi_motifrep.motifs.source import Source
-from kipoi_motifrep.motifs.spelling import word
-from kipoi_motifrep.motifs.transfac import format_transfac, parse_transfac
-from kipoi_motifrep.motifs.uniprobe import parse_uniprobe
 
 PARSERS = {"meme": parse_meme, "jaspar": parse_jaspar, "pfm": parse_jaspar, "transfac": parse_transfac,
            "homer": parse_homer, "cisbp": parse_cisbp, "uniprobe": parse_uniprobe}
@@ -125,7 +125,7 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
     InputError
         If the format is unknown, two names are equal, or the file cannot be written.
     """
-    from kipoi_motifrep.outputs import write_bytes
+    from kipoi_motifrep.core.outputs import write_bytes
 
     if format not in WRITERS:
         raise InputError(f"unknown motif format {format!r}; choose one of {', '.join(WRITERS)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 LETTERS = "ACGT"
 # Four letters printed with two decimals, as the coarsest motif files are, can miss 1 by this much.

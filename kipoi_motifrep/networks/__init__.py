@@ -1,8 +1,4 @@
-"""Networks: where a model reads DNA, in which axis order, and its activations."""
+"""Networks: opening a model, where it reads DNA and in which axis order, its activations, Kipoi's model class.
 
-from kipoi_motifrep.networks.layout import NO_BASE, Layout
-from kipoi_motifrep.networks.loading import load_model, open_network
-from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.networks.types import Field, FilterBank
-
-__all__ = ["NO_BASE", "Field", "FilterBank", "Layout", "Network", "load_model", "open_network"]
+Nothing is imported here: Kipoi's model class is loaded on every prediction and needs a small part of this room.
+"""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError, first_line
+from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.networks.graph import Graph, Unreadable
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.reading import Found

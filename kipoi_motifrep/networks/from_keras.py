@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError, first_line, flattened
+from kipoi_motifrep.core.errors import InputError, first_line, flattened
 from kipoi_motifrep.networks.graph import PROBE, Convolution, Graph, OtherWay, Step, Unreadable, Window, ungrouped
 
 NUMPY_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",

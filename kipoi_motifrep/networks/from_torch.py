@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from kipoi_motifrep.errors import InputError, flattened
+from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.graph import Convolution, Graph, OtherWay, Step, Window, ungrouped
 
 CONVOLUTIONS = {"conv1d": 1, "conv2d": 2}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 NO_BASE = 4
 _MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from kipoi_motifrep.backend import import_keras
-from kipoi_motifrep.errors import InputError, flattened
-from kipoi_motifrep.keras_files import load_keras
+from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.networks.backend import import_keras
+from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError, first_line
+from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.networks.graph import PROBE, Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.networks.graph import (
     ACTIVATION,
     CUT,

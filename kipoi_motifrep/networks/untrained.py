@@ -6,7 +6,7 @@ import copy
 import random
 from collections.abc import Mapping
 
-from kipoi_motifrep.errors import first_line
+from kipoi_motifrep.core.errors import first_line
 from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import inner_network
 

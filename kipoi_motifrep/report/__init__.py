@@ -1,6 +1,6 @@
 """Reports: the types they are made from, and the pages that show them."""
 
-from kipoi_motifrep.report.data import (
+from kipoi_motifrep.report.schema import (
     Citation,
     Database,
     Figure,

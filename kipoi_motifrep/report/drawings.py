@@ -7,10 +7,10 @@ from html import escape
 
 import numpy as np
 
-from kipoi_motifrep.logos import COLUMN, HEIGHT, Logo, information_logo
-from kipoi_motifrep.report.data import PARTIAL, WHOLE, Figure, FilterRow, Group, MatchRow, Matrix, Null, Report
-from kipoi_motifrep.report.data import reverse_complement as other_strand
+from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logo
 from kipoi_motifrep.report.numbers import figure as figure_text
+from kipoi_motifrep.report.schema import PARTIAL, WHOLE, Figure, FilterRow, Group, MatchRow, Matrix, Null, Report
+from kipoi_motifrep.report.schema import reverse_complement as other_strand
 
 PIXELS = 0.6  # screen size of a drawing unit of the logos
 _GAP = 12  # between two aligned logos

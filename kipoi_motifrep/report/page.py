@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep import __version__
-from kipoi_motifrep.logos import glyph_definitions, signed_logo
-from kipoi_motifrep.outputs import check_output_file, write_text
+from kipoi_motifrep.core.outputs import check_output_file, write_text
+from kipoi_motifrep.motifs.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.data import ACTIVE, DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import ACTIVE, DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
 PAGE_NAME = "report.html"
 SHOWN_MATCHES = 16  # of a filter, the best included

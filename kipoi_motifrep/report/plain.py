@@ -8,7 +8,7 @@ import math
 import types
 import typing
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 Matrix = tuple[tuple[float, ...], ...]
 PlainValue = str | float | int | bool | None | tuple | dict

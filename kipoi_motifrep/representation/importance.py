@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.accuracy import MASKED
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import write_text
+from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch, first_array, first_batch, take
-from kipoi_motifrep.metrics import MASKED
 from kipoi_motifrep.networks.ablation import Ablation
-from kipoi_motifrep.outputs import write_text
-from kipoi_motifrep.progress import progress
 
 MOST_SEQUENCES = 20_000  # for means and correlations
 MOST_BYTES = 256 << 20  # of their inputs, which are kept in memory

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.motifs import Motif
-from kipoi_motifrep.tomtom import tomtom
+from kipoi_motifrep.motifs.tomtom import tomtom
 
 ALIKE_BELOW = 1e-4
 """P-value of Tomtom, in both directions, up to which two filters are one motif. A p-value, not an

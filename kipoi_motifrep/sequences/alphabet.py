@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 ALPHABET = "ACGT"
 N_CODE = 4

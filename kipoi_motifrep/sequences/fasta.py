@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
 from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text
 

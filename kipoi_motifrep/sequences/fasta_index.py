@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kipoi_motifrep.cache import cache_folder
-from kipoi_motifrep.errors import InputError
-from kipoi_motifrep.outputs import replacing
-from kipoi_motifrep.progress import say
+from kipoi_motifrep.core.cache import cache_folder
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import replacing
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, CR_ALONE, GZIP_MAGIC, UTF16, UTF16_MARKS, open_text
 
 LARGE_FILE = 200_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE, encode
 from kipoi_motifrep.sequences.fasta_index import open_index
 

@@ -1,7 +1,7 @@
 """Kipoi dataloaders: intervals of a genome, and sequences from a FASTA file.
 
 Arguments are documented where Kipoi's users look for them, in the Kipoi
-descriptions (``loader_descriptions/*.yaml``, to which ``dataloaders/`` links);
+descriptions (``descriptions/*.yaml``, to which ``dataloaders/`` links);
 their names are those of kipoiseq's loaders.
 """
 
@@ -18,7 +18,7 @@ from kipoi.metadata import GenomicRanges
 from kipoi.specs import DataLoaderDescription
 from kipoi_utils.external.torch.data import DataLoader
 
-from kipoi_motifrep.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.core.errors import InputError, show_plainly_in_kipoi
 from kipoi_motifrep.sequences.alphabet import ALPHABET, arrange, one_hot, one_hot_table, reverse_complement
 from kipoi_motifrep.sequences.fasta import read_fasta, resize
 from kipoi_motifrep.sequences.genome import Genome
@@ -28,7 +28,7 @@ from kipoi_motifrep.sequences.spool import Spool, TextSpool
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTIONS = Path(__file__).parent.parent / "loader_descriptions"
+DESCRIPTIONS = Path(__file__).parent / "descriptions"
 KIPOI_BATCH_SIZE = 32
 SPOOL_BATCH = 1 << 22  # bytes of sequence gathered before they go to the temporary file
 
@@ -41,7 +41,7 @@ def described(name: str):
     Parameters
     ----------
     name : str
-        File in ``loader_descriptions``, without its suffix.
+        File in ``descriptions``, without its suffix.
 
     Returns
     -------
@@ -230,7 +230,7 @@ def number(value: object, argument: str) -> int | None:
 
 @described("intervals")
 class IntervalsDl(OneHotBatches):
-    """BED + genome FASTA to one-hot; arguments in ``loader_descriptions/intervals.yaml``."""
+    """BED + genome FASTA to one-hot; arguments in ``descriptions/intervals.yaml``."""
 
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
                  alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
@@ -257,7 +257,7 @@ class IntervalsDl(OneHotBatches):
 
 @described("sequences")
 class SequencesDl(OneHotBatches):
-    """FASTA of sequences to one-hot; arguments in ``loader_descriptions/sequences.yaml``."""
+    """FASTA of sequences to one-hot; arguments in ``descriptions/sequences.yaml``."""
 
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
                  alphabet=ALPHABET, dtype=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from kipoi_motifrep.errors import InputError
+from kipoi_motifrep.core.errors import InputError
 
 SHOWN_AT_MOST = 1000
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.progress import progress
+from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.sequences.alphabet import N_CODE, OUTSIDE
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals

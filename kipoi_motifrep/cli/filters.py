@@ -1,0 +1,115 @@
+"""``kipoi-motifrep filters``: what each filter of a network's first layer learned."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "PWMs of the filters of a network's first layer, from sequences or from the weights."
+EXAMPLE = """\
+  kipoi-motifrep filters models/synthetic/cnn_25 --source dir --dataset synthetic.h5 -o filters/
+  kipoi-motifrep filters network.keras --fasta peaks.fa -o filters/
+  kipoi-motifrep filters MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa --sites -o filters/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's own parser.
+    """
+    add_inputs(parser)
+    add_rule(parser)
+    parser.add_argument("--sites", action="store_true",
+                        help="also write every site: sites.bed with coordinates, else sites.tsv")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a model and its sequences.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument("model", help="name or directory of a Kipoi model, or a bare .keras / .h5 file")
+    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
+    sequences = parser.add_mutually_exclusive_group(required=True)
+    sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
+                           help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file")
+    sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences")
+    parser.add_argument("--auto-resize-len", type=int, metavar="BP",
+                        help="cut or pad the sequences of --fasta to this length about their centre")
+    sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
+    parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
+    parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
+    parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
+    parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how PWMs are made.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument("--window", type=int, metavar="BP",
+                        help="width of the window cut at a site (default: what the filter sees)")
+    rule = parser.add_mutually_exclusive_group()
+    rule.add_argument("--threshold", type=float, default=0.5, metavar="FRACTION",
+                      help="sites are above this fraction of the filter's maximum (default: 0.5)")
+    rule.add_argument("--quantile", type=float, metavar="Q",
+                      help="sites are above this quantile of the filter's activations")
+    rule.add_argument("--top", type=int, metavar="K", help="the best K sites of every filter")
+    parser.add_argument("--unweighted", dest="weighted", action="store_false",
+                        help="count sites instead of weighting them by activation")
+    parser.add_argument("--best-per-sequence", action="store_true", help="at most one site a filter and sequence")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+    """
+    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.filters import extract_filters
+
+    given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
+    if args.dataloader_args is not None:
+        given["dataloader_args"] = loader_arguments(args.dataloader_args)
+    found = extract_filters(given.pop("model"), **given)
+    statuses = [status for bank in found for status in bank.status]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    say(f"{args.output}: {len(statuses)} filters ({counts}), from {found[0].n_sequences} sequences")
+
+
+def loader_arguments(texts: list[str]) -> dict[str, object]:
+    """Read ``--dataloader_args``.
+
+    Parameters
+    ----------
+    texts : list of str
+        ``key=value`` pairs, JSON text, or the name of a JSON file.
+
+    Returns
+    -------
+    dict
+        Arguments of the loader.
+    """
+    from kipoi_utils import parse_json_file_str_or_arglist
+
+    from kipoi_motifrep.core.errors import InputError
+
+    try:
+        return parse_json_file_str_or_arglist(texts)
+    except Exception as error:
+        raise InputError(f"--dataloader_args {' '.join(texts)}: give key=value pairs, JSON text or a JSON file "
+                         f"({' '.join(str(error).split())})") from error

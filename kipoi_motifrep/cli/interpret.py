@@ -1,0 +1,67 @@
+"""``kipoi-motifrep interpret``: from a model to a report."""
+
+from __future__ import annotations
+
+import argparse
+
+from kipoi_motifrep.cli import filters, match
+
+SUMMARY = "What a network's filters learned: PWMs, JASPAR matches, figures, and a report to read."
+EXAMPLE = """\
+  kipoi-motifrep interpret models/synthetic/cnn_25 --dataset synthetic.h5 --truth synthetic -o results/
+  kipoi-motifrep interpret network.keras --fasta peaks.fa -o results/
+  kipoi-motifrep interpret MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa -o results/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's own parser.
+    """
+    filters.add_inputs(parser)
+    filters.add_rule(parser)
+    match.add_database(parser)
+    parser.add_argument("--evalue", type=float, default=0.1, metavar="E",
+                        help="matches have an E-value up to this (default: 0.1)")
+    parser.add_argument("--truth", metavar="FILE",
+                        help="which motifs are in the data: synthetic, synthetic-as-published, invivo, or a table of "
+                             "labels and matrix ids")
+    parser.add_argument("--null", action=argparse.BooleanOptionalAction, default=True,
+                        help="compare with shuffled filters and the untrained network (default: yes)")
+    parser.add_argument("--importance", action=argparse.BooleanOptionalAction, default=True,
+                        help="measure what each filter does to the outputs (default: yes)")
+    parser.add_argument("--labels", metavar="NAMES",
+                        help="names of the outputs, with commas between them (default: the model's or dataset's)")
+    parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for matching (default: 1)")
+    parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR",
+                        help="folder for report.html and all other files")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+    """
+    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.pipeline import interpret
+
+    given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
+    if args.dataloader_args is not None:
+        given["dataloader_args"] = filters.loader_arguments(args.dataloader_args)
+    for name in ("taxon", "collection"):
+        given[name] = match.names(given[name])
+    if args.labels is not None:
+        given["labels"] = [name.strip() for name in args.labels.split(",")]
+    found = interpret(given.pop("model"), **given)
+    for note in found.report.notes:
+        say(f"note: {note}")
+    print(found.report.sentence)
+    print(found.page)

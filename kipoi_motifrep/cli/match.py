@@ -1,0 +1,90 @@
+"""``kipoi-motifrep match``: motifs against databases of known motifs."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "The known motifs that each motif is like, with Tomtom's exact statistics."
+EXAMPLE = """\
+  kipoi-motifrep match filters/filters_trimmed.meme -o matches/
+  kipoi-motifrep match filters.meme --database JASPAR2016 --evalue 0.1 -o matches/
+  kipoi-motifrep match motifs.jaspar --database JASPAR2026 my_motifs.meme --qvalue 0.5 -o matches/"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's own parser.
+    """
+    parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP or UniPROBE")
+    add_database(parser)
+    threshold = parser.add_mutually_exclusive_group()
+    threshold.add_argument("--evalue", type=float, default=0.1, metavar="E",
+                           help="report matches with an E-value up to this (default: 0.1)")
+    threshold.add_argument("--qvalue", type=float, nargs="?", const=0.5, metavar="Q",
+                           help="report matches with a q-value up to this instead (0.5 if no number is given)")
+    parser.add_argument("--min-overlap", type=int, default=1, metavar="N",
+                        help="fewest columns that an alignment pairs up (default: 1)")
+    parser.add_argument("--incomplete-scores", action="store_true",
+                        help="judge an alignment by its own columns only")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to compute with (default: 1)")
+    parser.add_argument("-o", "--output", required=True, metavar="DIR",
+                        help="folder for tomtom.tsv, matches.tsv and parameters.json")
+
+
+def add_database(parser: argparse.ArgumentParser, default: str | None = "JASPAR2026") -> None:
+    """Add the arguments that say what is searched.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    default : str, optional
+        Release; all of them if None.
+    """
+    parser.add_argument("--database", nargs="+", default=default and [default], metavar="DB",
+                        help="JASPAR releases (JASPAR2014 to JASPAR2026) and motif files "
+                             f"(default: {default or 'all releases'})")
+    parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
+                        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
+    parser.add_argument("--collection", default="CORE", metavar="NAME",
+                        help="collections of JASPAR, with commas between them, or all (default: CORE)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed arguments.
+    """
+    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.motifs.matches import match
+
+    found = match(args.queries, args.database, taxon=names(args.taxon), collection=names(args.collection),
+                  evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
+                  incomplete_scores=args.incomplete_scores, threads=args.threads, output=args.output, progress=True)
+    counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
+    motifs = "1 motif" if len(found.queries) == 1 else f"{len(found.queries)} motifs"
+    say(f"{motifs} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
+        f"database: {found.database.describe()}")
+
+
+def names(text: str) -> list[str] | None:
+    """Read a list with commas; ``all`` is None.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``vertebrates,plants``.
+
+    Returns
+    -------
+    list of str or None
+        The names.
+    """
+    return None if text.lower() == "all" else text.split(",")

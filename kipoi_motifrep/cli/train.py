@@ -1,0 +1,46 @@
+"""``kipoi-motifrep train``."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "Train variants of the paper's networks on a dataset file; go on where an earlier run stopped."
+EXAMPLE = """  kipoi-motifrep train synthetic.h5 --variant cnn_2 cnn_25 --out runs
+  kipoi-motifrep train synthetic.h5 --variant all --trials 5 --jobs 2 --out runs
+  KERAS_BACKEND=jax kipoi-motifrep train synthetic.h5 --variant cnn_25 --out runs"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate' or 'dataset')")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR",
+                        help="folder for DIR/VARIANT/trial_N: weights, history, test accuracy")
+    parser.add_argument("--variant", nargs="+", default=["cnn_25"], metavar="NAME",
+                        help="one or several of the paper's variants, or all (default: cnn_25)")
+    parser.add_argument("--trials", type=int, default=1, help="initialisations of each variant (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
+    parser.add_argument("--jobs", type=int, default=1,
+                        help="networks trained side by side, one thread each if several (default: 1)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
+    parser.add_argument("--epochs", type=int, default=100, help="at most so many (default: 100)")
+    parser.add_argument("--patience", type=int, default=20,
+                        help="stop after so many epochs without a lower validation loss (default: 20)")
+    parser.add_argument("--batch-size", type=int, default=100, help="sequences a step (default: 100)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (default: 0.001)")
+    parser.add_argument("--first-activation", default="relu", choices=["relu", "exponential"],
+                        help="after the first convolution (default: relu)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say what became of each network."""
+    from kipoi_motifrep.training.sweep import plan, report, run_sweep
+    from kipoi_motifrep.training.train import Protocol
+
+    protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
+                        learning_rate=args.learning_rate, first_activation=args.first_activation)
+    failed = 0
+    for outcome in run_sweep(plan(args.variant, args.trials, args.seed), args.dataset, args.out, protocol, args.jobs,
+                             args.scheduler):
+        report(outcome)
+        failed += outcome.result is None
+    return 2 if failed else 0

@@ -1,0 +1,1 @@
+"""What every room needs: errors, whole outputs, digests, the cache, tables, progress."""

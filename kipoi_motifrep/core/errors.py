@@ -1,0 +1,132 @@
+"""The one exception for bad input, and how a command line shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+SHOWN_CHARACTERS = 300  # of another program's error
+_MISSING_ARGUMENTS = re.compile(r"(?:Intervals|Sequences|Dataset)Dl\.__init__\(\) missing .* arguments?: (.*)")
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: one line that names it and the cure.
+
+    Commands print the message alone and exit with status 2; in Python it is an
+    ordinary ``ValueError``.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do about it.
+    path : str or path-like, optional
+        The file at fault.
+    row : int, optional
+        Its line, counted from 1.
+    """
+
+    def __init__(self, message: str, *, path: str | os.PathLike | None = None, row: int | None = None):
+        where = "" if path is None else str(path)
+        if row is not None:
+            where += f", row {row}" if where else f"row {row}"
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+def one_line(error: BaseException) -> str:
+    """Text of an input or operating-system error on one line, without a traceback.
+
+    Parameters
+    ----------
+    error : BaseException
+        Usually an :class:`InputError` or an ``OSError``.
+
+    Returns
+    -------
+    str
+        ``file: reason`` for operating-system errors, the message otherwise.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror.lower()}"
+    # A worker process of Kipoi hands its error on as the text of a traceback.
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[-1].removeprefix("kipoi_motifrep.core.errors.InputError: ")
+
+
+def first_line(error: BaseException) -> str:
+    """First line of another program's error, where the rest is detail.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        The error's type if it says nothing.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def flattened(error: BaseException) -> str:
+    """Text of another program's error, its lines joined.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any.
+
+    Returns
+    -------
+    str
+        Its first 300 characters.
+    """
+    return " ".join(str(error).split())[:SHOWN_CHARACTERS]
+
+
+def a_few(names: Sequence[str], most: int) -> str:
+    """List names, but not hundreds of them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Any number.
+    most : int
+        How many are shown.
+
+    Returns
+    -------
+    str
+        Commas between them; an ellipsis stands for the rest.
+    """
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
+def show_plainly_in_kipoi() -> None:
+    """Let the ``kipoi`` program end with one line and status 2 on an :class:`InputError` or a missing loader argument.
+
+    Kipoi's commands have no handler of their own, so a loader's or a model's
+    error reaches the user as a page of traceback. Only the running ``kipoi``
+    command is changed; Python sessions and notebooks keep their tracebacks.
+    """
+    program = Path(sys.argv[0] if sys.argv else "")
+    is_kipoi = program.name == "kipoi" or program.parts[-2:] == ("kipoi", "__main__.py")
+    if not is_kipoi or getattr(sys.excepthook, "shows_input_errors", False):
+        return
+    previous = sys.excepthook
+
+    def hook(kind, error, traceback):
+        missing = _MISSING_ARGUMENTS.search(str(error)) if isinstance(error, TypeError) else None
+        if missing:
+            error = InputError(f"the dataloader's argument {missing[1]} is missing; give it among --dataloader_args")
+        if not isinstance(error, InputError):
+            return previous(kind, error, traceback)
+        print(f"kipoi: error: {one_line(error)}", file=sys.stderr)
+        raise SystemExit(2)
+
+    hook.shows_input_errors = True
+    sys.excepthook = hook

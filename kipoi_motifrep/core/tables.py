@@ -1,0 +1,44 @@
+"""Tables with tabs between the columns and a header."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+
+from kipoi_motifrep.core.outputs import replacing
+
+
+def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
+    """Read a table.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    list of dict of str to str
+        Header to text, row by row.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    header : sequence of str
+        Names of the columns.
+    rows : iterable of sequences
+        As long as the header; None is empty. Texts with tabs, line ends or quotes in them are quoted.
+    """
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

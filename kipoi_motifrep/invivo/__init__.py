@@ -1,6 +1,0 @@
-"""Real data into the one HDF5 layout: peaks and a genome, tables of sequences, the DeepSEA bundle."""
-
-# Here, as the command line shows them in its help without importing numpy.
-HELD_OUT_VALID, HELD_OUT_TEST = "0.1", "0.2"
-HELD_OUT_BLOCK = 1_000_000
-BUNDLE_URL = "http://deepsea.princeton.edu/media/code/deepsea_train_bundle.v0.9.tar.gz"

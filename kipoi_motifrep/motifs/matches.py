@@ -1,0 +1,226 @@
+"""Matching motifs with databases of known motifs: which transcription factor is each like."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import output_folder, staged, write_parameters, write_text
+from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
+from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
+from kipoi_motifrep.motifs.tomtom import HIT, tomtom
+from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
+
+MATCHED, NO_MATCH, DEAD, NO_INFORMATION = "matched", "no match", "dead", "no information"
+# Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
+_LEAST_INFORMATION = 1e-6
+COLUMNS = ("query", "status", "target", "target_name", "tf_class", "tf_family", "e_value", "q_value", "p_value",
+           "offset", "orientation", "overlap", "n_matches")
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Motifs, the database they were compared with, and what was found.
+
+    Parameters
+    ----------
+    queries : MotifFile
+        The motifs.
+    database : Database
+        The known motifs.
+    statuses : tuple of str
+        For each query ``matched``, ``no match``, ``dead`` (a filter that was never
+        active) or ``no information`` (uniform); the last two have no matches.
+    hits : numpy.ndarray of records
+        From `kipoi_motifrep.motifs.tomtom.tomtom`; ``query`` and ``target`` are places in
+        `queries` and `database`.
+    parameters : dict
+        What decides the result, defaults included.
+    """
+
+    queries: MotifFile
+    database: Database
+    statuses: tuple[str, ...]
+    hits: np.ndarray
+    parameters: dict[str, object]
+
+    def table(self) -> list[tuple]:
+        """Rows of ``matches.tsv``: one for each query, with its best match."""
+        first, count = np.full(len(self.queries), -1), np.bincount(self.hits["query"], minlength=len(self.queries))
+        places, where = np.unique(self.hits["query"], return_index=True)
+        first[places] = where
+        return [self._row(motif, status, int(hit), int(n))
+                for motif, status, hit, n in zip(self.queries, self.statuses, first, count, strict=True)]
+
+    def _row(self, motif: Motif, status: str, place: int, n_matches: int) -> tuple:
+        if place < 0:
+            return (motif.name, status, *[""] * (len(COLUMNS) - 3), n_matches)
+        hit = self.hits[place]
+        target = self.database.motifs[hit["target"]]
+        return (motif.name, status, target.name, target.alt_name, "::".join(target.tf_class),
+                "::".join(target.tf_family), *(f"{hit[name]:g}" for name in ("e_value", "q_value", "p_value")),
+                int(hit["offset"]), str(hit["orientation"]), int(hit["overlap"]), n_matches)
+
+    def write(self, folder: str | os.PathLike) -> None:
+        """Write ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Where to; it is made when it is missing.
+        """
+        with staged(folder) as stage:
+            self.write_tables(stage)
+            write_parameters(stage, "match", self.parameters)
+
+    def write_tables(self, folder: str | os.PathLike) -> None:
+        """Write ``tomtom.tsv`` and ``matches.tsv`` alone.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Where to; it is made when it is missing.
+        """
+        tomtom_tsv = tomtom_table(self.hits, self.queries, self.database.motifs, _command_line(self.parameters))
+        rows = [COLUMNS, *self.table()]
+        write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
+        write_text(Path(folder) / "matches.tsv", "".join("\t".join(field(str(x)) for x in row) + "\n" for row in rows))
+
+
+def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,
+          taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
+          evalue: float = 0.1, qvalue: float | None = None, min_overlap: int = 1, incomplete_scores: bool = False,
+          threads: int = 1, output: str | os.PathLike | None = None, progress: bool = False) -> Matches:
+    """Find the known motifs that each motif of a file is like.
+
+    Tomtom's exact statistics (see `kipoi_motifrep.motifs.tomtom.tomtom`). Motifs without
+    information are reported without matches: a uniform motif would find chance
+    matches. Q-values are those that Tomtom gives for the whole file, these motifs
+    included.
+
+    Parameters
+    ----------
+    queries : str or path-like
+        Any motif file, such as ``filters.meme``. Its background, if it states one,
+        and its numbers of sites are used.
+    database : str, path-like or sequence of them, default "JASPAR2026"
+        JASPAR releases and motif files, searched as one.
+    taxon, collection : str, sequence of str or None
+        What to take of JASPAR releases; None is everything.
+    evalue : float, default 0.1
+        Report matches with an E-value up to this.
+    qvalue : float, optional
+        Report matches with a q-value up to this instead.
+    min_overlap : int, default 1
+        Fewest columns that an alignment may pair up.
+    incomplete_scores : bool, default False
+        Judge alignments by their own columns only.
+    threads : int, default 1
+        Threads to compute with; results are the same.
+    output : str or path-like, optional
+        Folder for ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
+    progress : bool, default False
+        Show a progress bar.
+
+    Returns
+    -------
+    Matches
+        The records, and the best match of each query.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a release is not known, or an option is out of range.
+    """
+    motifs = read_motifs(queries)
+    targets = open_databases(database, taxon=taxon, collection=collection)
+    with nullcontext() if output is None else output_folder(output):
+        found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, threads, progress, {
+            "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
+            "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
+            "database_description": targets.describe(), "database_sha256": targets.digest,
+            "database_release": targets.release, "taxon": taxon, "collection": collection,
+            "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
+            "incomplete_scores": incomplete_scores, "threads": threads})
+        if output is not None:
+            found.write(output)
+    return found
+
+
+def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
+             incomplete_scores: bool, threads: int, progress: bool, parameters: dict[str, object]) -> Matches:
+    idle = [_idle_status(motif) for motif in motifs]
+    # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
+    # so without them the q-values of those behind them would be others than Tomtom's for this file.
+    found = tomtom(motifs, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
+                   complete_scores=not incomplete_scores, threads=threads, progress=progress)
+    hits = found[np.array([status is None for status in idle], bool)[found["query"]]]
+    hits.setflags(write=False)
+    matched = set(hits["query"].tolist())
+    statuses = tuple(status or (MATCHED if index in matched else NO_MATCH) for index, status in enumerate(idle))
+    return Matches(motifs, targets, statuses, hits, parameters)
+
+
+def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *,
+                 evalue: float = 0.1) -> Matches:
+    """Read ``tomtom.tsv`` back.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where `Matches.write_tables` wrote it.
+    queries : str or path-like
+        The same motif file.
+    database : Database
+        The same database.
+    evalue : float, default 0.1
+        What it was made with.
+
+    Returns
+    -------
+    Matches
+        Numbers with the six digits of the table.
+
+    Raises
+    ------
+    InputError
+        If the table is not about these motifs.
+    """
+    motifs, path = read_motifs(queries), Path(folder) / "tomtom.tsv"
+    places = [{field(motif.name): place for place, motif in reversed(list(enumerate(one)))}
+              for one in (motifs, database.motifs)]
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    try:
+        hits = np.array([(places[0][row[0]], places[1][row[1]], int(row[2]), *map(float, row[3:6]), int(row[6]), row[9])
+                         for row in rows], HIT)
+    except (KeyError, ValueError, IndexError) as error:
+        raise InputError(f"is not about these motifs ({error}); make it again", path=path) from None
+    hits.setflags(write=False)
+    matched = set(hits["query"].tolist())
+    statuses = tuple(_idle_status(motif) or (MATCHED if index in matched else NO_MATCH)
+                     for index, motif in enumerate(motifs))
+    return Matches(motifs, database, statuses, hits, {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False})
+
+
+def _command_line(parameters: dict) -> str:
+    words = ["kipoi-motifrep", "match", parameters["queries"], "--database", *parameters["database"]]
+    for name in ("taxon", "collection"):
+        value = parameters[name]
+        words += [f"--{name}", "all" if value is None else value if isinstance(value, str) else ",".join(value)]
+    threshold = "evalue" if parameters["qvalue"] is None else "qvalue"
+    words += [f"--{threshold}", f"{parameters[threshold]:g}", "--min-overlap", str(parameters["min_overlap"])]
+    return shlex.join(words + ["--incomplete-scores"] * parameters["incomplete_scores"])
+
+
+def _idle_status(motif: Motif) -> str | None:
+    if motif.information().max() >= _LEAST_INFORMATION:
+        return None
+    return DEAD if motif.alt_name == DEAD else NO_INFORMATION

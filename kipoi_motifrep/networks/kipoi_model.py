@@ -1,0 +1,318 @@
+"""A Kipoi model class for Keras 3: verified weights, activations and input gradients.
+
+Kipoi's own ``KerasModel`` was written for Keras 2: under Keras 3 it cannot give
+activations or gradients, cannot open a downloaded weight file (Kipoi saves it
+under its bare md5, without a suffix) and never checks that md5.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+from kipoi.model import KerasModel
+
+from kipoi_motifrep.core.digests import file_digest
+from kipoi_motifrep.core.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.networks.keras_files import load_keras
+
+if TYPE_CHECKING:
+    import keras
+
+REDUCTIONS = ("sum", "max", "min", "absmax")
+
+
+class Keras3Model(KerasModel):
+    """A whole Keras model from a ``.keras`` or ``.h5`` file, for ``defined_as`` in a model.yaml.
+
+    The file is opened in Keras's safe mode: code in it does not run.
+
+    Parameters
+    ----------
+    weights : str
+        The file; a download that Kipoi named by its md5 is recognised and checked.
+    md5 : str, optional
+        Expected md5 of a local file.
+
+    Attributes
+    ----------
+    model : keras.Model
+        The network.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, its md5 differs, or Keras cannot open it.
+    """
+
+    MODEL_PACKAGE = "keras"
+
+    def __init__(self, weights: str, md5: str | None = None):
+        show_plainly_in_kipoi()
+        check_md5(weights, md5)
+        self.weights, self.arch, self.backend, self.image_dim_ordering = weights, None, None, None
+        self.custom_objects, self.gradient_functions, self.activation_functions = {}, {}, {}
+        self.model = load_keras(weights)
+        self._folder = os.getcwd()  # Kipoi makes the model in its own folder
+
+    @property
+    def test(self):
+        """Kipoi's description of the model's test; a local file of expected predictions lies with the model."""
+        return self._test
+
+    @test.setter
+    def test(self, value):
+        if isinstance(value.expect, str):
+            value.expect = os.path.join(self._folder, value.expect)
+        self._test = value
+
+    def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
+        """Predict one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, shape (n, L, 4), or what else the network reads
+            One-hot sequences.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, n_outputs)
+            Predictions.
+
+        Raises
+        ------
+        InputError
+            If the sequences are not as long as those the network reads.
+        """
+        self._check_shape(x)
+        return self.model.predict_on_batch(x)
+
+    def _check_shape(self, x: np.ndarray) -> None:
+        expected = self.model.inputs[0].shape
+        if not isinstance(x, np.ndarray) or len(self.model.inputs) > 1:
+            return
+        if x.ndim == len(expected) and all(e in (None, g) for e, g in zip(expected, x.shape, strict=True)):
+            return
+        advice = "set alphabet_axis and dummy_axis of the dataloader"
+        if x.ndim == len(expected) == 3 and x.shape[2] == expected[2]:
+            advice = f"give the dataloader auto_resize_len={expected[1]}"
+        raise InputError(f"the network reads sequences of shape {_shape(expected[1:])}, these have "
+                         f"{_shape(x.shape[1:])}; {advice}")
+
+    def predict_activation_on_batch(self, x: np.ndarray, layer: int | str,
+                                    pre_nonlinearity: bool = False) -> np.ndarray | list[np.ndarray]:
+        """Give a layer's output for one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            As for :meth:`predict_on_batch`.
+        layer : str or int
+            Name, or position counted from 1 (the input is not counted).
+        pre_nonlinearity : bool, default False
+            Give what enters the layer's activation function.
+
+        Returns
+        -------
+        numpy.ndarray
+            The output; a list where the layer is used several times.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer.
+        """
+        self._check_shape(x)
+        key = f"{layer}, {pre_nonlinearity}"
+        if key not in self.activation_functions:
+            self.activation_functions[key] = self._network_to(self._layer(layer), pre_nonlinearity)
+        return self.activation_functions[key].predict_on_batch(x)
+
+    def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
+                   layer: int | str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
+                   pre_nonlinearity: bool = False) -> np.ndarray:
+        """Give the gradient of outputs with respect to the input, sequence by sequence.
+
+        Parameters
+        ----------
+        x : numpy.ndarray
+            As for :meth:`predict_on_batch`.
+        filter_idx : int, slice or tuple, optional
+            Which of the layer's outputs. A tuple indexes all its axes, with or
+            without the batch axis.
+        avg_func : str, optional
+            "sum" (as without it), "max", "min" or "absmax" of the chosen outputs
+            of each sequence.
+        layer : str or int, optional
+            As for :meth:`predict_activation_on_batch`; overrides `final_layer`.
+        final_layer : bool, default True
+            Use the network's output.
+        selected_fwd_node : None
+            Part of Kipoi's signature; not supported.
+        pre_nonlinearity : bool, default False
+            Differentiate what enters the layer's activation function.
+
+        Returns
+        -------
+        numpy.ndarray, shape of `x`
+            Gradients; the answer does not depend on the batch.
+
+        Raises
+        ------
+        InputError
+            If the outputs are not chosen, or an argument is wrong.
+        """
+        if filter_idx is None and avg_func is None:
+            raise InputError("input_grad needs filter_idx (which outputs) or avg_func (how to sum them up)")
+        if avg_func is not None and avg_func not in REDUCTIONS:
+            raise InputError(f"avg_func is {avg_func!r}; it must be one of {', '.join(REDUCTIONS)}")
+        if selected_fwd_node is not None:
+            raise InputError("selected_fwd_node is not supported for Keras models")
+        if layer is None and not final_layer:
+            raise InputError("input_grad needs layer, or final_layer=True")
+        self._check_shape(x)
+        key = f"{layer}, {pre_nonlinearity}"
+        if key not in self.gradient_functions:
+            chosen = self._output_layer() if layer is None else self._layer(layer)
+            network = self._network_to(chosen, pre_nonlinearity)
+            if len(network.outputs) > 1:
+                raise InputError(f"layer {chosen.name!r} is used {len(network.outputs)} times in the network; choose "
+                                 "another for input_grad")
+            self.gradient_functions[key] = network
+        return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
+
+    def _layer(self, layer: int | str) -> keras.layers.Layer:
+        import keras
+
+        layers = [one for one in self.model.layers if not isinstance(one, keras.layers.InputLayer)]
+        if isinstance(layer, int) or str(layer).isdigit():
+            if 1 <= int(layer) <= len(layers):
+                return layers[int(layer) - 1]
+        for one in layers:
+            if one.name == layer:
+                return one
+        raise InputError(f"there is no layer {layer!r}; the network's layers are "
+                         f"{', '.join(one.name for one in layers)}")
+
+    def _output_layer(self) -> keras.layers.Layer:
+        if len(self.model.outputs) > 1:
+            raise InputError("the network has several outputs; choose one of their layers for input_grad")
+        return self.model.outputs[0]._keras_history.operation
+
+    def _network_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> keras.Model:
+        import keras
+
+        # A layer that is shared with other models has uses outside this one.
+        known = _tensors(self.model)
+        nodes = [node for node in layer._inbound_nodes if id(node.outputs[0]) in known]
+        outputs = _before_activation(layer, nodes) if pre_nonlinearity else [node.outputs[0] for node in nodes]
+        inputs = self.model.inputs
+        return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
+
+
+def _tensors(network: keras.Model) -> set[int]:
+    """Find the ids of all tensors on the way from a network's outputs to its inputs."""
+    known, waiting = set(), list(network.outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in known:
+            known.add(id(tensor))
+            operation, node, _ = tensor._keras_history
+            waiting += operation._inbound_nodes[node].input_tensors
+    return known
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def _before_activation(layer: keras.layers.Layer, nodes: list) -> list:
+    """Give what enters a layer's activation function at each of its uses."""
+    import keras
+
+    entering = [node.input_tensors[0] for node in nodes]
+    activation = getattr(layer, "activation", None)
+    if isinstance(layer, keras.layers.Activation | keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU
+                  | keras.layers.PReLU | keras.layers.Softmax):
+        return entering
+    if activation is None or activation is keras.activations.linear:
+        return [node.outputs[0] for node in nodes]
+    # The same layer without its activation and with the same weights.
+    linear = layer.__class__.from_config({**layer.get_config(), "activation": "linear",
+                                          "name": f"{layer.name}_before_activation"})
+    outputs = [linear(tensor) for tensor in entering]
+    linear.set_weights(layer.get_weights())
+    return outputs
+
+
+def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None,
+              avg_func: str | None) -> np.ndarray:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
+    import tensorflow as tf
+
+    inputs = tf.convert_to_tensor(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = network(inputs, training=False)
+        chosen = output if filter_idx is None else output[_full_index(filter_idx, output.shape)]
+        axes = list(range(1, len(chosen.shape)))
+        if avg_func in ("max", "min"):
+            chosen = getattr(tf, f"reduce_{avg_func}")(chosen, axes)
+        elif avg_func == "absmax":
+            chosen = tf.reduce_max(tf.abs(chosen), axes)
+        target = tf.reduce_sum(chosen)
+    return tape.gradient(target, inputs).numpy()
+
+
+def _full_index(filter_idx: int | slice | tuple, shape: Sequence[int]) -> tuple[int | slice, ...]:
+    index = tuple(filter_idx) if isinstance(filter_idx, tuple | list) else (filter_idx,)
+    if len(index) > len(shape):
+        raise InputError(f"filter_idx has {len(index)} axes, the layer's output {len(shape)}")
+    # One index alone chooses filters, which are the last axis; what else is missing is the batch axis.
+    before = len(shape) - 1 if len(index) == 1 else len(shape) - len(index)
+    if before > 1 and len(index) > 1:
+        raise InputError(f"filter_idx has {len(index)} axes; give one for the filters, or all {len(shape) - 1}")
+    index = (slice(None),) * before + index
+    for one, size in zip(index, shape, strict=True):
+        if isinstance(one, slice):
+            continue
+        if not isinstance(one, Integral) or not -size <= one < size:
+            raise InputError(f"filter_idx is {filter_idx!r}; the layer gives {_shape(tuple(shape)[1:])} values a "
+                             "sequence, counted from 0")
+    return tuple(one if isinstance(one, slice) else int(one) for one in index)
+
+
+def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
+    """Check a file against its md5, or against its own name where that is an md5.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    md5 : str, optional
+        Expected, hexadecimal.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or differs.
+    """
+    name = os.path.basename(path)
+    expected = md5 or (name if re.fullmatch("[0-9a-f]{32}", name) else None)
+    if os.path.isdir(path):
+        raise InputError("is a folder, not a weight file; save the network as one file", path=path)
+    if not os.path.isfile(path):
+        raise InputError("there is no such weight file", path=path)
+    if expected is None:
+        return
+    found = file_digest(path, "md5")
+    if found != expected.lower():
+        raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
+                         "file and fetch it again", path=path)

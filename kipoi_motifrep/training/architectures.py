@@ -1,0 +1,168 @@
+"""The 17 networks of Koo & Eddy (2019) as one table, and the function that builds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.networks.backend import import_keras
+
+if TYPE_CHECKING:
+    import keras
+
+PAPER_LENGTH = 200
+WEIGHT_DECAY = 1e-6
+BATCH_NORM_EPSILON = 1e-8
+BATCH_NORM_MOMENTUM = 0.99
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolutional block: convolution, batch norm, activation, max-pooling, dropout.
+
+    Attributes
+    ----------
+    filters, width : int
+        Number and width of the filters.
+    pool : int
+        Width of the max-pooling; 1 for none.
+    stride : int or None
+        Stride of the pooling; its width by default.
+    padding : str
+        Of the convolution.
+    """
+
+    filters: int
+    width: int
+    pool: int = 1
+    stride: int | None = None
+    padding: str = "same"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network's architecture.
+
+    Attributes
+    ----------
+    convs : tuple of Conv
+        From the input up.
+    dense : int
+        Units of the hidden dense layer.
+    """
+
+    convs: tuple[Conv, ...]
+    dense: int = 512
+
+
+def _two(filters: int, width: int, pool1: int, pool2: int) -> Variant:
+    return Variant((Conv(filters, width, pool1), Conv(128, 5, pool2)))
+
+
+# PLOS Comput Biol 15(12):e1007560, Methods, and the paper's supplement.
+VARIANTS: dict[str, Variant] = {
+    "cnn_1": _two(30, 19, 1, 100),
+    "cnn_2": _two(30, 19, 2, 50),
+    "cnn_4": _two(30, 19, 4, 25),
+    "cnn_10": _two(30, 19, 10, 10),
+    "cnn_25": _two(30, 19, 25, 4),
+    "cnn_50": _two(30, 19, 50, 2),
+    "cnn_100": _two(30, 19, 100, 1),
+    "cnn_50_2": Variant((Conv(30, 19, 50, stride=2), Conv(64, 5, 50)), dense=96),
+    "cnn9_4": _two(30, 9, 4, 25),
+    "cnn9_25": _two(30, 9, 25, 4),
+    "cnn3_2": _two(30, 3, 2, 50),
+    "cnn3_50": _two(30, 3, 50, 2),
+    "cnn_2_1": Variant((Conv(30, 19, 2), Conv(128, 1, 50, padding="valid"))),
+    "cnn_25_60": _two(60, 19, 25, 4),
+    "cnn_25_90": _two(90, 19, 25, 4),
+    "cnn_25_120": _two(120, 19, 25, 4),
+    "cnn_1_3": Variant((Conv(30, 19), Conv(128, 5), Conv(128, 5, 100))),
+}
+
+
+def select(names: Sequence[str]) -> list[str]:
+    """Check names of variants, and spell out ``all``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the table, or ``["all"]``.
+
+    Returns
+    -------
+    list of str
+        Names in the order given.
+
+    Raises
+    ------
+    InputError
+        If a name is not in the table.
+    """
+    if list(names) == ["all"]:
+        return list(VARIANTS)
+    for name in names:
+        if name not in VARIANTS:
+            raise InputError(f"there is no variant {name!r}; choose from {', '.join(VARIANTS)} or all")
+    return list(names)
+
+
+def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu") -> keras.Model:
+    """Build a variant, with fresh Glorot-uniform weights.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`VARIANTS`.
+    length : int, default 200
+        Bases per sequence.
+    n_outputs : int, default 12
+        Number of labels.
+    first_activation : str, default "relu"
+        Activation after the first convolution; "exponential" is that of Koo &
+        Ploenzke (2021, Nat Mach Intell 3:258).
+
+    Returns
+    -------
+    keras.Model
+        (n, length, 4) one-hot ACGT to (n, n_outputs) probabilities. Layers are
+        named ``conv1``, ``conv1_norm``, ``conv1_activation``, ``conv1_pool``,
+        ``conv1_dropout``, ``conv2`` ..., ``dense``, ``output``.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown.
+    """
+    keras = import_keras()
+    from keras import layers
+
+    [name] = select([name])
+    variant = VARIANTS[name]
+    decay = keras.regularizers.L2(WEIGHT_DECAY)
+    x = inputs = keras.Input((length, 4), name="sequence")
+    for i, conv in enumerate(variant.convs, 1):
+        block = f"conv{i}"
+        x = layers.Conv1D(conv.filters, conv.width, padding=conv.padding, use_bias=False, kernel_regularizer=decay,
+                          name=block)(x)
+        x = _batch_norm(f"{block}_norm")(x)
+        x = layers.Activation(first_activation if i == 1 else "relu", name=f"{block}_activation")(x)
+        if conv.pool > 1:
+            x = layers.MaxPooling1D(conv.pool, conv.stride, padding="same", name=f"{block}_pool")(x)
+        x = layers.Dropout(0.1, name=f"{block}_dropout")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(variant.dense, use_bias=False, kernel_regularizer=decay, name="dense")(x)
+    x = _batch_norm("dense_norm")(x)
+    x = layers.Activation("relu", name="dense_activation")(x)
+    x = layers.Dropout(0.5, name="dense_dropout")(x)
+    x = layers.Dense(n_outputs, kernel_regularizer=decay, bias_regularizer=decay, name="logits")(x)
+    outputs = layers.Activation("sigmoid", name="output")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _batch_norm(name: str) -> keras.layers.BatchNormalization:
+    from keras import layers
+
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name)

@@ -1,0 +1,241 @@
+"""What a finished network leaves for the tables: one small JSON file, fit to be kept in git."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import write_text
+from kipoi_motifrep.motifs import Motif
+from kipoi_motifrep.pipeline import Interpretation
+
+FORMAT = 1
+PWM_DECIMALS = 5
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One Tomtom match of a filter.
+
+    Attributes
+    ----------
+    query : int
+        Place of the filter in its layer.
+    target : str
+        Matrix id.
+    offset, overlap : int
+        Of the trimmed filter against the target as oriented.
+    orientation : str
+        "+" or "-", of the target.
+    p_value, e_value, q_value : float
+        Tomtom's.
+    """
+
+    query: int
+    target: str
+    offset: int
+    overlap: int
+    orientation: str
+    p_value: float
+    e_value: float
+    q_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecord:
+    """Filters of one convolution and their matches.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the convolution.
+    pwms : numpy.ndarray, shape (n_filters, width, 4)
+        Activation PWMs, to five decimals.
+    maximum, n_sites, fraction_firing : numpy.ndarray, shape (n_filters,)
+        As in :class:`kipoi_motifrep.filters.result.FilterPWMs`.
+    coverage : numpy.ndarray, shape (n_filters,)
+        How much of its motif a filter holds; 0 without a match.
+    labels : tuple of str or None
+        Which of the motifs in the data a filter matches.
+    hits : tuple of Hit
+        All with E <= 0.1, a filter's best first.
+    """
+
+    layer: str
+    pwms: np.ndarray
+    maximum: np.ndarray
+    n_sites: np.ndarray
+    fraction_firing: np.ndarray
+    coverage: np.ndarray
+    labels: tuple[str | None, ...]
+    hits: tuple[Hit, ...]
+
+    @classmethod
+    def of(cls, found: Interpretation) -> LayerRecord:
+        """Keep of an interpretation what the tables need.
+
+        Parameters
+        ----------
+        found : Interpretation
+            Of one convolution.
+
+        Returns
+        -------
+        LayerRecord
+            PWMs are rounded; matches are those of the exact ones.
+        """
+        [filters], targets = found.filters, found.matches.database.motifs
+        hits = tuple(Hit(int(hit["query"]), targets[hit["target"]].name, int(hit["offset"]), int(hit["overlap"]),
+                         str(hit["orientation"]), *(float(f"{hit[key]:.6g}") for key in
+                                                    ("p_value", "e_value", "q_value"))) for hit in found.matches.hits)
+        coverage = found.representation.verdicts.coverage
+        return cls(filters.bank.layer, filters.pwms.round(PWM_DECIMALS), filters.maximum, filters.n_sites,
+                   filters.fraction_firing, coverage, found.representation.verdicts.labels, hits)
+
+    def motifs(self) -> list[Motif]:
+        """See the filters as trimmed motifs, dead ones included."""
+        names = [f"filter{i}" for i in range(len(self.pwms))]
+        whole = [Motif(name, pwm / pwm.sum(axis=1, keepdims=True), nsites=len(pwm))
+                 for name, pwm in zip(names, self.pwms, strict=True)]
+        return [motif.trimmed() for motif in whole]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRecord:
+    """One trained and interpreted network.
+
+    Attributes
+    ----------
+    variant, first_activation : str
+        Which network.
+    trial, random_seed : int
+        Which initialisation.
+    task : str
+        Name of the data set.
+    training : Mapping
+        Contents of the network's ``result.json``.
+    layers : tuple of LayerRecord
+        The first convolution, and deeper ones where asked for.
+    figures : Mapping
+        For each layer the figures of :data:`kipoi_motifrep.representation.FIGURES`: "trained", "shuffled"
+        (means) and "untrained".
+    database : str
+        Release, number of motifs, digest.
+    """
+
+    variant: str
+    first_activation: str
+    trial: int
+    random_seed: int
+    task: str
+    training: Mapping[str, object]
+    layers: tuple[LayerRecord, ...]
+    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    database: str
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the record as JSON.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; it appears whole.
+        """
+        fields = {key: getattr(self, key) for key in ("variant", "first_activation", "trial", "random_seed", "task",
+                                                      "training", "figures", "database")}
+        layers = [{"layer": layer.layer, "hits": [list(asdict(hit).values()) for hit in layer.hits],
+                   "maximum": _rounded(layer.maximum), "n_sites": layer.n_sites.tolist(),
+                   "fraction_firing": _rounded(layer.fraction_firing), "coverage": _rounded(layer.coverage),
+                   "labels": list(layer.labels), "pwms": _rounded(layer.pwms)}
+                  for layer in self.layers]
+        write_text(path, json.dumps({"format": FORMAT, **fields, "layers": layers}, separators=(",", ":")) + "\n")
+
+
+def _rounded(values: np.ndarray) -> list:
+    return np.asarray(values, float).round(PWM_DECIMALS).tolist()
+
+
+def read_record(path: str | os.PathLike) -> UnitRecord:
+    """Read a record.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that :meth:`UnitRecord.write` wrote.
+
+    Returns
+    -------
+    UnitRecord
+        Its contents.
+
+    Raises
+    ------
+    InputError
+        If the file is none.
+    """
+    try:
+        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+        layers = tuple(_layer(one) for one in saved.pop("layers"))
+        if saved.pop("format") != FORMAT:
+            raise InputError("was written by another version; remove it and run the experiment again", path=path)
+        return UnitRecord(**saved, layers=layers)
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError("is no record of a finished network; remove it and run the experiment again",
+                         path=path) from error
+
+
+def _layer(saved: Mapping) -> LayerRecord:
+    arrays = {key: np.array(saved[key]) for key in ("pwms", "maximum", "n_sites", "fraction_firing", "coverage")}
+    return LayerRecord(saved["layer"], **arrays, labels=tuple(saved["labels"]),
+                       hits=tuple(Hit(*hit) for hit in saved["hits"]))
+
+
+def read_records(folder: str | os.PathLike) -> list[UnitRecord]:
+    """Read all records of an experiment.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the experiment; records lie in ``units/``.
+
+    Returns
+    -------
+    list of UnitRecord
+        By file name.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    paths = sorted((Path(folder) / "units").glob("*.json"))
+    if not paths:
+        raise InputError("holds no finished networks (units/*.json)", path=folder)
+    return [read_record(path) for path in paths]
+
+
+def record_name(variant: str, first_activation: str, trial: int) -> str:
+    """Name a record's file.
+
+    Parameters
+    ----------
+    variant, first_activation : str
+        Which network.
+    trial : int
+        Which initialisation.
+
+    Returns
+    -------
+    str
+        For example ``cnn_25.0.json`` or ``cnn_25.exponential.0.json``.
+    """
+    parts: Sequence[str] = [variant, *([first_activation] if first_activation != "relu" else []), str(trial)]
+    return ".".join([*parts, "json"])

@@ -1,0 +1,168 @@
+"""Running an experiment: train, interpret, record; kill it at any point and it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kipoi_motifrep.core.errors import InputError, one_line
+from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.datasets.hdf5 import Dataset, open_dataset
+from kipoi_motifrep.datasets.simulate import simulate_published, write_simulated
+from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE
+from kipoi_motifrep.pipeline import interpret
+from kipoi_motifrep.training.architectures import VARIANTS
+from kipoi_motifrep.training.experiment.record import LayerRecord, UnitRecord, read_record, record_name
+from kipoi_motifrep.training.sweep import plan, run_sweep
+from kipoi_motifrep.training.train import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit, check_result, data_digest
+
+SYNTHETIC = "synthetic"
+# Variants whose deeper layers the paper looks at, too.
+DEEPER = ("cnn_1", "cnn_1_3")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        ``units/`` for the records, ``networks/`` for what training writes.
+    task : str
+        "synthetic", or a dataset file.
+    variants : tuple of str
+        Names, or ``("all",)``.
+    trials, seed, jobs : int
+        Initialisations of each, seed of them all, processes side by side.
+    protocol : Protocol
+        Of training.
+    truth : str or None
+        Truth file for the figures. The synthetic task has its own; without one, other tasks have no true matches.
+    scheduler : str or None
+        Address of a Dask scheduler to train on.
+    """
+
+    folder: Path
+    task: str = SYNTHETIC
+    variants: tuple[str, ...] = ("all",)
+    trials: int = 5
+    seed: int = 0
+    jobs: int = 1
+    protocol: Protocol = PAPER_PROTOCOL
+    truth: str | None = None
+    scheduler: str | None = None
+
+    @property
+    def networks(self) -> Path:
+        """Folder of the networks; first activations have folders of their own."""
+        activation = self.protocol.first_activation
+        return self.folder / ("networks" if activation == "relu" else f"networks_{activation}")
+
+    def record_path(self, unit: Unit) -> Path:
+        """Where a unit's record lies."""
+        return self.folder / "units" / record_name(unit.variant, self.protocol.first_activation, unit.trial)
+
+
+def dataset_of(experiment: Experiment) -> Dataset:
+    """Open the experiment's data set; the published synthetic one is made when it is missing.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to run.
+
+    Returns
+    -------
+    Dataset
+        Checked.
+    """
+    if experiment.task != SYNTHETIC:
+        return open_dataset(experiment.task)
+    path = experiment.folder / "synthetic.h5"
+    if not path.exists():
+        write_simulated(path, simulate_published(), {"command": "simulate", "published": True})
+    return open_dataset(path)
+
+
+def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | None, str]]:
+    """Train and interpret all networks that have no record yet.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What to run.
+
+    Yields
+    ------
+    unit : Unit
+        A network.
+    record : UnitRecord or None
+        What it left; None if it failed, and the rest go on.
+    error : str
+        Why it failed.
+
+    Raises
+    ------
+    InputError
+        If a record is of another data set, seed or protocol.
+    """
+    dataset = dataset_of(experiment)
+    units = plan(experiment.variants, experiment.trials, experiment.seed)
+    missing = [unit for unit in units if not experiment.record_path(unit).exists()]
+    _check_finished(experiment, [unit for unit in units if unit not in missing], dataset)
+    say(f"{len(units) - len(missing)} of {len(units)} networks are finished")
+    for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
+                             experiment.scheduler):
+        record, error = None, outcome.error
+        if outcome.result is not None:
+            try:
+                record = record_unit(experiment, outcome.unit, outcome.result, dataset)
+            except (InputError, OSError) as failure:
+                error = one_line(failure)
+        yield outcome.unit, record, error
+
+
+def _check_finished(experiment: Experiment, units: Sequence[Unit], dataset: Dataset) -> None:
+    digest = data_digest(dataset) if units else ""
+    for unit in units:
+        path = experiment.record_path(unit)
+        check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
+
+
+def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Dataset) -> UnitRecord:
+    """Interpret a trained network by the paper's settings, and write its record.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        What it belongs to.
+    unit : Unit
+        Which network.
+    result : dict
+        Contents of its ``result.json``.
+    dataset : Dataset
+        Its test sequences give the PWMs.
+
+    Returns
+    -------
+    UnitRecord
+        As written to ``units/``.
+    """
+    network = unit.folder(experiment.networks) / NETWORK_FILE
+    names = [f"conv{i}" for i in range(1, len(VARIANTS[unit.variant].convs) + 1)]
+    layers, figures = [], {}
+    truth = experiment.truth or (SYNTHETIC if experiment.task == SYNTHETIC else None)
+    for layer in names if unit.variant in DEEPER else names[:1]:
+        found = interpret(network, dataset=dataset.path, layer=layer, database=PAPER_RELEASE,
+                          truth=truth, importance=False)
+        layers.append(LayerRecord.of(found))
+        seen = found.representation
+        figures[layer] = {"trained": dict(seen.figures), "shuffled": dict(seen.shuffled.mean),
+                          "untrained": dict(seen.untrained or {})}
+    record = UnitRecord(unit.variant, experiment.protocol.first_activation, unit.trial, unit.random_seed,
+                        SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
+                        figures, found.matches.database.describe())
+    record.write(experiment.record_path(unit))
+    return record

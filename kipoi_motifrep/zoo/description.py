@@ -1,0 +1,276 @@
+"""The yaml of a Kipoi group, from what its author says and what its networks are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+import jinja2.meta
+import yaml
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.zoo.packaged import Packaged
+
+MODEL_CLASS = "kipoi_motifrep.Keras3Model"
+PRECISION_DECIMAL = 5  # float32 sums differ from processor to processor beyond that
+PEOPLE = ("authors", "contributors")
+REQUIRED = ("authors", "license", "cite_as", "doc", "trained_on")
+OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader")
+DEPENDENCIES = {"conda": ["python=3.11"], "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"]}
+
+EXAMPLE_INFO = """\
+# What only you know of your networks. In every text, {{ model }}, {{ architecture }} and {{ parameters }} stand for the
+# columns of models.tsv; so do {{ auroc }}, {{ aupr }} and {{ seed }} for networks of 'kipoi-motifrep train'.
+authors:                 # who made the networks
+  - name: Your Name
+    github: your-account
+contributors:            # who packages them; the authors if left out
+  - name: Your Name
+    github: your-account
+license: MIT
+cite_as: https://doi.org/10.xxxx/xxxxx
+doc: >
+  One or two sentences: which question does the network {{ model }} answer, and what should it not be used for?
+trained_on: >
+  Which data, which genome build, which chromosomes were held out.
+training_procedure: >
+  Optional: optimizer, early stopping.
+tags: [DNA binding]
+"""
+
+
+class Files(NamedTuple):
+    """Where the files of a network lie, with ``{weights}`` and ``{model}`` to be filled in."""
+
+    weights: str
+    expect: str
+
+
+IN_GROUP = Files("weights/{weights}", "expect/{model}.h5")
+# Zenodo and GitHub releases have no folders.
+UPLOADED = Files("{weights}", "{model}.expect.h5")
+
+
+@dataclass(frozen=True)
+class GroupInfo:
+    """What the author says of a group.
+
+    Attributes
+    ----------
+    info : Mapping
+        Kipoi's ``info``, as in the file.
+    dataloader : str or None
+        Relative path of a dataloader folder; the group's own if None.
+    path : pathlib.Path
+        The file.
+    """
+
+    info: Mapping[str, object]
+    dataloader: str | None
+    path: Path
+
+
+def read_info(path: str | os.PathLike) -> GroupInfo:
+    """Read the author's file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        YAML as in :data:`EXAMPLE_INFO`.
+
+    Returns
+    -------
+    GroupInfo
+        Its contents.
+
+    Raises
+    ------
+    InputError
+        If it is missing, is no YAML, or lacks a field that the zoo wants.
+    """
+    info = _read_yaml(Path(path))
+    missing = [field for field in REQUIRED if not (isinstance(info, dict) and info.get(field))]
+    if missing:
+        raise InputError(f"lacks {', '.join(missing)}", path=path)
+    unknown = [field for field in info if field not in REQUIRED + OPTIONAL]
+    if unknown:
+        raise InputError(f"has an unknown field {unknown[0]!r}; known are {', '.join(REQUIRED + OPTIONAL)}", path=path)
+    for field in info:
+        _check_field(field, info[field], path)
+    dataloader = info.pop("dataloader", None)
+    info.setdefault("contributors", info["authors"])
+    return GroupInfo({"name": "{{ model }}", "version": "0.1", **info}, dataloader, Path(path))
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("there is no such file; 'kipoi-motifrep package --example-info' prints one to fill in",
+                         path=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is no UTF-8 text", path=path) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "not readable"
+        raise InputError(f"is no valid YAML ({problem})", path=path, row=mark.line + 1 if mark else None) from error
+
+
+def _check_field(field: str, value: object, path: str | os.PathLike) -> None:
+    if field in PEOPLE:
+        if not isinstance(value, list) or not all(isinstance(one, dict) and one.get("name") for one in value):
+            raise InputError(f"{field} must be a list of people, '- name: ...' each", path=path)
+    elif field == "tags":
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise InputError("tags must be a list of texts", path=path)
+    elif not isinstance(value, str):
+        raise InputError(f"{field} is {value!r}; it must be a text (put it in quotes)", path=path)
+
+
+def check_placeholders(group: GroupInfo, columns: Sequence[str]) -> None:
+    """Check that every ``{{ column }}`` in the author's texts has a value.
+
+    Parameters
+    ----------
+    group : GroupInfo
+        What the author says.
+    columns : sequence of str
+        Of ``models.tsv``.
+
+    Raises
+    ------
+    InputError
+        If one has none, or braces are not closed.
+    """
+    try:
+        asked = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(dump(group.info)))
+    except jinja2.TemplateSyntaxError as error:
+        raise InputError(f"has a broken {{{{ placeholder }}}} ({error.message})", path=group.path) from error
+    unknown = sorted(asked - set(columns))
+    if unknown:
+        raise InputError(f"{{{{ {unknown[0]} }}}} is not known of these networks; known are {', '.join(columns)}",
+                         path=group.path)
+
+
+def unfinished(group: GroupInfo) -> list[str]:
+    """List what the zoo will ask for.
+
+    Parameters
+    ----------
+    group : GroupInfo
+        What the author says.
+
+    Returns
+    -------
+    list of str
+        Missing GitHub accounts, and values left as in :data:`EXAMPLE_INFO`.
+    """
+    example = yaml.safe_load(EXAMPLE_INFO)
+    left = [field for field in REQUIRED if group.info[field] == example[field] and field != "license"]
+    people = {one["name"]: one.get("github") for field in PEOPLE for one in group.info[field]}
+    return [*(f"{field} is still that of the example" for field in left),
+            *(f"the GitHub account of {name}" for name, account in people.items() if not account)]
+
+
+def link(base_url: str, file: str) -> str:
+    """Make a file's address below a base.
+
+    Parameters
+    ----------
+    base_url : str
+        Address of a folder; ``?download=1`` and the like go to the end.
+    file : str
+        Its name.
+
+    Returns
+    -------
+    str
+        The address.
+    """
+    base, mark, query = base_url.partition("?")
+    return f"{base.rstrip('/')}/{file}{mark}{query}"
+
+
+def model_template(group: GroupInfo, network: Packaged, *, model_class: str = MODEL_CLASS,
+                   base_url: str | None = None, dependencies: Mapping[str, list[str]] = DEPENDENCIES) -> str:
+    """Write a group's ``model-template.yaml``.
+
+    Parameters
+    ----------
+    group : GroupInfo
+        What the author says.
+    network : Packaged
+        Any network of the group: all have the same inputs and outputs.
+    model_class : str
+        Python name of the Kipoi model class.
+    base_url : str, optional
+        Where weights and expected predictions will lie; in the group by default.
+    dependencies : mapping, optional
+        Kipoi's ``dependencies``; this package by default.
+
+    Returns
+    -------
+    str
+        YAML with ``{{ column }}`` for the columns of ``models.tsv``.
+    """
+    files = IN_GROUP if base_url is None else UPLOADED
+    weights, expect = (file.format(weights="{{ weights }}", model="{{ model }}") for file in files)
+    args: dict[str, object] = {"weights": weights, "md5": "{{ weights_md5 }}"}
+    expected: object = expect
+    if base_url is not None:
+        args = {"weights": {"url": link(base_url, weights), "md5": "{{ weights_md5 }}"}}
+        expected = {"url": link(base_url, expect), "md5": "{{ expect_md5 }}"}
+    return dump({
+        "defined_as": model_class,
+        "args": args,
+        "default_dataloader": group.dataloader or "..",
+        "info": group.info,
+        "dependencies": dependencies,
+        "schema": {
+            "inputs": {"name": "sequence", "shape": f"({network.length}, 4)", "special_type": "DNASeq",
+                       "doc": f"One-hot sequence of {network.length} bp, ACGT", "associated_metadata": "ranges"},
+            "targets": {"name": "labels", "shape": f"({len(network.label_names)},)",
+                        "doc": "Prediction for each label", "column_labels": list(network.label_names)},
+        },
+        "test": {"expect": expected, "precision_decimal": PRECISION_DECIMAL},
+    })
+
+
+def dump(description: Mapping[str, object]) -> str:
+    """Write a mapping as YAML in its own order.
+
+    Parameters
+    ----------
+    description : mapping
+        Plain values.
+
+    Returns
+    -------
+    str
+        YAML text.
+    """
+    text = yaml.dump(dict(description), Dumper=_Readable, sort_keys=False, width=110, allow_unicode=True)
+    return re.sub(r"\{\{(\w+)\}\}", r"{{ \1 }}", text)
+
+
+class _Readable(yaml.SafeDumper):
+    """Long texts folded, nothing said once and referred to, lists set in."""
+
+    def ignore_aliases(self, data):
+        return True
+
+    def increase_indent(self, flow=False, indentless=False):
+        return super().increase_indent(flow, False)
+
+
+def _represent_text(dumper: _Readable, text: str) -> yaml.ScalarNode:
+    whole = re.sub(r"\{\{\s*(\w+)\s*\}\}", r"{{\1}}", text)  # no line may end within a placeholder
+    return dumper.represent_scalar("tag:yaml.org,2002:str", whole, style=">" if len(text) > 100 else None)
+
+
+_Readable.add_representer(str, _represent_text)

@@ -1,0 +1,163 @@
+"""Exporting a group for the public model zoo: it stands alone, without this package."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import staged, write_text
+from kipoi_motifrep.zoo.description import UPLOADED, GroupInfo, dump, model_template, unfinished
+from kipoi_motifrep.zoo.group import loader_description, remove_former, write_example_files, write_networks
+from kipoi_motifrep.zoo.packaged import Packaged
+from kipoi_motifrep.zoo.standalone import pinned_dependencies, write_code
+
+URL = re.compile(r"(https?|ftp|file)://\S+$")
+GROUP_NAME = re.compile(r"[A-Za-z][\w-]*$", re.A)
+
+
+@dataclass(frozen=True)
+class Export:
+    """A group for a pull request, and what belongs to it.
+
+    Attributes
+    ----------
+    networks : tuple of Packaged
+        The networks.
+    info : GroupInfo
+        What the author says.
+    out : pathlib.Path
+        Folder of all.
+    name : str
+        Of the group in the zoo.
+    base_url : str
+        Where the contents of :attr:`upload` will be found.
+    """
+
+    networks: tuple[Packaged, ...]
+    info: GroupInfo
+    out: Path
+    name: str
+    base_url: str
+
+    @property
+    def group(self) -> Path:
+        """Folder for the zoo's repository."""
+        return self.out / self.name
+
+    @property
+    def upload(self) -> Path:
+        """Folder of the files for :attr:`base_url`, without folders of its own."""
+        return self.out / "upload"
+
+
+def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: GroupInfo, base_url: str,
+               name: str) -> Export:
+    """Write a group for a pull request, and the files to upload for it.
+
+    Parameters
+    ----------
+    networks : sequence of Packaged
+        The networks.
+    out : str or path-like
+        Folder for ``NAME/`` (the pull request) and ``upload/``. Both are written
+        at the end, when all has gone well.
+    info : GroupInfo
+        What the author says; its dataloader is replaced by one inside the group.
+    base_url : str
+        Where the contents of ``upload/`` will be found, for example a Zenodo record.
+    name : str
+        Of the group in the zoo.
+
+    Returns
+    -------
+    Export
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If `base_url` or `name` is none, or as for
+        :func:`kipoi_motifrep.zoo.group.write_group`.
+    """
+    if not URL.match(base_url):
+        raise InputError(f"--zoo is {base_url!r}; it must be an address such as https://zenodo.org/records/123/files")
+    if not GROUP_NAME.match(name) or name == "upload":
+        raise InputError(f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
+                         "give another with --name")
+    export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
+    with staged(out) as stage:
+        group, upload = stage / name, stage / "upload"
+        write_networks(networks, group, upload, info, UPLOADED, former=export.upload)
+        write_example_files(upload, networks[0].length)
+        describe_group(export, group, upload, base_url)
+        write_text(group / "test_subset.txt", f"{networks[0].name}\n")
+        remove_former(export.group, export.upload, networks, UPLOADED)
+    return export
+
+
+def describe_group(export: Export, group: Path, upload: Path, base_url: str) -> None:
+    """Write the code of an exported group and the yaml files that name it.
+
+    Parameters
+    ----------
+    export : Export
+        What is exported.
+    group : pathlib.Path
+        Where to.
+    upload : pathlib.Path
+        The files for `base_url`.
+    base_url : str
+        Where they will be found.
+    """
+    entry = write_code(group, export.name)
+    dependencies, network = pinned_dependencies(), export.networks[0]
+    write_text(group / "model-template.yaml", model_template(
+        export.info, network, model_class=f"{entry}.Keras3Model", base_url=base_url, dependencies=dependencies))
+    loader = loader_description(network.length, loader=f"{entry}.IntervalsDl", base_url=base_url, files=upload)
+    loader["info"]["authors"] = export.info.info["contributors"]
+    write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
+
+
+def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
+    """Write ``PULL_REQUEST.md``.
+
+    Parameters
+    ----------
+    export : Export
+        What was exported.
+    failed : sequence of str or None
+        Models that did not pass ``kipoi test``; None if they were not tested.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    path = export.out / "PULL_REQUEST.md"
+    info, networks = export.info.info, export.networks
+    table = "\n".join(f"| {network.name} | {network.architecture} | {network.n_parameters:,} |" for network in networks)
+    boxes = [(failed == [], "`kipoi test` passes for every model without a warning"),
+             (True, "weights, expected predictions and example files are `url` + `md5`"),
+             (True, "all dependencies are pinned"),
+             (True, "model class and dataloader travel in the group, in a package of their own"),
+             *((False, f"missing: {what}") for what in unfinished(export.info)),
+             (False, f"the contents of `upload/` are public at {export.base_url}")]
+    write_text(path, f"""# Add {export.name}
+
+{len(networks)} model{"s" * (len(networks) > 1)} by {", ".join(author["name"] for author in info["authors"])}
+({info["cite_as"]}), licence {info["license"]}.
+
+| model | architecture | parameters |
+|---|---|---|
+{table}
+
+They read one-hot sequences of {networks[0].length} bp and predict {len(networks[0].label_names)} labels:
+{", ".join(networks[0].label_names)}.
+
+{chr(10).join(f"- [{'x' if done else ' '}] {text}" for done, text in boxes)}
+""")
+    return path
