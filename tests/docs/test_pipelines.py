@@ -15,7 +15,7 @@ import kipoi
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from documents import CHECKOUT, blocks, run_command, run_page, workspace
+from support.documents import CHECKOUT, blocks, run_command, run_page, workspace
 
 FOLDER = CHECKOUT / "docs/pipelines"
 NETWORK = str(CHECKOUT / "models/synthetic/cnn_25")

@@ -10,7 +10,7 @@ import types
 
 import pytest
 import yaml
-from documents import CHECKOUT
+from support.documents import CHECKOUT
 
 import kipoi_motifrep
 

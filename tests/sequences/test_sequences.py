@@ -7,12 +7,12 @@ import random
 import sys
 from pathlib import Path
 
-import naive
 import numpy as np
 import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracles import naive
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences import fasta_index

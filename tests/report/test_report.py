@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from chromium import Browser, needs_chromium
 from hypothesis import given
 from hypothesis import strategies as st
+from support.chromium import Browser, needs_chromium
 
 from kipoi_motifrep import InputError
 from kipoi_motifrep.cli.program import main

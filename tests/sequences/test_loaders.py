@@ -10,11 +10,11 @@ import sys
 from itertools import pairwise
 
 import h5py
-import naive
 import numpy as np
 import pysam
 import pytest
 from kipoi.metadata import GenomicRanges
+from oracles import naive
 
 import kipoi_motifrep
 from kipoi_motifrep.core.errors import InputError

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-PATCHES = Path(__file__).parent.parent / "docs/upstream"
+PATCHES = Path(__file__).parents[2] / "docs/upstream"
 NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
 PACKAGES = ("kipoi", "kipoi_utils")
 TOOLS = {"git": ["git", "apply"], "patch": ["patch", "-p1", "--fuzz=0", "--batch", "-i"]}

@@ -3,11 +3,11 @@
 import gzip
 from types import SimpleNamespace
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracles import naive
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError

@@ -23,8 +23,8 @@ from kipoi_motifrep.training.experiment.tabulate import COLUMNS, markdown, tabul
 from kipoi_motifrep.training.sweep import run_sweep
 from kipoi_motifrep.training.train import Protocol, Unit
 
-EXAMPLE = Path(__file__).parent.parent / "kipoi_motifrep/sequences/examples/synthetic.h5"
-RESULTS = Path(__file__).parent.parent / "docs/results/synthetic"
+EXAMPLE = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples/synthetic.h5"
+RESULTS = Path(__file__).parents[2] / "docs/results/synthetic"
 
 
 @pytest.fixture(scope="module")

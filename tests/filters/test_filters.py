@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-import filters_reference as slow
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import filters_reference as slow
 
 from kipoi_motifrep import InputError, read_motifs
 from kipoi_motifrep.cli.program import main
@@ -656,7 +656,7 @@ def test_kipoi_model_with_its_own_loader_gives_bed(tmp_path, capsys):
 def test_uneven_sequences_are_resized_only_when_asked(tmp_path):
     path = tmp_path / "uneven.fa"
     path.write_text(">a\n" + "ACGT" * 50 + "\n>b\n" + "GGCATGCCTA" * 30 + "\n")
-    network = Path(__file__).parent.parent / "models/synthetic/weights/cnn_25.keras"
+    network = Path(__file__).parents[2] / "models/synthetic/weights/cnn_25.keras"
     with pytest.raises(InputError, match=r"uneven\.fa, row 3: .*--auto-resize-len 200"):
         extract_filters(network, fasta=path)
     [found] = extract_filters(network, fasta=path, auto_resize_len=200)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tomtom_reference import Mersenne, Reference
+from oracles.tomtom_reference import Mersenne, Reference
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs.tomtom import search, tomtom

@@ -5,7 +5,18 @@ import shutil
 from urllib.parse import unquote
 
 import pytest
-from documents import CHECKOUT, NOT_RUN, SHORTENED, SLOW, blocks, commands, headings, run_page, why_not, workspace
+from support.documents import (
+    CHECKOUT,
+    NOT_RUN,
+    SHORTENED,
+    SLOW,
+    blocks,
+    commands,
+    headings,
+    run_page,
+    why_not,
+    workspace,
+)
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 RUN_ELSEWHERE = ("pipelines",)  # by test_pipelines.py, which looks at the results, too

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import h5py
 import kipoi
-import naive
 import numpy as np
 import pandas as pd
 import pytest
+from oracles import naive
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.tables import read_table
@@ -24,7 +24,7 @@ from kipoi_motifrep.sequences.fasta import read_fasta
 from kipoi_motifrep.training.architectures import VARIANTS
 from kipoi_motifrep.zoo.shipped import shipped_names
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 GROUP = CHECKOUT / "models/synthetic"
 NAME = "cnn_4"
 SHIPPED = shipped_names()

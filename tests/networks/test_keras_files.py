@@ -20,7 +20,7 @@ from kipoi_motifrep.report.subject import output_names
 
 # What Keras 2.21 and 2.12 wrote of small networks, where each weight lies in their files (its number and shape), and
 # what they predicted there with the weights and inputs below.
-KERAS_2 = json.loads((Path(__file__).parent / "data/keras2.json").read_text())
+KERAS_2 = json.loads((Path(__file__).parent / "keras2.json").read_text())
 READ = [(name, suffix) for name, one in KERAS_2.items() if one["predictions"] for suffix in one["files"]]
 LENGTH = 12
 
@@ -302,7 +302,7 @@ def test_a_folder_is_no_file(tmp_path, name):
 
 
 def test_filters_are_in_the_alphabet_that_the_loader_is_given(tmp_path):
-    model = Path(__file__).parent.parent / "models/synthetic/cnn_25"
+    model = Path(__file__).parents[2] / "models/synthetic/cnn_25"
     rng = np.random.default_rng(0)
     (tmp_path / "g.fa").write_text(">c\n" + "".join(rng.choice(list("ACGT"), 2000)) + "\n")
     (tmp_path / "six.bed").write_text("".join(f"c\t{start}\t{start + 200}\n" for start in range(0, 1200, 200)))

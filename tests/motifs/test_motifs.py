@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import Motif, MotifFile, information_content, read_motifs, trim_bounds, write_motifs
 
-DATA = Path(__file__).parent / "data" / "motifs"
+DATA = Path(__file__).parent / "data"
 PWM = np.array([[.7, .1, .1, .1], [0, 1, 0, 0], [.25, .25, .25, .25], [.1, .2, .3, .4]])
 COUNTS = np.array([[7, 1, 1, 1], [0, 10, 0, 0], [4, 2, 2, 2], [1, 2, 3, 4]], float)
 BACKGROUND = [.3, .2, .2, .3]

@@ -6,9 +6,9 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from filters_reference import scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.filters_reference import scores
 
 from kipoi_motifrep import InputError
 from kipoi_motifrep.networks.ablation import Ablation

@@ -10,7 +10,7 @@ import pytest
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import Motif, jaspar, read_motifs, write_motifs
 
-DATA = Path(__file__).parent / "data" / "motifs"
+DATA = Path(__file__).parent / "data"
 # Ground truth of Koo & Eddy 2019: TF and width.
 PAPER = {"MA0151.1": ("Arid3a", 6), "MA0466.2": ("CEBPB", 10), "MA0477.1": ("FOSL1", 11), "MA0062.2": ("Gabpa", 11),
          "MA0496.1": ("MAFK", 15), "MA0058.3": ("MAX", 10), "MA0052.3": ("MEF2A", 12), "MA0502.1": ("NFYB", 15),

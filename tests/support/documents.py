@@ -20,7 +20,7 @@ import pytest
 
 from kipoi_motifrep.cli import program as cli
 
-CHECKOUT = Path(__file__).parent.parent
+CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = CHECKOUT / "kipoi_motifrep/sequences/examples"
 
 # Shown, and not run here: a pattern of the command, and why.
