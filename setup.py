@@ -44,7 +44,7 @@ setup(
         "distributed": ["dask[distributed]"],
         "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
         "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0", "nbclient", "nbformat",
-                 "ipykernel", "dask[distributed]"],
+                 "ipykernel", "dask[distributed]", "mypy", "import-linter"],
     },
     entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli.program:main"]},
     classifiers=["License :: OSI Approved :: MIT License", "Programming Language :: Python :: 3.11"],
