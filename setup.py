@@ -16,8 +16,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["kipoi_motifrep", "kipoi_motifrep.*"]),
-    package_data={"kipoi_motifrep": ["sequences/descriptions/*.yaml", "sequences/examples/*.*", "report/templates/*",
-                                     "representation/truth/*.tsv", "zoo/trained/*"]},
+    package_data={"kipoi_motifrep": ["py.typed", "sequences/descriptions/*.yaml", "sequences/examples/*.*",
+                                     "report/templates/*", "representation/truth/*.tsv", "zoo/trained/*"]},
     exclude_package_data={"kipoi_motifrep": ["sequences/examples/*.fai"]},
     python_requires=">=3.11,<3.13",  # kipoi uses pkgutil.find_loader, deprecated in 3.12 and gone in 3.14
     install_requires=[
