@@ -9,7 +9,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import Motif
-from kipoi_motifrep.networks.types import Field, FilterBank
+from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
 ACTIVE, DEAD = "active", "dead"
 WEIGHT_SCALE = 3.0  # of the weight PWM; Koo & Eddy 2019
@@ -40,7 +40,7 @@ class FilterPWMs:
         Largest activation over the whole set.
     level : numpy.ndarray, shape (n_filters,), float32
         A site is above it (at least at it, for the best k sites).
-    window : Field
+    window : ReceptiveField
         Bases under a position of the feature map.
     """
 
@@ -53,7 +53,7 @@ class FilterPWMs:
     n_sequences: int
     maximum: np.ndarray
     level: np.ndarray
-    window: Field
+    window: ReceptiveField
 
     def __len__(self) -> int:
         return len(self.names)

@@ -23,7 +23,7 @@ from kipoi_motifrep.filters.selection import (
 from kipoi_motifrep.filters.sums import SiteSums
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.networks.types import Field
+from kipoi_motifrep.networks.types import ReceptiveField
 
 THRESHOLD = 0.5  # of the filter's maximum; Koo & Eddy 2019, methods
 LARGEST_BATCH = 1024  # sequences
@@ -231,7 +231,7 @@ def fitting_batch_size(network: Network) -> int:
     return max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
 
 
-def bank_windows(network: Network, width: int | None = None) -> list[Field]:
+def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveField]:
     """Give the window of every bank.
 
     Parameters
@@ -243,7 +243,7 @@ def bank_windows(network: Network, width: int | None = None) -> list[Field]:
 
     Returns
     -------
-    list of Field
+    list of ReceptiveField
         One a bank.
     """
     if width is not None and width < 1:
@@ -314,7 +314,7 @@ def _histograms(network: Network, batches: Iterable[Batch], upper: Sequence[np.n
     return total
 
 
-def _last_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, windows: Sequence[Field],
+def _last_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, windows: Sequence[ReceptiveField],
                levels: Sequence[np.ndarray], kept: _Kept, top: Sequence[TopSites] | None,
                on_sites: OnSites | None) -> list[SiteSums]:
     total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]

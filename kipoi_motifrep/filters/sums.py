@@ -8,7 +8,7 @@ import numpy as np
 
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.networks.layout import NO_BASE
-from kipoi_motifrep.networks.types import Field
+from kipoi_motifrep.networks.types import ReceptiveField
 
 CHUNK = 1 << 18  # sites at a time, so that their windows stay small
 
@@ -56,7 +56,8 @@ class SiteSums:
         return cls(np.zeros((n_filters, width, 4)), none, none, 0)
 
     @classmethod
-    def of(cls, codes: np.ndarray, sites: Sites, window: Field, n_filters: int, weighted: bool = True) -> SiteSums:
+    def of(cls, codes: np.ndarray, sites: Sites, window: ReceptiveField, n_filters: int,
+           weighted: bool = True) -> SiteSums:
         """Add up the windows of one batch.
 
         Parameters
@@ -65,7 +66,7 @@ class SiteSums:
             0 to 3 for A, C, G, T; 4 for no base.
         sites : Sites
             Sites in this batch.
-        window : Field
+        window : ReceptiveField
             Bases under a position.
         n_filters : int
             Number of filters.
@@ -94,7 +95,7 @@ class SiteSums:
                    np.bincount(sites.filter, minlength=n_filters), fired.sum(axis=0), len(codes))
 
 
-def _padded(codes: np.ndarray, sites: Sites, window: Field) -> tuple[np.ndarray, int]:
+def _padded(codes: np.ndarray, sites: Sites, window: ReceptiveField) -> tuple[np.ndarray, int]:
     """Codes with enough of no base on both sides for every window, and how much is before."""
     if not len(sites):
         return np.pad(codes, ((0, 0), (0, window.width)), constant_values=NO_BASE), 0

@@ -16,7 +16,7 @@ from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
 from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.networks.types import Field, FilterBank
+from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
            "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
@@ -79,7 +79,7 @@ def _group_name(bank: FilterBank) -> str:
 
 
 def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
-    window = Field(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
+    window = ReceptiveField(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
     arrays = {name: group[name][:] for name in ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")}
     return FilterPWMs(bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]),
                       window=window, **arrays)
@@ -121,7 +121,7 @@ class SiteFile:
         File to write to; its name should end in what :meth:`suffix` says.
     network : Network
         The network.
-    windows : sequence of Field
+    windows : sequence of ReceptiveField
         Window of each bank.
     names : sequence of sequence of str
         Names of each bank's filters.
@@ -129,7 +129,7 @@ class SiteFile:
 
     HEADER = "sequence\tstart\tend\tfilter\tactivation\tstrand\n"
 
-    def __init__(self, path: str | os.PathLike, network: Network, windows: Sequence[Field],
+    def __init__(self, path: str | os.PathLike, network: Network, windows: Sequence[ReceptiveField],
                  names: Sequence[Sequence[str]]):
         self._windows = windows
         self._length = network.length

@@ -22,7 +22,7 @@ from kipoi_motifrep.networks.graph import (
     Unreadable,
 )
 from kipoi_motifrep.networks.layout import FLAT, Layout
-from kipoi_motifrep.networks.types import Field, FilterBank
+from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def read_bank(graph: Graph, step: Step, layout: Layout, length: int) -> Found:
     start, direction, bases = _affine(picture)
 
     axis = window.axes.index(along)
-    seen = Field(start, 1, direction).through(
+    seen = ReceptiveField(start, 1, direction).through(
         window.kernel[axis], window.stride[axis], window.dilation[axis], window.left[axis])
     kernels = np.zeros((kernel.shape[-1], seen.width, 4), np.float32)
     letters = ["ACGT".index(layout.alphabet[base]) for base in bases]
@@ -443,7 +443,7 @@ def _search(graph: Graph, value: int, path: tuple, compared: dict[int, list[str]
 class Track:
     """A value whose positions along ``axis`` (without the batch axis) see ``field``."""
 
-    field: Field
+    field: ReceptiveField
     axis: int
 
 
@@ -462,7 +462,7 @@ def deeper_field(graph: Graph, target: Step, layout: Layout) -> Track:
     Returns
     -------
     Track
-        Field and sequence axis of its output.
+        ReceptiveField and sequence axis of its output.
 
     Raises
     ------
@@ -471,7 +471,7 @@ def deeper_field(graph: Graph, target: Step, layout: Layout) -> Track:
     """
     if layout.axes in FLAT:
         raise InputError("receptive fields of deeper layers need an input with separate position and base axes")
-    tracks: dict[int, Track | str] = {graph.dna: Track(Field(0, 1, 1), layout.axes.index("L"))}
+    tracks: dict[int, Track | str] = {graph.dna: Track(ReceptiveField(0, 1, 1), layout.axes.index("L"))}
     for step in graph.upstream([target.outputs[0]]):
         inputs = [value for value in dict.fromkeys(step.inputs) if value in graph.from_dna]
         if not inputs:
@@ -541,7 +541,7 @@ def _moved(graph: Graph, step: Step, track: Track, value: int) -> Track | None:
         inside = np.flatnonzero(line[:, 0] > 0)
         offsets = line[inside, 0] - 1 - inside
         if len(inside) and (offsets == offsets[0]).all() and (len(inside) > 1 or seen.ndim == 1):
-            return Track(Field(track.field.start + track.field.step * int(offsets[0]), track.field.width,
+            return Track(ReceptiveField(track.field.start + track.field.step * int(offsets[0]), track.field.width,
                                track.field.step), axis)
     return None
 

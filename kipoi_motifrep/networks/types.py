@@ -14,7 +14,7 @@ Inputs = np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Field:
+class ReceptiveField:
     """Bases that a position of a feature map sees.
 
     Position ``i`` sees bases ``start + step * i`` to ``start + step * i +
@@ -35,8 +35,8 @@ class Field:
     width: int
     step: int
 
-    def through(self, kernel: int, stride: int, dilation: int, left: int) -> Field:
-        """Field after one more convolution or pooling over positions of this one.
+    def through(self, kernel: int, stride: int, dilation: int, left: int) -> ReceptiveField:
+        """ReceptiveField after one more convolution or pooling over positions of this one.
 
         Parameters
         ----------
@@ -47,15 +47,15 @@ class Field:
 
         Returns
         -------
-        Field
+        ReceptiveField
             In bases of the sequence, like this one.
         """
         span = (kernel - 1) * dilation
         first = -left if self.step > 0 else span - left
-        return Field(self.start + self.step * first, self.width + abs(self.step) * span, self.step * stride)
+        return ReceptiveField(self.start + self.step * first, self.width + abs(self.step) * span, self.step * stride)
 
-    def at(self, positions: Sequence[int]) -> Field:
-        """Field of some of the positions only.
+    def at(self, positions: Sequence[int]) -> ReceptiveField:
+        """ReceptiveField of some of the positions only.
 
         Parameters
         ----------
@@ -64,30 +64,30 @@ class Field:
 
         Returns
         -------
-        Field
+        ReceptiveField
             Its position ``i`` is ``positions[i]`` of this one.
         """
         apart = int(positions[1] - positions[0]) if len(positions) > 1 else 1
-        return Field(self.start + self.step * int(positions[0]), self.width, self.step * apart)
+        return ReceptiveField(self.start + self.step * int(positions[0]), self.width, self.step * apart)
 
-    def joined(self, other: Field) -> Field:
+    def joined(self, other: ReceptiveField) -> ReceptiveField:
         """Smallest field that covers two parallel branches.
 
         Parameters
         ----------
-        other : Field
-            Field of the other branch, with the same step.
+        other : ReceptiveField
+            ReceptiveField of the other branch, with the same step.
 
         Returns
         -------
-        Field
+        ReceptiveField
             Their union.
         """
         start = min(self.start, other.start)
         end = max(self.start + self.width, other.start + other.width)
-        return Field(start, end - start, self.step)
+        return ReceptiveField(start, end - start, self.step)
 
-    def resized(self, width: int) -> Field:
+    def resized(self, width: int) -> ReceptiveField:
         """Window of another width around the same centre.
 
         The centre is the base with ``width // 2`` bases on its left (paper,
@@ -100,10 +100,10 @@ class Field:
 
         Returns
         -------
-        Field
+        ReceptiveField
             The window.
         """
-        return Field(self.start + self.width // 2 - width // 2, width, self.step)
+        return ReceptiveField(self.start + self.width // 2 - width // 2, width, self.step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class FilterBank:
         Number of filters.
     n_positions : int
         Positions of its feature map along the sequence.
-    field : Field
+    field : ReceptiveField
         What a position of the feature map sees, padding, stride, dilation,
         and layers in between counted in.
     layout : Layout
@@ -137,7 +137,7 @@ class FilterBank:
     layer: str
     n_filters: int
     n_positions: int
-    field: Field
+    field: ReceptiveField
     layout: Layout
     kernels: np.ndarray | None
     activation: str

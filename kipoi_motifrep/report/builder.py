@@ -143,10 +143,10 @@ def write_representation(representation: Representation, text: str, folder: str 
     """
     verdicts, shuffled = representation.verdicts, representation.shuffled
     groups = representation.similar.group_of(len(representation.names))
-    spoken = representation.importance.speaks_for() if representation.importance else ((),) * len(groups)
+    spoken = representation.importance.outputs_for() if representation.importance else ((),) * len(groups)
     filters = [{"name": name, "status": status, "coverage": float(covered), "extent": extent, "label": label,
                 "label_of_best": best, "label_by_family": family, "group": int(group) + 1 if group >= 0 else None,
-                "speaks_for": list(outputs)}
+                "outputs_for": list(outputs)}
                for name, status, covered, extent, label, best, family, group, outputs in zip(
                    representation.names, representation.statuses, verdicts.coverage, representation.extent,
                    verdicts.labels, verdicts.best_labels, verdicts.family_labels or verdicts.labels, groups, spoken,
@@ -207,7 +207,7 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
     places = [(bank, i) for bank in filters for i in range(len(bank))]
     verdicts, importance = representation.verdicts, representation.importance
     groups = representation.similar.group_of(len(places))
-    spoken = importance.speaks_for() if importance else ((),) * len(places)
+    spoken = importance.outputs_for() if importance else ((),) * len(places)
     hits: list[list[int]] = [[] for _ in places]
     for place, query in enumerate(found.hits["query"].tolist()):
         hits[query].append(place)

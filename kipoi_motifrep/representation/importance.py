@@ -21,9 +21,9 @@ FORWARD_PASSES = 30_000  # filters x sequences with a filter replaced, so that t
 FEWEST_SEQUENCES = 100  # however many filters there are
 BATCH_VALUES = 4 << 20  # activations of one batch, 16 MiB
 LARGEST_BATCH = 512
-SPEAKS_FROM = 0.3  # correlation with an output
-SPEAKS_SHARE = 0.5  # of the filter's largest correlation
-SPEAKS_CHANGE = 0.01  # standard deviations of an output's predictions
+OUTPUT_CORRELATION = 0.3  # of a filter with an output that it is for
+OUTPUT_SHARE = 0.5  # of the filter's largest correlation
+OUTPUT_CHANGE = 0.01  # standard deviations of an output's predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +65,22 @@ class Importance:
     n_sequences: int
     n_replaced: int
 
-    def speaks_for(self) -> tuple[tuple[str, ...], ...]:
-        """Choose the outputs that each filter speaks for, the most correlated first.
+    def outputs_for(self) -> tuple[tuple[str, ...], ...]:
+        """Choose the outputs that each filter is for, the most correlated first.
 
         Three conditions: the filter's largest activation in a sequence correlates with
         the output's prediction by 0.3 or more; that is at least half of its highest
         correlation with any output; and setting the filter to its mean changes the output
         by 0.01 or more of the standard deviation of its predictions. (In a localist network
         redundant filters each change little, but correlate. In a distributed one, filters
-        change many outputs and correlate with none: they speak for none alone.)
+        change many outputs and correlate with none: they are for none alone.)
         """
         together = np.nan_to_num(self.correlation, nan=-1.0)
         relative = np.divide(self.change, self.spread, out=np.zeros_like(self.change), where=self.spread > 0)
-        spoken = ((together >= SPEAKS_FROM) & (together >= SPEAKS_SHARE * together.max(axis=1, keepdims=True))
-                  & (relative >= SPEAKS_CHANGE))
-        return tuple(tuple(self.outputs[i] for i in np.argsort(-row, kind="stable") if chosen[i])
-                     for row, chosen in zip(together, spoken, strict=True))
+        chosen = ((together >= OUTPUT_CORRELATION) & (together >= OUTPUT_SHARE * together.max(axis=1, keepdims=True))
+                  & (relative >= OUTPUT_CHANGE))
+        return tuple(tuple(self.outputs[i] for i in np.argsort(-row, kind="stable") if passes[i])
+                     for row, passes in zip(together, chosen, strict=True))
 
 
 def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences: int, outputs: Sequence[str],

@@ -230,7 +230,7 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
     verdicts, similar, figures = _measure(found, compared, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
         figures["own_output"] = sum(label is not None and label in spoken for label, spoken in
-                                    zip(verdicts.labels, importance.speaks_for(), strict=True)) / len(found.queries)
+                                    zip(verdicts.labels, importance.outputs_for(), strict=True)) / len(found.queries)
     if shuffle:
         shuffled = shuffled_figures(found, compared, lambda hits, queries: {
             **judge(hits, queries, found.database.motifs, truth).figures(truth),

@@ -29,7 +29,7 @@ from kipoi_motifrep.filters import (
 from kipoi_motifrep.filters.batches import LoaderBatches
 from kipoi_motifrep.filters.selection import sites_above, value_of_key
 from kipoi_motifrep.networks.loading import open_network
-from kipoi_motifrep.networks.types import Field
+from kipoi_motifrep.networks.types import ReceptiveField
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -92,7 +92,7 @@ def test_paper_rule(options):
 
 def test_odd_same_window_is_the_papers():
     """Width 19, 'same': left half = width // 2."""
-    assert open_network(network_of(width=19, padding="same")).banks[0].field == Field(-9, 19, 1)
+    assert open_network(network_of(width=19, padding="same")).banks[0].field == ReceptiveField(-9, 19, 1)
 
 
 @pytest.mark.parametrize(("options", "rule"), [
@@ -122,7 +122,7 @@ def test_best_sites_of_sequences(network, inputs):
 @pytest.mark.parametrize("width", [1, 4, 8, 11])
 def test_window_keeps_the_centre(network, inputs, width):
     (result,) = filter_pwms(network, inputs, window=width)
-    assert result.window == Field(-(width // 2), width, 1)
+    assert result.window == ReceptiveField(-(width // 2), width, 1)
     assert_matches_reference(result, network.activations(inputs)[0], CODES,
                              lambda one: slow.sites(one, 0.5 * one.max()))
 
@@ -212,7 +212,7 @@ def test_sums_of_windows(seed, start, width, step, weighted):
     codes = random.integers(0, 5, (4, 12)).astype(np.uint8)
     maps = random.uniform(0, 1, (4, 5, 2)).astype(np.float32)
     found = sites_above(maps, np.full(2, 0.6, np.float32))
-    sums = SiteSums.of(codes, found, Field(start, width, step), 2, weighted)
+    sums = SiteSums.of(codes, found, ReceptiveField(start, width, step), 2, weighted)
     for f in range(2):
         _, counts = slow.pwm(codes, maps[:, :, f], slow.sites(maps[:, :, f], np.float32(0.6)), start, step, width,
                              weighted)
@@ -315,7 +315,7 @@ def test_torch_and_deeper_layers(layer):
     (result,) = filter_pwms(network, inputs, batch_size=13)
     with torch.no_grad():
         maps = module.eval()[:6 if layer else 3](torch.from_numpy(inputs)).numpy()[:, :, 0].transpose(0, 2, 1)
-    assert result.window == (Field(-2, 11, 2) if layer else Field(-2, 6, 1))
+    assert result.window == (ReceptiveField(-2, 11, 2) if layer else ReceptiveField(-2, 6, 1))
     assert (result.kernels is None) == (layer is not None)
     assert_matches_reference(result, maps, CODES, lambda one: slow.sites(one, 0.5 * one.max()))
 

@@ -14,7 +14,7 @@ from kipoi_motifrep import InputError
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.layout import Layout
 from kipoi_motifrep.networks.loading import open_network
-from kipoi_motifrep.networks.types import Field
+from kipoi_motifrep.networks.types import ReceptiveField
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -269,7 +269,7 @@ def test_torch_ways_to_write_relu(name):
 @pytest.mark.parametrize(("after", "start", "step"), [
     (lambda h: torch.relu(h[:, :, 3:-2]), 3, 1), (lambda h: torch.relu(h[:, :, 1::3]), 1, 3)])
 def test_field_begins_where_a_cut_does(after, start, step):
-    assert open_network(Torch(nn1d, after=after), length=LENGTH).banks[0].field == Field(start, 5, step)
+    assert open_network(Torch(nn1d, after=after), length=LENGTH).banks[0].field == ReceptiveField(start, 5, step)
 
 
 @pytest.mark.parametrize("after", [
@@ -355,7 +355,7 @@ def test_keras_crop_before_the_activation(after):
     for one, values in zip(norm.weights, RNG.uniform(0.5, 1.5, (4, 3)), strict=True):
         one.assign(values)
     network = open_network(model)
-    assert network.banks[0].field == Field(3, 5, 1)
+    assert network.banks[0].field == ReceptiveField(3, 5, 1)
     x = network.layout.encode(MANY)
     expected = keras.Model(dna, model.get_layer("act").output).predict_on_batch(x)
     np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-5)
@@ -424,7 +424,7 @@ def test_rescaled_input(first):
     x = network.layout.encode(CODES)
     expected = keras.Model(model.inputs, model.get_layer("first").output).predict_on_batch(x)
     np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-6)
-    assert network.banks[0].field == Field(-2, 5, 1)
+    assert network.banks[0].field == ReceptiveField(-2, 5, 1)
     assert "before it is not in the kernels" in network.describe()
 
 
@@ -554,7 +554,7 @@ def test_both_strands_with_one_convolution():
     network = open_network(keras.Model(dna, layers.GlobalMaxPooling1D()(out)))
     assert len(network.banks) == 1
     assert "both strands" in network.describe()
-    assert network.banks[0].field == Field(0, 5, 1)
+    assert network.banks[0].field == ReceptiveField(0, 5, 1)
     assert_reads_as_described(network)
 
 
@@ -633,7 +633,7 @@ def changed_positions(network, model_input, position):
     return np.flatnonzero((network.activations(other)[0] != one).any(axis=(0, 2)))
 
 
-@pytest.mark.parametrize(("layer", "field"), [("two", Field(-4, 10, 2)), ("three", Field(-4, 18, 2))])
+@pytest.mark.parametrize(("layer", "field"), [("two", ReceptiveField(-4, 10, 2)), ("three", ReceptiveField(-4, 18, 2))])
 def test_deeper_receptive_field(layer, field):
     network = open_network(stacked(), layer=layer)
     bank = network.banks[0]
@@ -658,7 +658,7 @@ def test_deeper_receptive_field(layer, field):
 def test_torch_deeper_receptive_field():
     module = nn.Sequential(nn.Conv1d(4, 5, 7, padding=3), nn.ReLU(), nn.MaxPool1d(3), nn.Conv1d(5, 2, 4), nn.ELU())
     network = open_network(module, length=60, layer="3")
-    assert network.banks[0].field == Field(-3, 7 + 2 + 3 * 3, 3)
+    assert network.banks[0].field == ReceptiveField(-3, 7 + 2 + 3 * 3, 3)
 
 
 def test_layer_that_sees_everything_is_refused():

@@ -399,7 +399,7 @@ def test_importance_against_a_naive_loop_whatever_the_batches(case, tmp_path):
     again = read_importance(path, found.outputs, found.labels, {"n_sequences": N, "n_replaced": N})
     for name in ("change", "signed_change", "spread", "correlation", "label_correlation", "mean_activation"):
         np.testing.assert_allclose(getattr(again, name), getattr(found, name), rtol=1e-8)
-    assert again.speaks_for() == found.speaks_for()
+    assert again.outputs_for() == found.outputs_for()
 
 
 def test_speaking_for_an_output_needs_correlation_share_and_effect(case):
@@ -408,7 +408,7 @@ def test_speaking_for_an_output_needs_correlation_share_and_effect(case):
     correlation = np.array([[0.9, 0.5, 0.4], [0.2, 0.1, 0.29], [0.3, np.nan, -0.9], [0.8, 0.8, 0.8], [0.5, 0.6, 0]])
     change = np.full((5, 3), 0.5)
     change[3, 1] = 0.001
-    told = replace(found, correlation=correlation, change=change, spread=np.ones(3)).speaks_for()
+    told = replace(found, correlation=correlation, change=change, spread=np.ones(3)).outputs_for()
     assert told == (("a", "b"), (), ("a",), ("a", "c"), ("b", "a"))
 
 
