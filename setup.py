@@ -32,7 +32,6 @@ setup(
         "pyyaml",
         "pybedtools",
         "pysam",  # FASTA indices, plain and bgzip
-        "biopython",  # motif file formats
         "pyjaspar>=4,<5",  # JASPAR releases 2014 to 2026
         "scikit-learn",  # AUROC and AUPR
         "jinja2",
@@ -44,7 +43,8 @@ setup(
         "distributed": ["dask[distributed]"],
         "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
         "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0", "nbclient", "nbformat",
-                 "ipykernel", "dask[distributed]", "mypy", "import-linter"],
+                 "ipykernel", "dask[distributed]", "mypy", "import-linter",
+                 "biopython"],  # biopython: another reader of motif files, to compare with
     },
     entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli.program:main"]},
     classifiers=["License :: OSI Approved :: MIT License", "Programming Language :: Python :: 3.11"],

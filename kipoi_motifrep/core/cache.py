@@ -21,10 +21,11 @@ def cache_folder(room: str = "") -> Path:
         ``$XDG_CACHE_HOME/kipoi_motifrep/ROOM``, below ``~/.cache`` by default, and
         below the system's temporary folder for users without a home. It need not exist.
     """
-    base = os.environ.get("XDG_CACHE_HOME")
-    if not base:
+    if said := os.environ.get("XDG_CACHE_HOME"):
+        base = Path(said)
+    else:
         try:
             base = Path.home() / ".cache"
         except RuntimeError:  # this user has no home
-            base = tempfile.gettempdir()
-    return Path(base) / "kipoi_motifrep" / room
+            base = Path(tempfile.gettempdir())
+    return base / "kipoi_motifrep" / room

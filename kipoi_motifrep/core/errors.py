@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 
 SHOWN_CHARACTERS = 300  # of another program's error
 _MISSING_ARGUMENTS = re.compile(r"(?:Intervals|Sequences|Dataset)Dl\.__init__\(\) missing .* arguments?: (.*)")
@@ -115,18 +116,22 @@ def show_plainly_in_kipoi() -> None:
     """
     program = Path(sys.argv[0] if sys.argv else "")
     is_kipoi = program.name == "kipoi" or program.parts[-2:] == ("kipoi", "__main__.py")
-    if not is_kipoi or getattr(sys.excepthook, "shows_input_errors", False):
-        return
-    previous = sys.excepthook
+    if is_kipoi and not isinstance(sys.excepthook, _PlainHook):
+        sys.excepthook = _PlainHook(sys.excepthook)
 
-    def hook(kind, error, traceback):
+
+class _PlainHook:
+    """Handler of uncaught exceptions: one line for those that are the user's to mend, else what was there before."""
+
+    def __init__(self, previous: Callable[[type[BaseException], BaseException, TracebackType | None], object]):
+        self._previous = previous
+
+    def __call__(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         missing = _MISSING_ARGUMENTS.search(str(error)) if isinstance(error, TypeError) else None
         if missing:
             error = InputError(f"the dataloader's argument {missing[1]} is missing; give it among --dataloader_args")
         if not isinstance(error, InputError):
-            return previous(kind, error, traceback)
+            self._previous(kind, error, traceback)
+            return
         print(f"kipoi: error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2)
-
-    hook.shows_input_errors = True
-    sys.excepthook = hook

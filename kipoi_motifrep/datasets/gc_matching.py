@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kipoi_motifrep.sequences.alphabet import N_CODE
+from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.sequences.genome import Genome
 
 STRATA = 50  # of 2 % GC each

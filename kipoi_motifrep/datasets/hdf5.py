@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import replacing, versions
-from kipoi_motifrep.sequences.alphabet import N_CODE
 
 SPLITS = ("train", "valid", "test")
 CHUNK_ROWS = 256

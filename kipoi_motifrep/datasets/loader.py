@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.datasets.hdf5 import open_dataset
-from kipoi_motifrep.sequences.alphabet import ALPHABET
 from kipoi_motifrep.sequences.loaders import OneHotBatches, described, number
 
 
@@ -12,7 +12,7 @@ from kipoi_motifrep.sequences.loaders import OneHotBatches, described, number
 class DatasetDl(OneHotBatches):
     """Dataset file to one-hot and labels; arguments in ``descriptions/dataset.yaml``."""
 
-    def __init__(self, dataset_file, split="test", alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
+    def __init__(self, dataset_file, split="test", alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None):
         self._split = open_dataset(dataset_file)[split]
         self.n = len(self._split)
         if not self.n:

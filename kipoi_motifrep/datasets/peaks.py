@@ -22,8 +22,8 @@ from kipoi_motifrep.datasets.bedtools import bedtools_version, covered_bases, me
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.datasets.hdf5 import SPLITS, DatasetWriter, create_dataset
 from kipoi_motifrep.datasets.sources import describe_sources
-from kipoi_motifrep.datasets.splits import NONE, Splitter, bare, check_seed
-from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
+from kipoi_motifrep.sequences.genome import Genome, bare
 from kipoi_motifrep.sequences.intervals import WIDEST, as_int64, few, read_rows
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.textfile import open_text

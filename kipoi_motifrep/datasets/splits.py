@@ -17,7 +17,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets import HELD_OUT_BLOCK, HELD_OUT_TEST, HELD_OUT_VALID
-from kipoi_motifrep.sequences import genome
+from kipoi_motifrep.sequences.genome import bare
 
 TRAIN, VALID, TEST, NONE = 0, 1, 2, -1
 WHOLE = 1 << 60  # past every chromosome's end
@@ -25,23 +25,6 @@ LARGEST_SEED = (1 << 63) - 1
 LARGEST_BLOCK = 10**12
 _RANGE = re.compile(r"(\S+?):([\d,]+)-([\d,]+)$")
 _FRACTION = re.compile(r"\d*\.\d*|[01]e-?\d+")
-
-
-def bare(chromosome: str) -> str:
-    """Spell a chromosome without ``chr``.
-
-    Parameters
-    ----------
-    chromosome : str
-        For example "chr1", "1" or "chrMT".
-
-    Returns
-    -------
-    str
-        "1", "M".
-    """
-    name = genome.bare(chromosome)
-    return "M" if name == "MT" else name  # what is drawn depends on this spelling
 
 
 def check_seed(seed: int) -> None:

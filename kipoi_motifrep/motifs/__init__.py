@@ -2,7 +2,6 @@
 
 from kipoi_motifrep.motifs.files import MotifFile, read_motifs, write_motifs
 from kipoi_motifrep.motifs.motif import (
-    LETTERS,
     TRIM_PAD,
     TRIM_THRESHOLD,
     Motif,
@@ -11,5 +10,5 @@ from kipoi_motifrep.motifs.motif import (
     trim_bounds,
 )
 
-__all__ = ["LETTERS", "TRIM_PAD", "TRIM_THRESHOLD", "Motif", "MotifFile", "check_background", "information_content",
+__all__ = ["TRIM_PAD", "TRIM_THRESHOLD", "Motif", "MotifFile", "check_background", "information_content",
            "read_motifs", "trim_bounds", "write_motifs"]

@@ -15,7 +15,8 @@ from html import escape
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs import LETTERS, Motif, information_content
+from kipoi_motifrep.core.letters import BASES
+from kipoi_motifrep.motifs import Motif, information_content
 
 # Told apart by people with any kind of colour vision, and at least 3:1 against white.
 COLOURS = {"A": "#1f9e6c", "C": "#1d3f98", "G": "#c98512", "T": "#951a22"}
@@ -90,11 +91,11 @@ class Logo:
                 if row[i] > 0:
                     up += row[i]
                     if row[i] >= smallest:
-                        yield LETTERS[i], position, up, row[i]
+                        yield BASES[i], position, up, row[i]
             for i in np.argsort(-row, kind="stable"):
                 if row[i] < 0:
                     if -row[i] >= smallest:
-                        yield LETTERS[i], position, down, -row[i]
+                        yield BASES[i], position, down, -row[i]
                     down += row[i]
 
     def drawing(self, x: float = 0, y: float = 0, href: str = "href") -> str:
@@ -237,7 +238,7 @@ def signed_logo(values: np.ndarray, title: str = "", unit: str = "weight") -> Lo
     if above - below < 1e-300:  # such a scale would overflow
         above, below = 1.0, 0.0
     above = max(above, -0.1 * below)  # room to see the axis
-    best = "".join(LETTERS[i] for i in values.argmax(axis=1))
+    best = "".join(BASES[i] for i in values.argmax(axis=1))
     return Logo(values, f"{title}: {best}" if title else best, float(above), float(below), unit)
 
 

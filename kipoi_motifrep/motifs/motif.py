@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import BASES, IUPAC
 
-LETTERS = "ACGT"
 # Four letters printed with two decimals, as the coarsest motif files are, can miss 1 by this much.
 ROW_SUM_TOLERANCE = 0.02 + 1e-9
 TRIM_THRESHOLD = 0.5  # bits; Koo & Eddy 2019, methods
 TRIM_PAD = 3  # positions kept on either side
 
-_IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "AC": "M", "AG": "R", "AT": "W", "CG": "S", "CT": "Y", "GT": "K",
-          "ACG": "V", "ACT": "H", "AGT": "D", "CGT": "B"}
+_LETTER_OF_BASES = {bases: letter for letter, bases in IUPAC.items()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +112,7 @@ class Motif:
     @property
     def best_letters(self) -> str:
         """Most probable base of each position; the first in ACGT order in a tie."""
-        return "".join(LETTERS[i] for i in self.pwm.argmax(axis=1))
+        return "".join(BASES[i] for i in self.pwm.argmax(axis=1))
 
     def information(self, background: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
         """Information content of each position, in bits; see `information_content`."""
@@ -243,4 +242,4 @@ def _iupac(row: np.ndarray) -> str:
         n = 3
     else:
         return "N"
-    return _IUPAC["".join(sorted(LETTERS[i] for i in order[:n]))]
+    return _LETTER_OF_BASES["".join(sorted(BASES[i] for i in order[:n]))]

@@ -9,14 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import BASES, IUPAC
 
-ALPHABET = "ACGT"
-N_CODE = 4
-IUPAC = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "N": "ACGT",
-    "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
-    "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG",
-}
 LETTERS = "".join(IUPAC)
 OUTSIDE = len(LETTERS)
 INVALID = 255
@@ -26,7 +20,7 @@ def _code_table() -> bytes:
     table = bytearray([INVALID] * 256)
     for code, letter in enumerate(LETTERS):
         table[ord(letter)] = table[ord(letter.lower())] = code
-    table[ord("U")] = table[ord("u")] = ALPHABET.index("T")  # RNA
+    table[ord("U")] = table[ord("u")] = BASES.index("T")  # RNA
     return bytes(table)
 
 
@@ -36,7 +30,7 @@ _COMPLEMENT = np.array([*map(LETTERS.index, LETTERS.translate(str.maketrans("ACG
                        np.uint8)
 
 
-def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = ALPHABET,
+def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = BASES,
                   outside: float = 0.25) -> np.ndarray:
     """Make the table whose row ``code`` is the one-hot row of that letter.
 
@@ -60,7 +54,7 @@ def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = 
         If `alphabet` is not an order of A, C, G, T.
     """
     alphabet = "".join(alphabet).upper()
-    if sorted(alphabet) != sorted(ALPHABET):
+    if sorted(alphabet) != sorted(BASES):
         raise InputError(f"alphabet is {alphabet!r}; it must be the letters A, C, G, T in some order")
     table = np.zeros((OUTSIDE + 1, 4))
     for code, letter in enumerate(LETTERS):

@@ -121,9 +121,26 @@ class Genome:
 
 
 def bare(name: str) -> str:
-    """Spell a chromosome without ``chr``: "1" for "chr1", "MT" for "chrM"."""
+    """Spell a chromosome without ``chr``, and the mitochondrion in one way.
+
+    Parameters
+    ----------
+    name : str
+        A chromosome, as any genome or table calls it.
+
+    Returns
+    -------
+    str
+        What two spellings of one chromosome have in common. Random draws of a chromosome
+        depend on it.
+
+    Examples
+    --------
+    >>> bare("chr1"), bare("1"), bare("chrM"), bare("MT")
+    ('1', '1', 'M', 'M')
+    """
     short = name[3:] if name[:3].lower() == "chr" else name
-    return "MT" if short == "M" else short
+    return "M" if short == "MT" else short
 
 
 class _PlainReader:

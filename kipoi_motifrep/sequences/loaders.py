@@ -19,7 +19,8 @@ from kipoi.specs import DataLoaderDescription
 from kipoi_utils.external.torch.data import DataLoader
 
 from kipoi_motifrep.core.errors import InputError, show_plainly_in_kipoi
-from kipoi_motifrep.sequences.alphabet import ALPHABET, arrange, one_hot, one_hot_table, reverse_complement
+from kipoi_motifrep.core.letters import BASES
+from kipoi_motifrep.sequences.alphabet import arrange, one_hot, one_hot_table, reverse_complement
 from kipoi_motifrep.sequences.fasta import read_fasta, resize
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals, check_resizing
@@ -233,7 +234,7 @@ class IntervalsDl(OneHotBatches):
     """BED + genome FASTA to one-hot; arguments in ``descriptions/intervals.yaml``."""
 
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
-                 alphabet_axis=1, dummy_axis=None, alphabet=ALPHABET, dtype=None):
+                 alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None):
         genome = Genome(fasta_file)
         self._intervals = Intervals(intervals_file, genome, length=number(auto_resize_len, "auto_resize_len"),
                                     use_strand=flag(use_strand, "use_strand"), outside=outside)
@@ -260,7 +261,7 @@ class SequencesDl(OneHotBatches):
     """FASTA of sequences to one-hot; arguments in ``descriptions/sequences.yaml``."""
 
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
-                 alphabet=ALPHABET, dtype=None):
+                 alphabet=BASES, dtype=None):
         length = number(auto_resize_len, "auto_resize_len")
         check_resizing(length, outside)
         self._names = TextSpool()

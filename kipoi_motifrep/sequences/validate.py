@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.progress import progress
-from kipoi_motifrep.sequences.alphabet import N_CODE, OUTSIDE
+from kipoi_motifrep.sequences.alphabet import OUTSIDE
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals
 from kipoi_motifrep.sequences.problems import Problem

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs.formats.source import Source, is_number
 from kipoi_motifrep.motifs.formats.spelling import decimal, plain, word
-from kipoi_motifrep.motifs.motif import LETTERS, Motif
+from kipoi_motifrep.motifs.motif import Motif
 
 _MATRIX = "letter-probability matrix"
 _FIELD = re.compile(r"(\w+)\s*=\s*([^\s=]+)")
@@ -61,7 +62,7 @@ def _check_alphabet(source: Source, stop: int) -> None:
             continue
         plain = re.match(r"ALPHABET\s*=\s*(\S+)\s*$", line, re.IGNORECASE)
         letters = plain.group(1) if plain else _defined_letters(source, i + 1, stop)
-        if letters.upper().replace("U", "T") != LETTERS:
+        if letters.upper().replace("U", "T") != BASES:
             raise source.error(f"alphabet {letters} is not DNA; only motifs over ACGT (or ACGU) can be used", i + 1)
         return
 
@@ -99,9 +100,9 @@ def _background(source: Source, stop: int) -> np.ndarray | None:
             break
     if not found:
         return None
-    if set(found) != set(LETTERS):
+    if set(found) != set(BASES):
         raise source.error(f"the background is for letters {' '.join(found)}, not A C G T", row)
-    values = np.array([found[letter] for letter in LETTERS])
+    values = np.array([found[letter] for letter in BASES])
     if abs(values.sum() - 1) > 0.02 or values.min() <= 0:
         raise source.error(f"background frequencies must be positive and sum to 1; they sum to {values.sum():g}", row)
     return values
@@ -174,7 +175,7 @@ def format_meme(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str
         Lines without line ends.
     """
     yield from ("MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", "", "Background letter frequencies")
-    yield " ".join(f"{letter} {decimal(p)}" for letter, p in zip(LETTERS, background, strict=True))
+    yield " ".join(f"{letter} {decimal(p)}" for letter, p in zip(BASES, background, strict=True))
     for motif in motifs:
         alt = f" {word(motif.alt_name)}" if motif.alt_name.strip() else ""
         nsites = "" if motif.nsites is None else f" nsites= {plain(motif.nsites)} E= 0"

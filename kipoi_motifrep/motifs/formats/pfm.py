@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs.formats.source import Source
 from kipoi_motifrep.motifs.formats.spelling import plain, word
-from kipoi_motifrep.motifs.motif import LETTERS, Motif
+from kipoi_motifrep.motifs.motif import Motif
 
 LETTER_ROW = re.compile(r"\s*([ACGTU])\s*(?:[\[|:]|\s(?=\s*[-+.\d]))", re.IGNORECASE)
 
@@ -40,7 +41,7 @@ def parse_jaspar(source: Source) -> tuple[list[tuple[int, Motif]], None]:
         if len(rows) > 4:
             raise source.error(f"motif {name.strip()} has more than 4 rows (A, C, G, T)", rows[4][0])
         letter_rows = [(at, _numbers(source, line, letter, at))
-                       for (at, line), letter in zip(rows, LETTERS, strict=False)]
+                       for (at, line), letter in zip(rows, BASES, strict=False)]
         matrix = source.matrix_of_letters(letter_rows)
         motifs.append((row, source.motif_of(matrix, [row] * len(matrix), name=name, alt_name=alt.strip())))
     return motifs, None
@@ -106,5 +107,5 @@ def format_jaspar(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[s
     for motif in motifs:
         yield f">{word(motif.name)}\t{' '.join(motif.alt_name.split())}".rstrip()
         matrix = motif.pwm * (motif.nsites or 1) if motif.counts is None else motif.counts
-        for letter, values in zip(LETTERS, matrix.T, strict=True):
+        for letter, values in zip(BASES, matrix.T, strict=True):
             yield f"{letter}  [ {' '.join(plain(value) for value in values)} ]"

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs.motif import LETTERS, ROW_SUM_TOLERANCE, Motif
+from kipoi_motifrep.core.letters import BASES
+from kipoi_motifrep.motifs.motif import ROW_SUM_TOLERANCE, Motif
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
@@ -115,7 +116,7 @@ def is_number(token: str) -> bool:
 
 def is_acgt(letters: Sequence[str]) -> bool:
     """Tell whether column titles are A C G T, or U for T."""
-    return "".join(letters).upper().replace("U", "T") == LETTERS
+    return "".join(letters).upper().replace("U", "T") == BASES
 
 
 def _expand(data: bytes, path: Path) -> bytes:

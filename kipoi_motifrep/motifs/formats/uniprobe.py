@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs.formats.source import Source
-from kipoi_motifrep.motifs.motif import LETTERS, Motif
+from kipoi_motifrep.motifs.motif import Motif
 
 LETTER_ROW = re.compile(r"\s*([ACGTU])\s*:", re.IGNORECASE)
 _PROBABILITIES = re.compile(r"\s*Probability matrix", re.IGNORECASE)
@@ -55,7 +56,7 @@ def parse_uniprobe(source: Source) -> tuple[list[tuple[int, Motif]], None]:
 
 def _motif(source: Source, title: str, start: int, stop: int) -> Motif:
     rows = []
-    for i, letter in zip(range(start, stop), LETTERS, strict=False):
+    for i, letter in zip(range(start, stop), BASES, strict=False):
         found = LETTER_ROW.match(source.lines[i])
         if found.group(1).upper().replace("U", "T") != letter:
             raise source.error(f"expected the row of {letter}, found {found.group(1)}", i + 1)
