@@ -18,9 +18,9 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress, say
-from kipoi_motifrep.datasets.bedtools import bedtools_version, covered_bases, merge, require_bedtools, scratch, touched
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.datasets.hdf5 import SPLITS, DatasetWriter, create_dataset
+from kipoi_motifrep.datasets.overlaps import merge, shared_bases, touched
 from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
 from kipoi_motifrep.sequences.genome import Genome, bare
@@ -267,16 +267,13 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
     return Peaks(*every[:, np.lexsort((every[1], every[0]))])
 
 
-def positive_bins(peaks: Peaks, genome: Genome, number: int, n_tracks: int,
-                  rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+def positive_bins(peaks: Peaks, number: int, n_tracks: int, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
     """Label the bins of one chromosome.
 
     Parameters
     ----------
     peaks : Peaks
         Of all TFs.
-    genome : Genome
-        For the chromosome's length.
     number : int
         The chromosome.
     n_tracks : int
@@ -291,11 +288,12 @@ def positive_bins(peaks: Peaks, genome: Genome, number: int, n_tracks: int,
     labels : numpy.ndarray of int8, shape (n, n_tracks)
         1 or 0.
     """
-    place, track, bases = covered_bases(int(genome.lengths[number]), rule.bin, *peaks.on(number))
+    start, end, track = peaks.on(number)
+    place, peak, bases = shared_bases(start, end, rule.bin)
     positive = bases > rule.fraction * rule.bin
     bins, row = np.unique(place[positive], return_inverse=True)
     labels = np.zeros((len(bins), n_tracks), np.int8)
-    labels[row, track[positive]] = 1
+    labels[row, track[peak[positive]]] = 1
     return bins, labels
 
 
@@ -345,7 +343,7 @@ class Builder:
             In order of position.
         """
         rule, size = self._rule, int(self._genome.lengths[number])
-        positive, labels = positive_bins(self._peaks, self._genome, number, self._n_tracks, rule)
+        positive, labels = positive_bins(self._peaks, number, self._n_tracks, rule)
         if rule.negatives:
             bins = np.arange(size // rule.bin)
             bins, every = np.union1d(bins, positive), labels
@@ -444,32 +442,29 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     Raises
     ------
     InputError
-        If bedtools is missing, a file is wrong, or no bin is positive.
+        If a file is wrong, or no bin is positive.
     """
-    require_bedtools()
     rule, splitter = rule or Rule(), splitter or Splitter()
     genome = Genome(fasta)
     only = _find_chromosomes(genome, chromosomes)
-    with scratch():
-        peaks = read_peaks(tracks, genome, only, merged=rule.merge)
-        avoided = None
-        if blacklist is not None:
-            avoided = _read_blacklist(blacklist, genome, np.unique(peaks.number))
-        builder = Builder(genome, peaks, len(tracks), rule, splitter, avoided)
-        paths = [path for files in tracks.values() for path in files]
-        provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
-                      "bedtools": bedtools_version(),
-                      "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
-        n = 0
-        with create_dataset(output, rule.window, list(tracks), provenance) as writer:
-            for number in progress(np.unique(peaks.number).tolist(), "chromosomes", unit="chromosome"):
-                windows = builder.windows(number)
-                n += len(windows.start)
-                write_windows(writer, genome, windows, rule.window)
-            if not n:
-                raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
-                                 f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")
-            splitter.check_all_seen()
+    peaks = read_peaks(tracks, genome, only, merged=rule.merge)
+    avoided = None
+    if blacklist is not None:
+        avoided = _read_blacklist(blacklist, genome, np.unique(peaks.number))
+    builder = Builder(genome, peaks, len(tracks), rule, splitter, avoided)
+    paths = [path for files in tracks.values() for path in files]
+    provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
+                  "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
+    n = 0
+    with create_dataset(output, rule.window, list(tracks), provenance) as writer:
+        for number in progress(np.unique(peaks.number).tolist(), "chromosomes", unit="chromosome"):
+            windows = builder.windows(number)
+            n += len(windows.start)
+            write_windows(writer, genome, windows, rule.window)
+        if not n:
+            raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
+                             f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")
+        splitter.check_all_seen()
     _say_left_out(builder, splitter)
 
 
