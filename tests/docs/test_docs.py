@@ -76,7 +76,7 @@ def run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=False):
 def test_a_page_that_shows_what_fails_is_noticed(wrong, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(wrong)
-    monkeypatch.setattr("documents.CHECKOUT", tmp_path)
+    monkeypatch.setattr("support.documents.CHECKOUT", tmp_path)
     with pytest.raises((AssertionError, ZeroDivisionError, ValueError, OSError)):
         run_page(page, tmp_path, monkeypatch)
 

@@ -124,7 +124,7 @@ def without(page, word, folder):
 
 
 def test_gradients(folder, monkeypatch):
-    monkeypatch.setattr("documents.CHECKOUT", folder)
+    monkeypatch.setattr("support.documents.CHECKOUT", folder)
     found = run_page(without(FOLDER / "gradients.md", "kipoi_interpret", folder), folder, monkeypatch)
     np.testing.assert_allclose(found["centred"].sum(axis=2), 0, atol=1e-4)
     # Along the gradient the logit changes as it says.

@@ -19,8 +19,12 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage
          "--remote-debugging-pipe")
 WAIT = 60
 
-needs_chromium = pytest.mark.skipif(
-    PROGRAM is None, reason="no Chromium on PATH (apt-get install chromium); pages are not tried in a browser")
+
+
+def needs_chromium(test):
+    """Mark a test as one of a page in a browser: chosen by ``-m browser``, skipped where there is none."""
+    skip = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on PATH; pages are not tried in a browser")
+    return pytest.mark.browser(skip(test))
 
 
 class Browser:
