@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from kipoi_motifrep.report.comparison import write_comparison as write_comparison
     from kipoi_motifrep.report.page import write_report as write_report
     from kipoi_motifrep.representation import Representation as Representation
+    from kipoi_motifrep.representation import read_known_motifs as read_known_motifs
     from kipoi_motifrep.representation import read_truth as read_truth
     from kipoi_motifrep.representation import represent as represent
     from kipoi_motifrep.sequences.loaders import IntervalsDl as IntervalsDl
@@ -92,6 +93,7 @@ _PUBLIC = {
     "open_network": "networks.loading",
     "probability_logo": "motifs.logos",
     "read_interpretation": "report",
+    "read_known_motifs": "representation",
     "read_motifs": "motifs",
     "read_truth": "representation",
     "Report": "report",

@@ -37,9 +37,16 @@ from kipoi_motifrep.report import Report, read_interpretation, write_interpretat
 from kipoi_motifrep.report.builder import build_report, write_representation
 from kipoi_motifrep.report.page import write_report
 from kipoi_motifrep.report.subject import describe_subject, label_names, output_names
-from kipoi_motifrep.representation import Importance, Representation, Truth, measure_importance, read_truth, represent
+from kipoi_motifrep.representation import (
+    Importance,
+    KnownMotifs,
+    Representation,
+    measure_importance,
+    read_known_motifs,
+    represent,
+)
 from kipoi_motifrep.representation.importance import read_importance, write_importance
-from kipoi_motifrep.representation.known_motifs import TruthTargets, shipped
+from kipoi_motifrep.representation.known_motifs import KnownTargets, shipped
 from kipoi_motifrep.representation.shuffled import Shuffled
 
 FEW_SITES = 20  # of a PWM; below, columns are rough
@@ -100,7 +107,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
     truth : str or path-like, optional
         Where it is known which motifs are in the data: ``synthetic``, ``invivo``, or a table of
-        labels and matrix ids; see :func:`kipoi_motifrep.representation.read_truth`. Of the first
+        labels and matrix ids; see :func:`kipoi_motifrep.representation.read_known_motifs`. Of the first
         two, what is no label of `dataset` is left out.
     null : bool, default True
         Also compute the figures for shuffled filters and the untrained network.
@@ -161,11 +168,11 @@ def _check_labels(labels: Sequence[str] | None) -> None:
             raise InputError(f"output name {label!r} is empty or has blanks that a table cannot hold; rename it")
 
 
-def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> Truth | None:
+def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> KnownMotifs | None:
     """Read the truth; of one that comes with the package, what a data set has as labels."""
     if truth is None:
         return None
-    known = read_truth(truth)
+    known = read_known_motifs(truth)
     return known.only(open_dataset(dataset).label_names) if dataset is not None and str(truth) in shipped() else known
 
 
@@ -180,7 +187,7 @@ class _Run:
     """The steps, in their order; each looks first whether its files are up to date."""
 
     def __init__(self, opened: Opened, folder: Path, parameters: Mapping, rule: SiteRule, database: Database,
-                 truth: Truth | None, against: TruthTargets | None):
+                 truth: KnownMotifs | None, against: KnownTargets | None):
         self.opened, self.folder, self.parameters, self.rule = opened, folder, parameters, rule
         self.network, self.database, self.truth, self.against = opened.network, database, truth, against
         self.batches = DigestedBatches(opened.batches)

@@ -15,7 +15,7 @@ from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.datasets.hdf5 import create_dataset
 from kipoi_motifrep.datasets.simulate import LABEL_NAMES, MOTIFS
 from kipoi_motifrep.report import read_interpretation
-from kipoi_motifrep.representation import coverage, read_truth
+from kipoi_motifrep.representation import coverage, read_known_motifs
 
 keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
@@ -86,7 +86,7 @@ def test_figures_against_the_written_tables(shipped):
     """True matches, coverage and labels once more, in plain loops over what match finds."""
     folder = shipped / "cnn_25"
     found = match(folder / "filters_trimmed.meme", "JASPAR2016")
-    label_of = {one: label for label, ids in read_truth("synthetic").labels.items() for one in ids}
+    label_of = {one: label for label, ids in read_known_motifs("synthetic").labels.items() for one in ids}
     covered, labels = [], []
     for i, query in enumerate(found.queries):
         hits = [hit for hit in found.hits if hit["query"] == i]
@@ -305,7 +305,7 @@ def test_motif_files_are_databases_too(small, shipped):
     found = interpret(Small(), dataset=small / "small.h5", database=shipped / "cnn_25/filters_trimmed.meme", null=False,
                       importance=False)
     assert "match a known motif" in found.report.sentence
-    assert "true" not in found.representation.figures
+    assert "true" not in found.representation.metrics
 
 
 # Refusals

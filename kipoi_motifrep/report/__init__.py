@@ -2,20 +2,34 @@
 
 from kipoi_motifrep.report.schema import (
     Citation,
-    Database,
-    Figure,
+    DatabaseSummary,
+    FilterGroup,
     FilterRow,
-    Group,
     GroupMember,
     HeatMap,
+    KnownMotifRow,
     MatchRow,
-    Network,
-    Null,
+    Metric,
+    NetworkSummary,
+    NullModel,
     Report,
-    TruthRow,
     read_interpretation,
     write_interpretation,
 )
 
-__all__ = ["Citation", "Database", "Figure", "FilterRow", "Group", "GroupMember", "HeatMap", "MatchRow", "Network",
-           "Null", "Report", "TruthRow", "read_interpretation", "write_interpretation"]
+__all__ = [
+    "Citation",
+    "DatabaseSummary",
+    "FilterGroup",
+    "FilterRow",
+    "GroupMember",
+    "HeatMap",
+    "KnownMotifRow",
+    "MatchRow",
+    "Metric",
+    "NetworkSummary",
+    "NullModel",
+    "Report",
+    "read_interpretation",
+    "write_interpretation",
+]

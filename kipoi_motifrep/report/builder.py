@@ -15,8 +15,8 @@ from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.motifs import trim_bounds
 from kipoi_motifrep.motifs.matches import DEAD, NO_INFORMATION, Matches
 from kipoi_motifrep.report import schema as data
-from kipoi_motifrep.representation import Representation, Truth, coverage
-from kipoi_motifrep.representation.metrics import FIGURES
+from kipoi_motifrep.representation import KnownMotifs, Representation, coverage
+from kipoi_motifrep.representation.metrics import METRICS
 
 SHOWN_MATCHES = 10  # of a filter; all are in tomtom.tsv
 SHUFFLED = "shuffled columns"
@@ -95,7 +95,7 @@ def sentence(name: str, representation: Representation, database: str, *, layer:
     str
         ``cnn_25 is localist: 27 of 30 ...``
     """
-    figures, n = representation.figures, len(representation.names)
+    figures, n = representation.metrics, len(representation.names)
     where = f"filters of layer {layer}" if layer else "first-layer filters"
     motif = "JASPAR motif" if database.startswith("JASPAR") else "known motif"
     matched = round(figures["matched"] * n)
@@ -108,7 +108,7 @@ def sentence(name: str, representation: Representation, database: str, *, layer:
     return f"{text}; on average a filter holds {100 * figures['index']:.0f} % of its motif."
 
 
-def figures_table(representation: Representation) -> list[tuple]:
+def metrics_table(representation: Representation) -> list[tuple]:
     """Rows of ``representation.tsv``: each figure, what it is taken of, and by chance.
 
     Parameters
@@ -123,9 +123,9 @@ def figures_table(representation: Representation) -> list[tuple]:
     rows: list[tuple] = [("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning")]
     shuffled, untrained = representation.shuffled, representation.untrained or {}
     mean, sd = ({}, {}) if shuffled is None else (shuffled.mean, shuffled.sd)
-    for key, value in representation.figures.items():
+    for key, value in representation.metrics.items():
         numbers = (value, representation.of(key), mean.get(key), sd.get(key), untrained.get(key))
-        rows.append((key, *map(_number, numbers), FIGURES[key].explanation))
+        rows.append((key, *map(_number, numbers), METRICS[key].explanation))
     return rows
 
 
@@ -141,28 +141,28 @@ def write_representation(representation: Representation, text: str, folder: str 
     folder : str or path-like
         Where to.
     """
-    verdicts, shuffled = representation.verdicts, representation.shuffled
+    assignment, shuffled = representation.assignment, representation.shuffled
     groups = representation.similar.group_of(len(representation.names))
     spoken = representation.importance.outputs_for() if representation.importance else ((),) * len(groups)
     filters = [{"name": name, "status": status, "coverage": float(covered), "extent": extent, "label": label,
                 "label_of_best": best, "label_by_family": family, "group": int(group) + 1 if group >= 0 else None,
                 "outputs_for": list(outputs)}
                for name, status, covered, extent, label, best, family, group, outputs in zip(
-                   representation.names, representation.statuses, verdicts.coverage, representation.extent,
-                   verdicts.labels, verdicts.best_labels, verdicts.family_labels or verdicts.labels, groups, spoken,
-                   strict=True)]
+                   representation.names, representation.statuses, assignment.coverage, representation.extent,
+                   assignment.labels, assignment.best_labels, assignment.family_labels or assignment.labels, groups,
+                   spoken, strict=True)]
     write_json(Path(folder) / "representation.json", {
-        "sentence": text, "representation": representation.kind, "figures": dict(representation.figures),
-        "of": {key: representation.of(key) for key in representation.figures},
+        "sentence": text, "representation": representation.kind, "figures": dict(representation.metrics),
+        "of": {key: representation.of(key) for key in representation.metrics},
         "shuffled": None if shuffled is None else {"mean": dict(shuffled.mean), "sd": dict(shuffled.sd),
                                                    "draws": shuffled.draws},
         "untrained": representation.untrained, "filters": filters, "notes": list(representation.notes)})
-    header, *rows = figures_table(representation)
+    header, *rows = metrics_table(representation)
     write_table(Path(folder) / "representation.tsv", header, rows)
 
 
 def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches, representation: Representation,
-                 truth: Truth | None, parameters: Mapping[str, object], versions: Mapping[str, str],
+                 truth: KnownMotifs | None, parameters: Mapping[str, object], versions: Mapping[str, str],
                  created: str) -> data.Report:
     """Put everything into the form that the page is made from.
 
@@ -176,7 +176,7 @@ def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches
         Of the trimmed filters, in their order.
     representation : Representation
         Figures.
-    truth : Truth, optional
+    truth : KnownMotifs, optional
         The motifs in the data.
     parameters, versions : mapping
         How it was computed.
@@ -191,7 +191,7 @@ def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches
     name = subject.name
     text = sentence(name, representation, found.database.name, planted=subject.planted,
                     layer="" if subject.first else ", ".join(bank.layer for bank in banks))
-    network = data.Network(
+    network = data.NetworkSummary(
         name, sum(bank.n_filters for bank in banks), max(one.width for one in filters), subject.source,
         ", ".join(bank.layer for bank in banks), str(banks[0].layout), subject.sequences, filters[0].n_sequences,
         subject.found, subject.description, subject.url)
@@ -199,13 +199,13 @@ def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches
         network, tuple(_filter_rows(filters, found, representation)), text, tuple(_figures(representation)),
         tuple(_nulls(representation)), importance.outputs if importance else (), tuple(_groups(representation, found)),
         tuple(_heat_maps(representation)), _truth_rows(representation, truth),
-        data.Database(found.database.name, found.database.release, len(found.database), found.database.digest),
+        data.DatabaseSummary(found.database.name, found.database.release, len(found.database), found.database.digest),
         dict(parameters), dict(versions), tuple(_citations(subject, found)), representation.notes, created)
 
 
 def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: Representation):
     places = [(bank, i) for bank in filters for i in range(len(bank))]
-    verdicts, importance = representation.verdicts, representation.importance
+    assignment, importance = representation.assignment, representation.importance
     groups = representation.similar.group_of(len(places))
     spoken = importance.outputs_for() if importance else ((),) * len(places)
     hits: list[list[int]] = [[] for _ in places]
@@ -214,16 +214,16 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
     for one, (bank, i) in enumerate(places):
         status = found.statuses[one]
         shown = hits[one][:SHOWN_MATCHES]
-        if verdicts.decisive[one] >= 0 and verdicts.decisive[one] not in shown:
-            shown.append(int(verdicts.decisive[one]))
-        matched = verdicts.best[one] >= 0
+        if assignment.decisive[one] >= 0 and assignment.decisive[one] not in shown:
+            shown.append(int(assignment.decisive[one]))
+        matched = assignment.best[one] >= 0
         yield data.FilterRow(
             representation.names[one], np.round(bank.pwms[i], 4), trim_bounds(bank.pwms[i]), int(bank.n_sites[i]),
             round(float(bank.fraction_firing[i]), 5), _short(bank.maximum[i]),
             status if status in (DEAD, NO_INFORMATION) else data.ACTIVE,
             tuple(_match_row(found, representation, place) for place in shown), len(hits[one]) - len(shown),
-            representation.extent[one], round(float(verdicts.coverage[one]), 4) if matched else None,
-            verdicts.labels[one], int(groups[one]) + 1 if groups[one] >= 0 else None,
+            representation.extent[one], round(float(assignment.coverage[one]), 4) if matched else None,
+            assignment.labels[one], int(groups[one]) + 1 if groups[one] >= 0 else None,
             _short(importance.signed_change[one]) if importance else None,
             _short(importance.correlation[one]) if importance else None, spoken[one],
             None if bank.kernels is None else _short(bank.kernels[i]))
@@ -244,36 +244,36 @@ def _match_row(found: Matches, representation: Representation, place: int) -> da
 
 def _figures(representation: Representation):
     shuffled, untrained = representation.shuffled, representation.untrained
-    for key, value in representation.figures.items():
-        kind, nulls = FIGURES[key], []
+    for key, value in representation.metrics.items():
+        kind, nulls = METRICS[key], []
         if shuffled is not None:
             mean, sd = shuffled.mean.get(key), shuffled.sd.get(key)
             nulls.append(None if mean is None else (_short(mean), _short(max(0.0, mean - sd)), _short(mean + sd)))
         if untrained is not None:
             nulls.append(None if key not in untrained else (_short(untrained[key]), None, None))
-        yield data.Figure(key, kind.name, _short(value), kind.explanation, kind.style, representation.of(key),
+        yield data.Metric(key, kind.name, _short(value), kind.explanation, kind.style, representation.of(key),
                           tuple(nulls))
 
 
 def _nulls(representation: Representation):
     if representation.shuffled is not None:
-        yield data.Null(SHUFFLED, "The columns of every trimmed filter in random order, matched in the same way; "
+        yield data.NullModel(SHUFFLED, "The columns of every trimmed filter in random order, matched in the same way; "
                                   "mean and one standard deviation either way.", representation.shuffled.draws)
     if representation.untrained is not None:
-        yield data.Null(UNTRAINED, "The same architecture with fresh random weights, run over the same sequences, "
+        yield data.NullModel(UNTRAINED, "The same architecture with fresh random weights, run over the same sequences, "
                                    "its filters found and matched in the same way.")
 
 
 def _groups(representation: Representation, found: Matches):
-    names, verdicts = representation.names, representation.verdicts
+    names, assignment = representation.names, representation.assignment
     for number, group in enumerate(representation.similar.groups, 1):
-        labels = [verdicts.labels[member.filter] for member in group if verdicts.labels[member.filter]]
+        labels = [assignment.labels[member.filter] for member in group if assignment.labels[member.filter]]
         label = max(dict.fromkeys(labels), key=labels.count, default="")
         if not label:
-            best = [found.database.motifs[found.hits["target"][verdicts.best[member.filter]]]
-                    for member in group if verdicts.best[member.filter] >= 0]
+            best = [found.database.motifs[found.hits["target"][assignment.best[member.filter]]]
+                    for member in group if assignment.best[member.filter] >= 0]
             label = (best[0].alt_name or best[0].name) if best else ""
-        yield data.Group(number, tuple(data.GroupMember(names[member.filter], member.offset, member.orientation)
+        yield data.FilterGroup(number, tuple(data.GroupMember(names[member.filter], member.offset, member.orientation)
                                        for member in group), label)
 
 
@@ -295,15 +295,15 @@ def _heat_maps(representation: Representation):
             else "The same with the labels of the data instead of the network's predictions."))
 
 
-def _truth_rows(representation: Representation, truth: Truth | None):
+def _truth_rows(representation: Representation, truth: KnownMotifs | None):
     if truth is None or representation.truth is None:
         return None
-    verdicts = representation.verdicts
+    assignment = representation.assignment
     rows = []
     for label, targets in truth.labels.items():
-        own = [i for i, found in enumerate(verdicts.labels) if found == label]
-        rows.append(data.TruthRow(label, targets, tuple(representation.names[i] for i in own),
-                                  round(float(max(verdicts.coverage[own])), 4) if own else None))
+        own = [i for i, found in enumerate(assignment.labels) if found == label]
+        rows.append(data.KnownMotifRow(label, targets, tuple(representation.names[i] for i in own),
+                                  round(float(max(assignment.coverage[own])), 4) if own else None))
     return tuple(rows)
 
 

@@ -11,7 +11,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
 from kipoi_motifrep.report import drawings
 from kipoi_motifrep.report.page import KIND_WORDS, render, safe
-from kipoi_motifrep.report.schema import DEAD, Figure, FilterRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import DEAD, FilterRow, Metric, Report, read_interpretation
 
 _KIND_ORDER = {kind: i for i, kind in enumerate(drawings.EXTENT_WORDS)}
 
@@ -90,9 +90,9 @@ def column_names(reports: Sequence[Report], folders: Sequence[str | os.PathLike]
             for name, folder in zip(names, folders, strict=True)]
 
 
-def _figures(reports: Sequence[Report]) -> list[tuple[Figure, list[Figure | None]]]:
+def _figures(reports: Sequence[Report]) -> list[tuple[Metric, list[Metric | None]]]:
     """Rows of the table: a figure as first met, and that of each network."""
-    rows: dict[str, Figure] = {}
+    rows: dict[str, Metric] = {}
     for report in reports:
         for figure in report.figures:
             rows.setdefault(figure.key, figure)

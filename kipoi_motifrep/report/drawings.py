@@ -9,7 +9,17 @@ import numpy as np
 
 from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logo
 from kipoi_motifrep.report.numbers import figure as figure_text
-from kipoi_motifrep.report.schema import PARTIAL, WHOLE, Figure, FilterRow, Group, MatchRow, Matrix, Null, Report
+from kipoi_motifrep.report.schema import (
+    PARTIAL,
+    WHOLE,
+    FilterGroup,
+    FilterRow,
+    MatchRow,
+    Matrix,
+    Metric,
+    NullModel,
+    Report,
+)
 from kipoi_motifrep.report.schema import reverse_complement as other_strand
 
 PIXELS = 0.6  # screen size of a drawing unit of the logos
@@ -78,12 +88,12 @@ def filter_logo(row: FilterRow, whole: bool = False) -> str:
     return logo_of(row.pwm if whole else row.trimmed, row.name).svg(PIXELS)
 
 
-def group_logos(group: Group, rows: dict[str, FilterRow]) -> list[tuple[str, str]]:
+def group_logos(group: FilterGroup, rows: dict[str, FilterRow]) -> list[tuple[str, str]]:
     """Draw the members of a group, shifted and turned so that they lie under one another.
 
     Parameters
     ----------
-    group : Group
+    group : FilterGroup
     rows : dict of str to FilterRow
         Filters by name.
 
@@ -104,14 +114,14 @@ def group_logos(group: Group, rows: dict[str, FilterRow]) -> list[tuple[str, str
     return drawn
 
 
-def null_chart(figures: Sequence[Figure], nulls: Sequence[Null]) -> str:
+def null_chart(figures: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
     """Draw fractions of the network beside what chance gives.
 
     Parameters
     ----------
-    figures : sequence of Figure
+    figures : sequence of Metric
         Those with style ``fraction`` and nulls are drawn.
-    nulls : sequence of Null
+    nulls : sequence of NullModel
         Names of the nulls.
 
     Returns

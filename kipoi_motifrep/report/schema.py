@@ -5,7 +5,7 @@ rows, a row of a PWM is (A, C, G, T). numpy arrays and scalars, and lists, are
 converted when an object is made, and NaN becomes None. Fields that default to None
 or () may be left out; the page then leaves out what it would have shown there.
 
-    report = Report(network=Network(...), filters=(FilterRow(...), ...), ...)
+    report = Report(network=NetworkSummary(...), filters=(FilterRow(...), ...), ...)
     write_interpretation(folder, report)          # folder/interpretation.json
     report = read_interpretation(folder)          # equal to the one written
 """
@@ -36,7 +36,7 @@ WHOLE, PARTIAL = "whole", "partial"
 
 
 @dataclass(frozen=True)
-class Network(Plain):
+class NetworkSummary(Plain):
     """The network and what it was run on.
 
     Parameters
@@ -165,7 +165,7 @@ class FilterRow(Plain):
     true : str, optional
         Label of the truth that the filter stands for, by any of its matches.
     group : int, optional
-        `Group.number` that it belongs to.
+        `FilterGroup.number` that it belongs to.
     importance : tuple of float, optional
         Change of each output when the filter is set to its mean.
     correlation : tuple of float, optional
@@ -216,7 +216,7 @@ class FilterRow(Plain):
 
 
 @dataclass(frozen=True)
-class Figure(Plain):
+class Metric(Plain):
     """One number about the network, and the same number by chance.
 
     Parameters
@@ -252,7 +252,7 @@ class Figure(Plain):
 
 
 @dataclass(frozen=True)
-class Null(Plain):
+class NullModel(Plain):
     """One way of asking what chance gives.
 
     Parameters
@@ -290,7 +290,7 @@ class GroupMember(Plain):
 
 
 @dataclass(frozen=True)
-class Group(Plain):
+class FilterGroup(Plain):
     """Filters that are one motif, on either strand.
 
     Parameters
@@ -309,7 +309,7 @@ class Group(Plain):
 
 
 @dataclass(frozen=True)
-class TruthRow(Plain):
+class KnownMotifRow(Plain):
     """One motif that is known to be in the data.
 
     Parameters
@@ -350,7 +350,7 @@ class HeatMap(Plain):
 
 
 @dataclass(frozen=True)
-class Database(Plain):
+class DatabaseSummary(Plain):
     """The motifs that were searched.
 
     Parameters
@@ -395,24 +395,24 @@ class Report(Plain):
 
     Parameters
     ----------
-    network : Network
+    network : NetworkSummary
     filters : tuple of FilterRow
         In the network's order.
     sentence : str
         The figures in one sentence.
-    figures : tuple of Figure
+    figures : tuple of Metric
         The table at the top, in order.
-    nulls : tuple of Null
-        What `Figure.nulls` were drawn from.
+    nulls : tuple of NullModel
+        What `Metric.nulls` were drawn from.
     outputs : tuple of str
         Names of the network's outputs.
-    groups : tuple of Group, optional
+    groups : tuple of FilterGroup, optional
         Filters that are alike; groups of one may be left out.
     heat_maps : tuple of HeatMap
         Filter x output; the first is opened.
-    truth : tuple of TruthRow, optional
+    truth : tuple of KnownMotifRow, optional
         Where the truth is known: what was found of it.
-    database : Database, optional
+    database : DatabaseSummary, optional
         What was searched.
     parameters, versions : dict of str to plain value
         How this was computed.
@@ -424,16 +424,16 @@ class Report(Plain):
         Date and time.
     """
 
-    network: Network
+    network: NetworkSummary
     filters: tuple[FilterRow, ...]
     sentence: str = ""
-    figures: tuple[Figure, ...] = ()
-    nulls: tuple[Null, ...] = ()
+    figures: tuple[Metric, ...] = ()
+    nulls: tuple[NullModel, ...] = ()
     outputs: tuple[str, ...] = ()
-    groups: tuple[Group, ...] | None = None
+    groups: tuple[FilterGroup, ...] | None = None
     heat_maps: tuple[HeatMap, ...] = ()
-    truth: tuple[TruthRow, ...] | None = None
-    database: Database | None = None
+    truth: tuple[KnownMotifRow, ...] | None = None
+    database: DatabaseSummary | None = None
     parameters: dict[str, PlainValue] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     citations: tuple[Citation, ...] = ()

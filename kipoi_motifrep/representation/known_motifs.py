@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent / "truth"
 
 
 @dataclass(frozen=True)
-class Truth:
+class KnownMotifs:
     """Labels and the matrices that stand for them.
 
     Parameters
@@ -35,7 +35,7 @@ class Truth:
     digest: str
     absent: tuple[str, ...] = ()
 
-    def against(self, database: Database) -> TruthTargets:
+    def against(self, database: Database) -> KnownTargets:
         """Find the labels' matrices in a database.
 
         A target stands for a label if its id is listed there. Of a matrix that the
@@ -50,7 +50,7 @@ class Truth:
 
         Returns
         -------
-        TruthTargets
+        KnownTargets
             Labels of all targets.
 
         Raises
@@ -79,9 +79,9 @@ class Truth:
                         families.setdefault(family, label)
         by_family = [label or next((families[one] for one in motif.tf_family if one in families), None)
                      for motif, label in zip(database, labels, strict=True)] if families else None
-        return TruthTargets(tuple(self.labels), tuple(labels), None if by_family is None else tuple(by_family))
+        return KnownTargets(tuple(self.labels), tuple(labels), None if by_family is None else tuple(by_family))
 
-    def only(self, labels: Sequence[str]) -> Truth:
+    def only(self, labels: Sequence[str]) -> KnownMotifs:
         """Leave out what is no label of a data set.
 
         Parameters
@@ -100,11 +100,12 @@ class Truth:
         if not kept or len(kept) == len(self.labels):
             return self
         absent = tuple(label for label in self.labels if label not in kept)
-        return Truth(self.name, kept, hashlib.sha256("\t".join([self.digest, *absent]).encode()).hexdigest(), absent)
+        digest = hashlib.sha256("\t".join([self.digest, *absent]).encode()).hexdigest()
+        return KnownMotifs(self.name, kept, digest, absent)
 
 
 @dataclass(frozen=True)
-class TruthTargets:
+class KnownTargets:
     """Labels of a database's targets.
 
     Parameters
@@ -132,7 +133,7 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.tsv"))
 
 
-def read_truth(spec: str | os.PathLike) -> Truth:
+def read_known_motifs(spec: str | os.PathLike) -> KnownMotifs:
     """Read which matrices stand for which label.
 
     A table with tabs: label, then matrix ids with commas between them; a label may
@@ -175,7 +176,8 @@ def read_truth(spec: str | os.PathLike) -> Truth:
         _add(labels, owner, fields, spec, row)
     if not labels:
         raise InputError("has no labels; a truth file has a label, a tab and matrix ids in each row", path=spec)
-    return Truth(str(spec), {label: tuple(ids) for label, ids in labels.items()}, hashlib.sha256(content).hexdigest())
+    return KnownMotifs(str(spec), {label: tuple(ids) for label, ids in labels.items()},
+                       hashlib.sha256(content).hexdigest())
 
 
 def _add(labels: dict[str, list[str]], owner: dict[str, str], fields: Sequence[str], path, row: int) -> None:

@@ -1,4 +1,4 @@
-"""The figures of a network, and the same figures by chance."""
+"""The metrics of a network, and the same metrics by chance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.matches import MATCHED, NO_MATCH, Matches
 from kipoi_motifrep.representation.coverage import WHOLE_FROM, information_coverage, kind_of, localist_index
 from kipoi_motifrep.representation.importance import Importance
-from kipoi_motifrep.representation.known_motifs import TruthTargets
+from kipoi_motifrep.representation.known_motifs import KnownTargets
 from kipoi_motifrep.representation.redundancy import Similar, similar_filters
-from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_figures
+from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 
 
 @dataclass(frozen=True)
-class FigureKind:
-    """What a figure counts.
+class MetricKind:
+    """What a metric counts.
 
     Parameters
     ----------
@@ -37,33 +37,33 @@ class FigureKind:
     of: str = "filters"
 
 
-FIGURES = {kind.key: kind for kind in (
-    FigureKind("index", "Localist index",
+METRICS = {kind.key: kind for kind in (
+    MetricKind("index", "Localist index",
                "How much of a known motif a filter holds, on average over all filters; those without a match count 0. "
                "From 50 % on the layer is localist (whole motifs), below it is distributed (parts).", of=""),
-    FigureKind("matched", "Filters with a match", "Filters that resemble any motif of the database."),
-    FigureKind("whole", "Whole motifs", "Filters that hold two thirds or more of the information of their match."),
-    FigureKind("partial", "Partial motifs", "Filters with a match of which they hold less than two thirds."),
-    FigureKind("true", "Filters with a true match", "Filters with a motif that is in the data among their matches."),
-    FigureKind("true_best", "Best match is true", "The same, judged by the best match alone."),
-    FigureKind("true_family", "Match in a true family",
+    MetricKind("matched", "Filters with a match", "Filters that resemble any motif of the database."),
+    MetricKind("whole", "Whole motifs", "Filters that hold two thirds or more of the information of their match."),
+    MetricKind("partial", "Partial motifs", "Filters with a match of which they hold less than two thirds."),
+    MetricKind("true", "Filters with a true match", "Filters with a motif that is in the data among their matches."),
+    MetricKind("true_best", "Best match is true", "The same, judged by the best match alone."),
+    MetricKind("true_family", "Match in a true family",
                "Filters with a match to any factor of the same TF family as a motif that is in the data."),
-    FigureKind("labels", "Known motifs found", "Motifs in the data that at least one filter matches.", "count",
+    MetricKind("labels", "Known motifs found", "Motifs in the data that at least one filter matches.", "count",
                "labels"),
-    FigureKind("labels_family", "Known families found", "The same, when any factor of the TF family counts.", "count",
+    MetricKind("labels_family", "Known families found", "The same, when any factor of the TF family counts.", "count",
                "labels"),
-    FigureKind("coverage", "Coverage of a match",
+    MetricKind("coverage", "Coverage of a match",
                "How much of its match a filter holds, on average over the filters that have one.", of=""),
-    FigureKind("groups", "Distinct motifs",
+    MetricKind("groups", "Distinct motifs",
                "Groups of filters that are alike, on either strand; a filter like no other is a group.", "count"),
-    FigureKind("own_output", "Speaks for its own factor",
+    MetricKind("own_output", "Speaks for its own factor",
                "Filters with a true match that speak for the output of that very factor."),
-    FigureKind("dead", "Dead filters", "Filters that were never active.", "count"),
+    MetricKind("dead", "Dead filters", "Filters that were never active.", "count"),
 )}
 
 
 @dataclass(frozen=True, eq=False)
-class Verdicts:
+class Assignment:
     """What each query's matches say; -1 and None where there is nothing to say.
 
     Parameters
@@ -85,8 +85,8 @@ class Verdicts:
     best_labels: tuple[str | None, ...]
     family_labels: tuple[str | None, ...] | None
 
-    def figures(self, truth: TruthTargets | None) -> dict[str, float]:
-        """Figures that follow from the matches."""
+    def metrics(self, truth: KnownTargets | None) -> dict[str, float]:
+        """Metrics that follow from the matches."""
         n = len(self.best)
         matched = self.best >= 0
         whole = matched & (self.coverage >= WHOLE_FROM)
@@ -99,27 +99,27 @@ class Verdicts:
                 found.update(true_family=_known(self.family_labels) / n, labels_family=_distinct(self.family_labels))
         if matched.any():
             found["coverage"] = self.coverage[matched].mean()
-        return {key: float(found[key]) for key in FIGURES if key in found}
+        return {key: float(found[key]) for key in METRICS if key in found}
 
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """Figures of one network.
+    """Metrics of one network.
 
     Parameters
     ----------
     names, statuses : tuple of str
         Of the filters, as in `Matches`.
-    verdicts : Verdicts
+    assignment : Assignment
         What each filter's matches say.
-    figures : mapping of str to float
-        By the keys of `FIGURES`; those that could not be computed are left out.
-    truth : TruthTargets, optional
+    metrics : mapping of str to float
+        By the keys of `METRICS`; those that could not be computed are left out.
+    truth : KnownTargets, optional
         Where the motifs in the data are known.
     shuffled : Shuffled, optional
-        The figures for filters with shuffled columns.
+        The metrics for filters with shuffled columns.
     untrained : mapping of str to float, optional
-        The figures for the untrained network.
+        The metrics for the untrained network.
     similar : Similar
         Groups of filters that are alike.
     importance : Importance, optional
@@ -130,9 +130,9 @@ class Representation:
 
     names: tuple[str, ...]
     statuses: tuple[str, ...]
-    verdicts: Verdicts
-    figures: Mapping[str, float]
-    truth: TruthTargets | None
+    assignment: Assignment
+    metrics: Mapping[str, float]
+    truth: KnownTargets | None
     shuffled: Shuffled | None
     untrained: Mapping[str, float] | None
     similar: Similar
@@ -140,26 +140,32 @@ class Representation:
     notes: tuple[str, ...] = ()
 
     @property
+    def figures(self) -> Mapping[str, float]:
+        """The metrics, by the name that they have in files."""
+        return self.metrics
+
+    @property
     def kind(self) -> str:
         """``localist`` or ``distributed``, by the index."""
-        return kind_of(self.figures["index"])
+        return kind_of(self.metrics["index"])
 
     @property
     def extent(self) -> tuple[str | None, ...]:
         """``whole`` or ``partial`` motif; None without a match."""
         return tuple(None if best < 0 else "whole" if covered >= WHOLE_FROM else "partial"
-                     for best, covered in zip(self.verdicts.best, self.verdicts.coverage, strict=True))
+                     for best, covered in zip(self.assignment.best, self.assignment.coverage, strict=True))
 
     def of(self, key: str) -> int | None:
-        """Count what a figure is taken of: filters, labels, or None."""
-        whole = FIGURES[key].of
+        """Count what a metric is taken of: filters, labels, or None."""
+        whole = METRICS[key].of
         if whole == "labels":
             return len(self.truth.labels)
         return len(self.names) if whole else None
 
 
-def judge(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], truth: TruthTargets | None) -> Verdicts:
-    """Say what each query's matches mean.
+def assign(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif],
+           truth: KnownTargets | None) -> Assignment:
+    """Assign each query its match, its label and its coverage.
 
     Parameters
     ----------
@@ -167,12 +173,12 @@ def judge(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], 
         From Tomtom, each query's best first.
     queries, targets : sequence of Motif
         What was compared.
-    truth : TruthTargets, optional
+    truth : KnownTargets, optional
         Labels of the targets.
 
     Returns
     -------
-    Verdicts
+    Assignment
         One entry a query.
     """
     n = len(queries)
@@ -193,28 +199,28 @@ def judge(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], 
         covered[query] = information_coverage(queries[query].information(), targets[hit["target"]].information(),
                                               int(hit["offset"]), str(hit["orientation"]))
     by_family = tuple(families) if truth is not None and truth.by_family is not None else None
-    return Verdicts(best, decisive, covered, tuple(labels), tuple(best_labels), by_family)
+    return Assignment(best, decisive, covered, tuple(labels), tuple(best_labels), by_family)
 
 
-def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: Matches | None = None,
+def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: Matches | None = None,
               importance: Importance | None = None, shuffle: bool = True, shuffled: Shuffled | None = None,
               seed: int = 0, threads: int = 1, notes: Sequence[str] = ()) -> Representation:
-    """Compute all figures of a network.
+    """Compute all metrics of a network.
 
     Parameters
     ----------
     found : Matches
         Of its trimmed filters.
-    truth : TruthTargets, optional
+    truth : KnownTargets, optional
         The motifs in the data, against the same database.
     untrained : Matches, optional
         Of the untrained network's trimmed filters, found in the same way.
     importance : Importance, optional
         From `measure_importance`.
     shuffle : bool, default True
-        Also compute the figures for filters with shuffled columns.
+        Also compute the metrics for filters with shuffled columns.
     shuffled : Shuffled, optional
-        Those figures, where they are known.
+        Those metrics, where they are known.
     seed : int, default 0
         Of the shuffles.
     threads : int, default 1
@@ -227,18 +233,23 @@ def represent(found: Matches, truth: TruthTargets | None = None, *, untrained: M
     Representation
     """
     compared = _compared(found)
-    verdicts, similar, figures = _measure(found, compared, truth, threads)
+    assignment, similar, metrics = _measure(found, compared, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
+<<<<<<< HEAD
         figures["own_output"] = sum(label is not None and label in spoken for label, spoken in
                                     zip(verdicts.labels, importance.outputs_for(), strict=True)) / len(found.queries)
+=======
+        metrics["own_output"] = sum(label is not None and label in spoken for label, spoken in
+                                    zip(assignment.labels, importance.outputs_for(), strict=True)) / len(found.queries)
+>>>>>>> 6517922 (Names of the field: known motifs, metrics, the assignment of filters to motifs; one class name, one meaning)
     if shuffle:
-        shuffled = shuffled_figures(found, compared, lambda hits, queries: {
-            **judge(hits, queries, found.database.motifs, truth).figures(truth),
+        shuffled = shuffled_metrics(found, compared, lambda hits, queries: {
+            **assign(hits, queries, found.database.motifs, truth).metrics(truth),
             "groups": float(len(similar_filters(queries, compared, threads)))}, seed, threads)
     base = None if untrained is None else _measure(untrained, _compared(untrained), truth, threads)[2]
-    notes = [*notes, *_warnings(figures, shuffled)]
-    ordered = {key: figures[key] for key in FIGURES if key in figures}
-    return Representation(tuple(motif.name for motif in found.queries), found.statuses, verdicts, ordered, truth,
+    notes = [*notes, *_warnings(metrics, shuffled)]
+    ordered = {key: metrics[key] for key in METRICS if key in metrics}
+    return Representation(tuple(motif.name for motif in found.queries), found.statuses, assignment, ordered, truth,
                           shuffled, base, similar, importance, tuple(notes))
 
 
@@ -246,17 +257,17 @@ def _compared(found: Matches) -> list[int]:
     return [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
 
 
-def _measure(found: Matches, compared: Sequence[int], truth: TruthTargets | None,
-             threads: int) -> tuple[Verdicts, Similar, dict[str, float]]:
-    """Judge the filters of one network; its figures, but for those that need more than its matches."""
-    verdicts = judge(found.hits, found.queries, found.database.motifs, truth)
+def _measure(found: Matches, compared: Sequence[int], truth: KnownTargets | None,
+             threads: int) -> tuple[Assignment, Similar, dict[str, float]]:
+    """Judge the filters of one network; its metrics, but for those that need more than its matches."""
+    assignment = assign(found.hits, found.queries, found.database.motifs, truth)
     similar = similar_filters(found.queries, compared, threads)
-    return verdicts, similar, {**verdicts.figures(truth), "groups": float(len(similar)),
+    return assignment, similar, {**assignment.metrics(truth), "groups": float(len(similar)),
                                "dead": float(len(found.statuses) - len(compared))}
 
 
-def _warnings(figures: Mapping[str, float], shuffled: Shuffled | None) -> list[str]:
-    if shuffled is None or figures["matched"] > shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
+def _warnings(metrics: Mapping[str, float], shuffled: Shuffled | None) -> list[str]:
+    if shuffled is None or metrics["matched"] > shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
         return []
     return ["No more filters match than would by chance (filters with shuffled columns): that a filter has a match "
             "says little here. Coverage says more."]

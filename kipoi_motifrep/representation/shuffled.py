@@ -1,4 +1,4 @@
-"""What chance gives: the same figures for filters with shuffled columns."""
+"""What chance gives: the same metrics for filters with shuffled columns."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SHUFFLED_MOTIFS = 300  # as many draws as make this many motifs, so that time st
 
 @dataclass(frozen=True)
 class Shuffled:
-    """Figures of shuffled filters.
+    """Metrics of shuffled filters.
 
     Parameters
     ----------
     mean, sd : mapping of str to float
-        Over the draws (SD with n - 1), by figure.
+        Over the draws (SD with n - 1), by metric.
     draws : int
         How often every filter was shuffled.
     """
@@ -37,9 +37,9 @@ def n_draws(n_filters: int) -> int:
     return int(np.clip(SHUFFLED_MOTIFS // max(n_filters, 1), FEWEST_DRAWS, MOST_DRAWS))
 
 
-def shuffled_figures(found: Matches, compared: Sequence[int], figures: Callable[[np.ndarray, Sequence[Motif]], Mapping],
+def shuffled_metrics(found: Matches, compared: Sequence[int], metrics: Callable[[np.ndarray, Sequence[Motif]], Mapping],
                      seed: int, threads: int = 1) -> Shuffled:
-    """Shuffle the columns of each trimmed filter, match as before, and compute the figures.
+    """Shuffle the columns of each trimmed filter, match as before, and compute the metrics.
 
     A shuffled filter keeps its width, its letters and its information, and loses its
     order: what still matches does so by chance. Filters that were not compared stay so.
@@ -50,8 +50,8 @@ def shuffled_figures(found: Matches, compared: Sequence[int], figures: Callable[
         Of the trimmed filters.
     compared : sequence of int
         Which of them took part.
-    figures : callable
-        From hits and queries to figures.
+    metrics : callable
+        From hits and queries to metrics.
     seed : int
         Of the shuffles.
     threads : int, default 1
@@ -60,7 +60,7 @@ def shuffled_figures(found: Matches, compared: Sequence[int], figures: Callable[
     Returns
     -------
     Shuffled
-        Mean and SD of each figure.
+        Mean and SD of each metric.
     """
     random = np.random.default_rng(seed)
     draws = n_draws(len(found.queries))
@@ -74,7 +74,7 @@ def shuffled_figures(found: Matches, compared: Sequence[int], figures: Callable[
     for number, queries in enumerate(shuffled):
         own = hits[hits["query"] // max(len(compared), 1) == number].copy() if len(compared) else np.empty(0, HIT)
         own["query"] = places[own["query"] - number * len(compared)]
-        rows.append(figures(own, queries))
+        rows.append(metrics(own, queries))
     # Coverage of a match has no value in a draw without matches.
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if key in row] for key in keys}

@@ -24,7 +24,7 @@ from kipoi_motifrep.motifs.jaspar import (
     open_databases,
     releases,
 )
-from kipoi_motifrep.representation import Truth, read_truth
+from kipoi_motifrep.representation import KnownMotifs, read_known_motifs
 from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
 from kipoi_motifrep.training.train import check_splits, data_digest
 
@@ -105,7 +105,7 @@ def _log_odds(motif: Motif) -> np.ndarray:
     return np.log2((n * motif.pwm + PSEUDOCOUNT / 4) / (n + PSEUDOCOUNT) / 0.25).astype(np.float32)
 
 
-def candidates(labels: Sequence[str], database: Database, truth: Truth | None = None) -> dict[str, list[Motif]]:
+def candidates(labels: Sequence[str], database: Database, truth: KnownMotifs | None = None) -> dict[str, list[Motif]]:
     """Find the matrices of each label.
 
     Parameters
@@ -114,7 +114,7 @@ def candidates(labels: Sequence[str], database: Database, truth: Truth | None = 
         Names of factors; upper and lower case are the same.
     database : Database
         Where from.
-    truth : Truth, optional
+    truth : KnownMotifs, optional
         Which matrices stand for which label; by default those of a factor of
         that name, alone or in a dimer.
 
@@ -159,7 +159,7 @@ def scan_baseline(dataset: str | os.PathLike, *,
         What is scanned for; see :func:`kipoi_motifrep.match`. By default all releases of
         JASPAR: the newest matrix of a factor is not always the one that finds most.
     truth : str or path-like, optional
-        Which matrices stand for which label; see :func:`kipoi_motifrep.representation.read_truth`.
+        Which matrices stand for which label; see :func:`kipoi_motifrep.representation.read_known_motifs`.
         By default those of a factor of that name, alone or in a dimer.
     output : str or path-like, optional
         A table; its parameters go beside it, as ``OUTPUT.json``.
@@ -181,7 +181,7 @@ def scan_baseline(dataset: str | os.PathLike, *,
         _check_output(output, dataset)
     motifs = join_databases(_releases_with(taxon, collection)) if database is None else \
         open_databases(database, taxon, collection)
-    known = None if truth is None else read_truth(truth)
+    known = None if truth is None else read_known_motifs(truth)
     found = candidates(data.label_names, motifs, known)
     if not any(found.values()):
         raise InputError(_nothing_found(data.label_names, motifs, truth), path=dataset)

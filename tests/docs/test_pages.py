@@ -65,10 +65,10 @@ def test_the_file_formats_are_those_that_are_written():
     from kipoi_motifrep.motifs import matches as matching
     from kipoi_motifrep.report.schema import FILE_NAME
     from kipoi_motifrep.representation import importance
-    from kipoi_motifrep.representation.metrics import FIGURES
+    from kipoi_motifrep.representation.metrics import METRICS
 
     text = (DOCS / "formats.md").read_text()
-    for name in (*matching.COLUMNS, *writing.COLUMNS, *importance.COLUMNS, *FIGURES, FILE_NAME,
+    for name in (*matching.COLUMNS, *writing.COLUMNS, *importance.COLUMNS, *METRICS, FILE_NAME,
                  *TOMTOM_COLUMNS, *writing.SiteFile.HEADER.split()):
         assert re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text), f"formats.md does not speak of {name}"
 

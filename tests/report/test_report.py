@@ -15,17 +15,17 @@ from kipoi_motifrep import InputError
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.report import (
     Citation,
-    Database,
-    Figure,
+    DatabaseSummary,
+    FilterGroup,
     FilterRow,
-    Group,
     GroupMember,
     HeatMap,
+    KnownMotifRow,
     MatchRow,
-    Network,
-    Null,
+    Metric,
+    NetworkSummary,
+    NullModel,
     Report,
-    TruthRow,
     read_interpretation,
     write_interpretation,
 )
@@ -69,18 +69,19 @@ def example(n=20, n_matches=4, outputs=OUTPUTS, seed=0, name="synthetic/cnn_25")
     rows = [filter_row(rng, i, len(outputs), n_matches) for i in range(n)]
     matched = np.mean([bool(row.matches) for row in rows])
     return Report(
-        Network(name, n, 19, "models/synthetic/cnn_25", "conv1", "(L, 4), ACGT", "5,000 sequences of 200 bp", 5000,
-                "one convolution reads DNA", "A network.", "https://kipoi.org/models/"),
+        NetworkSummary(name, n, 19, "models/synthetic/cnn_25", "conv1", "(L, 4), ACGT",
+                       "5,000 sequences of 200 bp", 5000, "one convolution reads DNA", "A network.", "https://kipoi.org/models/"),
         rows, f"{int(matched * n)} of {n} filters match.",
-        (Figure("matched", "Filters that match", matched, "Tomtom E up to 0.1.", "fraction", n,
+        (Metric("matched", "Filters that match", matched, "Tomtom E up to 0.1.", "fraction", n,
                 [(0.07, 0.03, 0.13), (0.1, None, None)]),
-         Figure("covered", "Factors found", 11, "", "count", 12, [None, (0.5, 0, 1)]),
-         Figure("index", "Localist index", 0.8123, "Mean coverage.")),
-        (Null("shuffled columns", "Columns in random order.", 100), Null("untrained network")), outputs,
-        [Group(1, [GroupMember("filter0"), GroupMember("filter1", -2, "-"), GroupMember("filter2", 3)], "Arid3a")],
+         Metric("covered", "Factors found", 11, "", "count", 12, [None, (0.5, 0, 1)]),
+         Metric("index", "Localist index", 0.8123, "Mean coverage.")),
+        (NullModel("shuffled columns", "Columns in random order.", 100), NullModel("untrained network")), outputs,
+        [FilterGroup(1, [GroupMember("filter0"), GroupMember("filter1", -2, "-"), GroupMember("filter2", 3)],
+                     "Arid3a")],
         (HeatMap("Importance", [row.importance for row in rows], "Change of each output."),),
-        [TruthRow("Arid3a", ("MA0151.1",), ("filter0", "filter12"), 0.9), TruthRow("YY1")],
-        Database("JASPAR2026 CORE vertebrates", "JASPAR2026", 1019, "ab" * 32),
+        [KnownMotifRow("Arid3a", ("MA0151.1",), ("filter0", "filter12"), 0.9), KnownMotifRow("YY1")],
+        DatabaseSummary("JASPAR2026 CORE vertebrates", "JASPAR2026", 1019, "ab" * 32),
         {"threshold": 0.5, "databases": ["JASPAR2026"], "force": False}, {"numpy": "1.26.4"},
         [Citation("Koo PK, Eddy SR (2019).", "The method", "https://doi.org/10.1371/journal.pcbi.1007560")],
         ["Only 20 sequences."], "2026-01-01")
@@ -140,7 +141,7 @@ def test_json_round_trip(report):
 
 
 def test_only_the_network_and_filters_are_needed():
-    bare = Report(Network("n", 1, 4), [FilterRow("f", np.full((4, 4), 0.25), (0, 4), 0, 0, 0)])
+    bare = Report(NetworkSummary("n", 1, 4), [FilterRow("f", np.full((4, 4), 0.25), (0, 4), 0, 0, 0)])
     assert Report.from_json(bare.to_json()) == bare
     page = Page(report_page(bare))
     assert not {"figures", "groups", "outputs", "chance", "truth"} & set(page.ids)
@@ -153,7 +154,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
        st.dictionaries(st.text(max_size=5), st.none() | finite | st.text(max_size=5) | st.lists(st.integers())))
 def test_json_round_trip_of_any_values(text, row, number, flag, parameters):
     filters = [FilterRow("f", [row], (0, 1), 3, 0.5, 1.0, importance=[number], kernel=[row] if flag else None)]
-    made = Report(Network(text, 1, 1, description=text), filters, text, [Figure("k", text, number)],
+    made = Report(NetworkSummary(text, 1, 1, description=text), filters, text, [Metric("k", text, number)],
                   outputs=[text], parameters=parameters, groups=[] if flag else None)
     assert Report.from_json(made.to_json()) == made
 
@@ -178,7 +179,7 @@ def test_filters_are_checked(changes, message):
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"outputs": ("a",)}, "outputs"), ({"nulls": ()}, "nulls"), ({"heat_maps": (HeatMap("h", ()),)}, "filters"),
-    ({"groups": (Group(1, (GroupMember("nobody"),)),)}, "nobody")])
+    ({"groups": (FilterGroup(1, (GroupMember("nobody"),)),)}, "nobody")])
 def test_parts_must_fit_together(report, changes, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(report, **changes)
@@ -408,7 +409,7 @@ def test_compare_command(tmp_path):
 
 
 def test_networks_with_different_figures_share_a_table(report):
-    other = dataclasses.replace(report, figures=(Figure("new", "Only here", 3.0, style="count"),), nulls=())
+    other = dataclasses.replace(report, figures=(Metric("new", "Only here", 3.0, style="count"),), nulls=())
     page = Page(comparison_page([report, other], ["first", "second"]))
     rows = [attributes for attributes in page.all("td") if attributes.get("data-label") == "second"]
     assert len(rows) == 4

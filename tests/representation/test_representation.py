@@ -19,10 +19,10 @@ from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.untrained import untrained_copy
-from kipoi_motifrep.representation import coverage, measure_importance, read_truth, represent, similar_filters
+from kipoi_motifrep.representation import coverage, measure_importance, read_known_motifs, represent, similar_filters
 from kipoi_motifrep.representation.coverage import localist_index
 from kipoi_motifrep.representation.importance import correlations, gather, read_importance, spaced, write_importance
-from kipoi_motifrep.representation.metrics import judge
+from kipoi_motifrep.representation.metrics import assign
 from kipoi_motifrep.representation.shuffled import n_draws
 
 keras = pytest.importorskip("keras")
@@ -58,11 +58,11 @@ def truth_file(tmp_path, text):
 
 
 def test_shipped_truth_is_the_papers():
-    truth = read_truth("synthetic")
+    truth = read_known_motifs("synthetic")
     assert len(truth.labels) == 12
     assert truth.labels["STAT1"] == ("MA0137.1", "MA0137.2", "MA0137.3")
     assert {"MA0660.1", "MA0773.1"} <= set(truth.labels["MEF2A"])
-    published = read_truth("synthetic-as-published")
+    published = read_known_motifs("synthetic-as-published")
     assert {"MA0660.1", "MA0773.1"} <= set(published.labels["STAT1"])
     assert not {"MA0660.1", "MA0773.1"} & set(published.labels["MEF2A"])
     everything = {one for ids in truth.labels.values() for one in ids}
@@ -70,17 +70,17 @@ def test_shipped_truth_is_the_papers():
 
 
 def test_all_planted_matrices_are_found_in_the_papers_release():
-    targets = read_truth("synthetic").against(load("JASPAR2016"))
+    targets = read_known_motifs("synthetic").against(load("JASPAR2016"))
     assert targets.missing == ()
 
 
 def test_in_vivo_truth_has_the_same_matrices():
-    synthetic, invivo = read_truth("synthetic"), read_truth("invivo")
+    synthetic, invivo = read_known_motifs("synthetic"), read_known_motifs("invivo")
     assert {label.upper(): ids for label, ids in synthetic.labels.items()} == invivo.labels
 
 
 def test_truth_of_a_data_set_is_of_its_labels_alone():
-    truth = read_truth("synthetic")
+    truth = read_known_motifs("synthetic")
     some = truth.only(["CEBPB", "GABPA", "CTCF"])
     assert list(some.labels) == ["CEBPB", "Gabpa"]
     assert set(some.absent) == set(truth.labels) - set(some.labels) and some.digest != truth.digest
@@ -89,8 +89,8 @@ def test_truth_of_a_data_set_is_of_its_labels_alone():
 
 
 def test_truth_in_rows_and_with_commas_is_the_same(tmp_path):
-    one = read_truth(truth_file(tmp_path, "# note\nlabel\tid\nA\tM1.1,M2.1\nB\tM3\n")).labels
-    two = read_truth(truth_file(tmp_path, "A\tM1.1\nB\tM3\n\nA\tM2.1\tM1.1\r\n")).labels
+    one = read_known_motifs(truth_file(tmp_path, "# note\nlabel\tid\nA\tM1.1,M2.1\nB\tM3\n")).labels
+    two = read_known_motifs(truth_file(tmp_path, "A\tM1.1\nB\tM3\n\nA\tM2.1\tM1.1\r\n")).labels
     assert one == two == {"A": ("M1.1", "M2.1"), "B": ("M3",)}
 
 
@@ -99,23 +99,23 @@ def test_truth_in_rows_and_with_commas_is_the_same(tmp_path):
     ("A\t , \n", ["row 1"])])
 def test_bad_truth_is_named(tmp_path, text, words):
     with pytest.raises(InputError) as error:
-        read_truth(truth_file(tmp_path, text))
+        read_known_motifs(truth_file(tmp_path, text))
     assert all(word in str(error.value) for word in [*words, "truth.tsv"])
 
 
 def test_no_such_truth():
     with pytest.raises(InputError, match="synthetic-as-published"):
-        read_truth("nothing.tsv")
+        read_known_motifs("nothing.tsv")
 
 
 def test_other_versions_count_only_where_no_listed_one_is_there(tmp_path):
-    truth = read_truth(truth_file(tmp_path, "A\tMA1.1,MA1.2\nB\tMA2.1\n"))
+    truth = read_known_motifs(truth_file(tmp_path, "A\tMA1.1,MA1.2\nB\tMA2.1\n"))
     database = Database(tuple(Motif(name, pwm(0)) for name in ("MA1.2", "MA1.3", "MA2.4", "MA22.1")), "test")
     assert truth.against(database).of_target == ("A", None, "B", None)
 
 
 def test_families_are_those_of_the_labels_own_matrices(tmp_path):
-    truth = read_truth(truth_file(tmp_path, "A\tM1\nB\tM2\n"))
+    truth = read_known_motifs(truth_file(tmp_path, "A\tM1\nB\tM2\n"))
     families = {"M1": ("x", "y"), "M2": ("y",), "M3": ("y",), "M4": ("z",), "M5": ("z", "x")}
     database = Database(tuple(Motif(name, pwm(0), tf_family=one) for name, one in families.items()), "test")
     assert truth.against(database).by_family == ("A", "B", "A", None, "A")
@@ -123,7 +123,7 @@ def test_families_are_those_of_the_labels_own_matrices(tmp_path):
 
 def test_truth_of_another_database_is_refused(tmp_path):
     with pytest.raises(InputError, match="none of its matrices"):
-        read_truth(truth_file(tmp_path, "A\tQ1\n")).against(Database((Motif("M1", pwm(0)),), "test"))
+        read_known_motifs(truth_file(tmp_path, "A\tQ1\n")).against(Database((Motif("M1", pwm(0)),), "test"))
 
 
 # Coverage
@@ -165,12 +165,12 @@ def test_verdicts_follow_the_hits_in_plain_loops(tmp_path):
     random = np.random.default_rng(0)
     targets = [Motif(f"M{i}", pwm(i), tf_family=(f"family{i % 3}",)) for i in range(6)]
     queries = [Motif(f"q{i}", pwm(50 + i, 6)) for i in range(9)]
-    truth = read_truth(truth_file(tmp_path, "A\tM1,M4\nB\tM5\n")).against(Database(tuple(targets), "test"))
+    truth = read_known_motifs(truth_file(tmp_path, "A\tM1,M4\nB\tM5\n")).against(Database(tuple(targets), "test"))
     hits = np.zeros(20, HIT)
     hits["query"] = np.sort(random.integers(0, 8, 20))  # the last has none
     hits["target"], hits["offset"] = random.integers(0, 6, 20), random.integers(-3, 4, 20)
     hits["orientation"] = random.choice(["+", "-"], 20)
-    found = judge(hits, queries, targets, truth)
+    found = assign(hits, queries, targets, truth)
     families = {"family1": "A", "family2": "B"}
     for i, query in enumerate(queries):
         own = [hit for hit in hits if hit["query"] == i]
@@ -183,7 +183,7 @@ def test_verdicts_follow_the_hits_in_plain_loops(tmp_path):
         expected = 0 if decisive is None else slow_coverage(
             query.pwm, targets[decisive["target"]].pwm, decisive["offset"], decisive["orientation"])
         assert found.coverage[i] == pytest.approx(expected)
-    figures = found.figures(truth)
+    figures = found.metrics(truth)
     assert figures["true"] == pytest.approx(sum(label is not None for label in found.labels) / 9)
     assert figures["labels"] == len(set(found.labels) - {None})
     assert figures["index"] == pytest.approx(found.coverage.mean())
@@ -204,14 +204,14 @@ def planted(order=None):
 
 def test_figures_of_planted_filters(tmp_path):
     found = planted()
-    truth = read_truth(truth_file(tmp_path, "A\tM3\nB\tM5\nC\tM9\n")).against(found.database)
+    truth = read_known_motifs(truth_file(tmp_path, "A\tM3\nB\tM5\nC\tM9\n")).against(found.database)
     result = represent(found, truth, seed=1)
     assert result.extent == ("whole", "whole", "partial", None, None, "whole")
-    assert result.verdicts.labels == ("A", "A", "B", None, None, None)
-    assert result.figures["matched"] == pytest.approx(4 / 6)
-    assert result.figures["true"] == pytest.approx(3 / 6)
-    assert (result.figures["labels"], result.figures["dead"], result.figures["groups"]) == (2, 1, 4)
-    assert 0.5 < result.figures["index"] < 4 / 6
+    assert result.assignment.labels == ("A", "A", "B", None, None, None)
+    assert result.metrics["matched"] == pytest.approx(4 / 6)
+    assert result.metrics["true"] == pytest.approx(3 / 6)
+    assert (result.metrics["labels"], result.metrics["dead"], result.metrics["groups"]) == (2, 1, 4)
+    assert 0.5 < result.metrics["index"] < 4 / 6
     assert result.kind == "localist"
     assert result.shuffled.draws == n_draws(6) == 10
     assert result.shuffled.mean["matched"] < 0.3
@@ -222,9 +222,9 @@ def test_figures_of_planted_filters(tmp_path):
 @given(st.permutations(range(6)))
 def test_figures_do_not_depend_on_the_order_of_filters(order):
     one, two = (represent(planted(chosen), shuffle=False) for chosen in (None, order))
-    assert one.figures == pytest.approx(two.figures)
-    assert {one.names[i]: one.verdicts.coverage[i] for i in range(6)} == pytest.approx(
-        {two.names[i]: two.verdicts.coverage[i] for i in range(6)})
+    assert one.metrics == pytest.approx(two.metrics)
+    assert {one.names[i]: one.assignment.coverage[i] for i in range(6)} == pytest.approx(
+        {two.names[i]: two.assignment.coverage[i] for i in range(6)})
 
 
 def test_null_is_seeded_and_bounded():
@@ -239,7 +239,7 @@ def test_network_without_any_live_filter():
     targets = [Motif("M0", pwm(0))]
     found = matches_of([Motif("dead", np.full((5, 4), 0.25), "dead")], targets, dead=[0])
     result = represent(found)
-    assert result.figures == {"index": 0, "matched": 0, "whole": 0, "partial": 0, "groups": 0, "dead": 1}
+    assert result.metrics == {"index": 0, "matched": 0, "whole": 0, "partial": 0, "groups": 0, "dead": 1}
     assert result.kind == "distributed"
 
 

@@ -14,7 +14,7 @@ from kipoi_motifrep.core.tables import read_table
 from kipoi_motifrep.datasets.hdf5 import create_dataset, open_dataset
 from kipoi_motifrep.motifs import Motif, read_motifs, write_motifs
 from kipoi_motifrep.motifs.jaspar import Database, load
-from kipoi_motifrep.representation import read_truth
+from kipoi_motifrep.representation import read_known_motifs
 from kipoi_motifrep.sequences.alphabet import reverse_complement
 from kipoi_motifrep.training.baseline import best_sites, candidates, scan_baseline
 
@@ -63,7 +63,7 @@ def test_candidates_by_name_and_by_truth(tmp_path):
     assert [motif.name for motif in by_name["FOSL1"]] == ["MA0477.1"]
     assert by_name["enhancer"] == []
     (tmp_path / "truth.tsv").write_text("Fosl1\tMA0477.1,MA0476.1\n")
-    by_truth = candidates(["FOSL1"], database, read_truth(tmp_path / "truth.tsv"))
+    by_truth = candidates(["FOSL1"], database, read_known_motifs(tmp_path / "truth.tsv"))
     assert [motif.name for motif in by_truth["FOSL1"]] == ["MA0476.1", "MA0477.1"]
 
 

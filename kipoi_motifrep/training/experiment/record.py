@@ -94,9 +94,9 @@ class LayerRecord:
         hits = tuple(Hit(int(hit["query"]), targets[hit["target"]].name, int(hit["offset"]), int(hit["overlap"]),
                          str(hit["orientation"]), *(float(f"{hit[key]:.6g}") for key in
                                                     ("p_value", "e_value", "q_value"))) for hit in found.matches.hits)
-        coverage = found.representation.verdicts.coverage
+        coverage = found.representation.assignment.coverage
         return cls(filters.bank.layer, filters.pwms.round(PWM_DECIMALS), filters.maximum, filters.n_sites,
-                   filters.fraction_firing, coverage, found.representation.verdicts.labels, hits)
+                   filters.fraction_firing, coverage, found.representation.assignment.labels, hits)
 
     def motifs(self) -> list[Motif]:
         """See the filters as trimmed motifs, dead ones included."""
@@ -123,7 +123,7 @@ class UnitRecord:
     layers : tuple of LayerRecord
         The first convolution, and deeper ones where asked for.
     figures : Mapping
-        For each layer the figures of :data:`kipoi_motifrep.representation.FIGURES`: "trained", "shuffled"
+        For each layer the figures of :data:`kipoi_motifrep.representation.METRICS`: "trained", "shuffled"
         (means) and "untrained".
     database : str
         Release, number of motifs, digest.

@@ -159,7 +159,7 @@ def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Datas
                           truth=truth, importance=False)
         layers.append(LayerRecord.of(found))
         seen = found.representation
-        figures[layer] = {"trained": dict(seen.figures), "shuffled": dict(seen.shuffled.mean),
+        figures[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean),
                           "untrained": dict(seen.untrained or {})}
     record = UnitRecord(unit.variant, experiment.protocol.first_activation, unit.trial, unit.random_seed,
                         SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
