@@ -116,7 +116,7 @@ def test_report_has_everything(shipped):
     assert report.database.release == "JASPAR2016" and report.database.n_motifs == 519
     assert {"keras", "numpy"} <= set(report.versions)
     assert sum(len(group.members) for group in report.groups) == 30
-    spoken = [row for row in report.filters if row.true and row.true in row.outputs_for]
+    spoken = [row for row in report.filters if row.true and row.true in row.speaks_for]
     assert len(spoken) > 20
     correlation = np.array(report.heat_maps[2].values, float)
     best = [LABEL_NAMES[i] for i in correlation.argmax(axis=1)]

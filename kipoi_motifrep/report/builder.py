@@ -146,7 +146,7 @@ def write_representation(representation: Representation, text: str, folder: str 
     spoken = representation.importance.outputs_for() if representation.importance else ((),) * len(groups)
     filters = [{"name": name, "status": status, "coverage": float(covered), "extent": extent, "label": label,
                 "label_of_best": best, "label_by_family": family, "group": int(group) + 1 if group >= 0 else None,
-                "outputs_for": list(outputs)}
+                "speaks_for": list(outputs)}
                for name, status, covered, extent, label, best, family, group, outputs in zip(
                    representation.names, representation.statuses, assignment.coverage, representation.extent,
                    assignment.labels, assignment.best_labels, assignment.family_labels or assignment.labels, groups,

@@ -81,10 +81,10 @@ def report_page(report: Report) -> str:
                "logos": [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)]}
               for group in report.groups or () if len(group.members) > 1]
     grouped = {name for group in groups for name, _ in group["logos"]}
-    spoken = {name for row in report.filters for name in row.outputs_for}
+    spoken = {name for row in report.filters for name in row.speaks_for}
     return render(
         "report.html", report=report, ids=ids, rows=rows, kinds=kinds, kind_words=KIND_WORDS,
-        has={"importance": any(view.importance for view in rows), "outputs_for": bool(spoken)},
+        has={"importance": any(view.importance for view in rows), "speaks_for": bool(spoken)},
         spoken_for=[(i, name) for i, name in enumerate(report.outputs) if name in spoken],
         shown_matches=SHOWN_MATCHES, heat_maps=heat_maps, groups=groups,
         singles=sum(row.matches != () or row.status == ACTIVE for row in report.filters) - len(grouped),
@@ -195,7 +195,7 @@ def _row_view(row: FilterRow, report: Report, identifier: str) -> RowView:
     return RowView(
         row, identifier, kind, row.status if kind == "silent" else KIND_WORDS[kind],
         {"silent": "never fires" if row.status == DEAD else "no informative position", "none": "none"}.get(kind, ""),
-        safe(logo), " ".join(str(numbers_of[name]) for name in row.outputs_for if name in numbers_of),
+        safe(logo), " ".join(str(numbers_of[name]) for name in row.speaks_for if name in numbers_of),
         _largest(row.importance, report.outputs), _largest(row.correlation, report.outputs), _pictures(row),
         f"{n_further} further {'match' if n_further == 1 else 'matches'} and more" if n_further else "More",
         max(0, len(row.matches) - SHOWN_MATCHES) + row.n_more)

@@ -170,7 +170,7 @@ class FilterRow(Plain):
         Change of each output when the filter is set to its mean.
     correlation : tuple of float, optional
         Of the filter's maximum in a sequence with each output; None where it is not defined.
-    outputs_for : tuple of str
+    speaks_for : tuple of str
         Outputs that the filter matters most for.
     kernel : matrix, shape (width, 4), optional
         Weights of the convolution.
@@ -191,7 +191,7 @@ class FilterRow(Plain):
     group: int | None = None
     importance: tuple[float | None, ...] | None = None
     correlation: tuple[float | None, ...] | None = None
-    outputs_for: tuple[str, ...] = ()
+    speaks_for: tuple[str, ...] = ()
     kernel: Matrix | None = None
 
     def __post_init__(self) -> None:

@@ -66,11 +66,7 @@ class Importance:
     n_replaced: int
 
     def outputs_for(self) -> tuple[tuple[str, ...], ...]:
-<<<<<<< HEAD
         """Choose the outputs that each filter is for, the most correlated first.
-=======
-        """Choose the outputs that each filter speaks for, the most correlated first.
->>>>>>> 6517922 (Names of the field: known motifs, metrics, the assignment of filters to motifs; one class name, one meaning)
 
         Three conditions: the filter's largest activation in a sequence correlates with
         the output's prediction by 0.3 or more; that is at least half of its highest

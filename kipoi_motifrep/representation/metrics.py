@@ -235,13 +235,8 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     compared = _compared(found)
     assignment, similar, metrics = _measure(found, compared, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
-<<<<<<< HEAD
-        figures["own_output"] = sum(label is not None and label in spoken for label, spoken in
-                                    zip(verdicts.labels, importance.outputs_for(), strict=True)) / len(found.queries)
-=======
         metrics["own_output"] = sum(label is not None and label in spoken for label, spoken in
                                     zip(assignment.labels, importance.outputs_for(), strict=True)) / len(found.queries)
->>>>>>> 6517922 (Names of the field: known motifs, metrics, the assignment of filters to motifs; one class name, one meaning)
     if shuffle:
         shuffled = shuffled_metrics(found, compared, lambda hits, queries: {
             **assign(hits, queries, found.database.motifs, truth).metrics(truth),

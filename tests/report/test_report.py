@@ -496,7 +496,7 @@ def test_filtering(opened, report):
     assert choose(opened, "find", "sp1-RELATED") == [row.name for row in report.filters
                                                     if row.best and row.best.name == "SP1"]
     choose(opened, "find", "")
-    assert choose(opened, "output", "1") == [row.name for row in report.filters if "CEBPB" in row.outputs_for]
+    assert choose(opened, "output", "1") == [row.name for row in report.filters if "CEBPB" in row.speaks_for]
     assert choose(opened, "find", "nothing like this") == []
     assert opened.run("document.getElementById('nothing').hidden") is False
     opened.run("document.getElementById('reset').click()")
