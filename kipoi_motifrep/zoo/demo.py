@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ def predict(model: str, output: Path, arguments: Mapping[str, object], dataloade
                "--dataloader_args", *(f"{key}={value}" for key, value in arguments.items())]
     if dataloader:
         command += ["--dataloader", dataloader]
-    say(f"$ kipoi {' '.join(command)}")
+    say(f"$ kipoi {shlex.join(command)}")
     done = subprocess.run([sys.executable, "-m", "kipoi", *command], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
@@ -81,8 +82,9 @@ def _interpret(model: str, out: Path) -> list[str]:
     from kipoi_motifrep.pipeline import interpret
 
     dataset = _near(EXAMPLES / "synthetic.h5")
-    say(f"$ kipoi-motifrep interpret {model} --source dir --dataset {dataset} --truth synthetic "
-        f"--database {PAPER_RELEASE} -o {out}")
+    command = ["interpret", model, "--source", "dir", "--dataset", dataset, "--truth", "synthetic", "--database",
+               PAPER_RELEASE, "-o", str(out)]
+    say(f"$ kipoi-motifrep {shlex.join(command)}")
     # The release that the planted motifs are from, and the paper's.
     found = interpret(model, source="dir", dataset=dataset, truth="synthetic", database=PAPER_RELEASE, output=out)
     return [found.report.sentence, f"report: {found.page}"]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
-import jinja2.meta
 import yaml
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.zoo.packaged import Packaged
+from kipoi_motifrep.zoo.packaged import TEMPLATE_MARK, Packaged
 
 MODEL_CLASS = "kipoi_motifrep.Keras3Model"
 PRECISION_DECIMAL = 5  # float32 sums differ from processor to processor beyond that
 PEOPLE = ("authors", "contributors")
 REQUIRED = ("authors", "license", "cite_as", "doc", "trained_on")
 OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader")
+SHOWN = 40  # characters of a broken placeholder
+_PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}", re.A)
 DEPENDENCIES = {"conda": ["python=3.11"], "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"]}
 
 EXAMPLE_INFO = """\
@@ -123,8 +123,10 @@ def _read_yaml(path: Path) -> object:
 
 def _check_field(field: str, value: object, path: str | os.PathLike) -> None:
     if field in PEOPLE:
-        if not isinstance(value, list) or not all(isinstance(one, dict) and one.get("name") for one in value):
-            raise InputError(f"{field} must be a list of people, '- name: ...' each", path=path)
+        if not isinstance(value, list) or not all(
+                isinstance(one, dict) and one.get("name") and all(isinstance(text, str) for text in one.values())
+                for one in value):
+            raise InputError(f"{field} must be a list of people, '- name: ...' each, all texts", path=path)
     elif field == "tags":
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise InputError("tags must be a list of texts", path=path)
@@ -133,7 +135,7 @@ def _check_field(field: str, value: object, path: str | os.PathLike) -> None:
 
 
 def check_placeholders(group: GroupInfo, columns: Sequence[str]) -> None:
-    """Check that every ``{{ column }}`` in the author's texts has a value.
+    """Check that the author's texts hold no template code but plain ``{{ column }}``, and that each has a value.
 
     Parameters
     ----------
@@ -145,16 +147,37 @@ def check_placeholders(group: GroupInfo, columns: Sequence[str]) -> None:
     Raises
     ------
     InputError
-        If one has none, or braces are not closed.
+        If one has no value, or what opens like code of a template is anything else.
+
+    Examples
+    --------
+    >>> check_placeholders(GroupInfo({"doc": "Network {{ model }}"}, None, Path("info.yaml")), ["model"])
+    >>> check_placeholders(GroupInfo({"doc": "{{ 7 * 6 }}"}, None, Path("info.yaml")), ["model"])
+    Traceback (most recent call last):
+    ...
+    kipoi_motifrep.core.errors.InputError: info.yaml: has a broken {{ placeholder }} at '{{ 7 * 6 }}'; ...
     """
-    try:
-        asked = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(dump(group.info)))
-    except jinja2.TemplateSyntaxError as error:
-        raise InputError(f"has a broken {{{{ placeholder }}}} ({error.message})", path=group.path) from error
-    unknown = sorted(asked - set(columns))
-    if unknown:
-        raise InputError(f"{{{{ {unknown[0]} }}}} is not known of these networks; known are {', '.join(columns)}",
-                         path=group.path)
+    known = f"known are {', '.join(columns)}"
+    text = " ".join(_texts([group.info, group.dataloader]))
+    # From left to right, as Jinja reads: what opens at one mark must be a whole placeholder.
+    for mark in TEMPLATE_MARK.finditer(text):
+        placeholder = _PLACEHOLDER.match(text, mark.start())
+        if placeholder is None:
+            raise InputError(f"has a broken {{{{ placeholder }}}} at {text[mark.start():mark.start() + SHOWN]!r}; it "
+                             f"may hold the plain name of a column alone: {known}", path=group.path)
+        if placeholder[1] not in columns:
+            raise InputError(f"{{{{ {placeholder[1]} }}}} is not known of these networks; {known}", path=group.path)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in nested values, the keys of mappings among them."""
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    else:
+        yield str(value)
 
 
 def unfinished(group: GroupInfo) -> list[str]:

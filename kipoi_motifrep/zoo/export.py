@@ -15,7 +15,7 @@ from kipoi_motifrep.zoo.group import loader_description, remove_former, write_ex
 from kipoi_motifrep.zoo.packaged import Packaged
 from kipoi_motifrep.zoo.standalone import pinned_dependencies, write_code
 
-URL = re.compile(r"(https?|ftp|file)://\S+$")
+URL = re.compile(r"(https?|ftp|file)://[^\s{}]+$")
 GROUP_NAME = re.compile(r"[A-Za-z][\w-]*$", re.A)
 
 
@@ -139,25 +139,32 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
     """
     path = export.out / "PULL_REQUEST.md"
     info, networks = export.info.info, export.networks
+    authors, labels = (", ".join(map(_markdown, names)) for names in (
+        [author["name"] for author in info["authors"]], networks[0].label_names))
     table = "\n".join(f"| {network.name} | {network.architecture} | {network.n_parameters:,} |" for network in networks)
     boxes = [(failed == [], "`kipoi test` passes for every model without a warning"),
              (True, "weights, expected predictions and example files are `url` + `md5`"),
              (True, "all dependencies are pinned"),
              (True, "model class and dataloader travel in the group, in a package of their own"),
-             *((False, f"missing: {what}") for what in unfinished(export.info)),
+             *((False, f"missing: {_markdown(what)}") for what in unfinished(export.info)),
              (False, f"the contents of `upload/` are public at {export.base_url}")]
     write_text(path, f"""# Add {export.name}
 
-{len(networks)} model{"s" * (len(networks) > 1)} by {", ".join(author["name"] for author in info["authors"])}
-({info["cite_as"]}), licence {info["license"]}.
+{len(networks)} model{"s" * (len(networks) > 1)} by {authors}
+({_markdown(info["cite_as"])}), licence {_markdown(info["license"])}.
 
 | model | architecture | parameters |
 |---|---|---|
 {table}
 
 They read one-hot sequences of {networks[0].length} bp and predict {len(networks[0].label_names)} labels:
-{", ".join(networks[0].label_names)}.
+{labels}.
 
 {chr(10).join(f"- [{'x' if done else ' '}] {text}" for done, text in boxes)}
 """)
     return path
+
+
+def _markdown(text: str) -> str:
+    """Give a text that Markdown shows as it is, on one line."""
+    return re.sub(r"[\\`*{}\[\]<>|#@]", r"\\\g<0>", " ".join(text.split()))

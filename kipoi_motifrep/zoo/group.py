@@ -28,14 +28,13 @@ from kipoi_motifrep.zoo.description import (
     link,
     model_template,
 )
-from kipoi_motifrep.zoo.packaged import Packaged
+from kipoi_motifrep.zoo.packaged import FIGURES, NAME, Packaged
 from kipoi_motifrep.zoo.shipped import DESCRIPTIONS, EXAMPLES, md5_of
 
 EXAMPLE_GENOME = "hg19_chr20_200kb.fa"
 EXAMPLE_INTERVALS = "windows.bed"
 N_EXPECTED = 16
 N_WINDOWS = 20
-FIGURES = ("auroc", "aupr")
 
 
 def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: GroupInfo) -> None:
@@ -152,7 +151,8 @@ def remove_former(group: Path, folder: Path, networks: Sequence[Packaged], files
     (group / "results.tsv").unlink(missing_ok=True)
     kept = {path for network in networks for path in _paths(folder, files, network.name, network.weights)}
     for row in read_table(table):
-        if row.get("model") and row.get("weights"):
+        # A table of somebody else's may name files outside the group.
+        if all(NAME.match(row.get(column) or "") for column in ("model", "weights")):
             for path in set(_paths(folder, files, row["model"], row["weights"])) - kept:
                 path.unlink(missing_ok=True)
 

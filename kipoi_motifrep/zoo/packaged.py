@@ -21,8 +21,11 @@ from kipoi_motifrep.training.train import HISTORY_FILE, NETWORK_FILE, RESULT_FIL
 if TYPE_CHECKING:
     import keras
 
+FIGURES = ("auroc", "aupr")
 # A name is a path of the zoo, a value of a template and, to pandas, not a number or a missing value.
 NAME = re.compile(r"(?!(?:nan?|null|none|true|false|inf(?:inity)?|template)$)[a-z][\w.+-]*(?<!\.expect)$", re.I | re.A)
+# What opens code in the template that Kipoi renders at every call; texts that enter it must not hold one.
+TEMPLATE_MARK = re.compile(r"\{[{%#]")
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,29 @@ def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
     if not finished:
         which = "" if trial is None else f" of trial {trial}"
         raise InputError(f"holds no finished network{which}; run 'kipoi-motifrep train' first", path=runs)
-    return [(name, folder / NETWORK_FILE, json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")))
-            for name, folder in finished.items()]
+    return [(name, folder / NETWORK_FILE, _read_result(folder / RESULT_FILE)) for name, folder in finished.items()]
+
+
+def _read_result(path: Path) -> dict:
+    """Read a ``result.json``; what of it goes into tables and texts of a group is checked to be what it must be."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        test = result["test"]
+        figures = [one[name] for one in [test, *test["per_label"].values()] for name in FIGURES]
+        whole = (result["variant"] in VARIANTS and type(result["random_seed"]) is int
+                 and re.fullmatch(r"\w+", result["protocol"]["first_activation"], re.A)
+                 and all(one is None or 0 <= one <= 1 for one in figures))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise InputError("is not as 'kipoi-motifrep train' writes it; train the network again, or package its "
+                         f"{NETWORK_FILE} alone", path=path)
+    return result
 
 
 def _best(trials: Sequence[Path]) -> Path:
     """Choose the run with the lowest validation loss, of runs on the same data."""
-    results = [json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")) for folder in trials]
+    results = [_read_result(folder / RESULT_FILE) for folder in trials]
     for folder, result in zip(trials, results, strict=True):
         if any(result.get(what) != results[0].get(what) for what in ("data", "protocol")):
             raise InputError(f"was trained with other data or settings than {trials[0].name}; their losses cannot be "
@@ -152,8 +171,10 @@ def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None)
     if result:
         architecture = describe(VARIANTS[result["variant"]], result["protocol"]["first_activation"])
     n_parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    return Packaged(name, path, suffix, _label_names(path, suffix, n_outputs, labels), length, architecture,
-                    n_parameters, result)
+    names = _label_names(path, suffix, n_outputs, labels)
+    if result and list(result["test"]["per_label"]) != list(names):
+        raise InputError("was tested on labels of other names; leave out --labels", path=path)
+    return Packaged(name, path, suffix, names, length, architecture, n_parameters, result)
 
 
 def _shapes(model: keras.Model, path: Path) -> tuple[int, int]:
@@ -175,6 +196,10 @@ def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] 
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"two outputs are called {twice[0]!r}", path=path)
+    for name in names:
+        if not name.isprintable() or not name.strip() or TEMPLATE_MARK.search(name):
+            raise InputError(f"an output is called {name!r}; a name must be printable and hold no '{{{{', '{{%' or "
+                             "'{#', which Kipoi would run as code: give others with --labels", path=path)
     return names
 
 
