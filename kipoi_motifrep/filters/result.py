@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.statuses import ACTIVE, DEAD
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
-ACTIVE, DEAD = "active", "dead"
 WEIGHT_SCALE = 3.0  # of the weight PWM; Koo & Eddy 2019
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.filters.selection import Sites
-from kipoi_motifrep.networks.layout import NO_BASE
 from kipoi_motifrep.networks.types import ReceptiveField
 
 CHUNK = 1 << 18  # sites at a time, so that their windows stay small
@@ -78,28 +78,28 @@ class SiteSums:
         SiteSums
             Of this batch; what lies beyond a sequence's ends counts for no base.
         """
-        counts = np.zeros((window.width, n_filters * (NO_BASE + 1)))
+        counts = np.zeros((window.width, n_filters * (N_CODE + 1)))
         padded, before = _padded(codes, sites, window)
         windows = np.lib.stride_tricks.sliding_window_view(padded.ravel(), window.width)
         starts = sites.sequence * padded.shape[1] + window.start + window.step * sites.position + before
         for first in range(0, len(sites), CHUNK):
             chunk = slice(first, first + CHUNK)
             letters = np.ascontiguousarray(windows[starts[chunk]].T)
-            filters = sites.filter[chunk] * (NO_BASE + 1)
+            filters = sites.filter[chunk] * (N_CODE + 1)
             weights = sites.value[chunk].astype(np.float64) if weighted else None
             for column, row in enumerate(letters):
                 counts[column] += np.bincount(filters + row, weights, counts.shape[1])
         fired = np.zeros((len(codes), n_filters), bool)
         fired[sites.sequence, sites.filter] = True
-        return cls(counts.reshape(window.width, n_filters, -1).transpose(1, 0, 2)[:, :, :NO_BASE],
+        return cls(counts.reshape(window.width, n_filters, -1).transpose(1, 0, 2)[:, :, :N_CODE],
                    np.bincount(sites.filter, minlength=n_filters), fired.sum(axis=0), len(codes))
 
 
 def _padded(codes: np.ndarray, sites: Sites, window: ReceptiveField) -> tuple[np.ndarray, int]:
     """Codes with enough of no base on both sides for every window, and how much is before."""
     if not len(sites):
-        return np.pad(codes, ((0, 0), (0, window.width)), constant_values=NO_BASE), 0
+        return np.pad(codes, ((0, 0), (0, window.width)), constant_values=N_CODE), 0
     ends = window.start + window.step * np.array([sites.position.min(), sites.position.max()])
     before = max(0, -int(ends.min()))
     after = max(0, int(ends.max()) + window.width - codes.shape[1])
-    return np.pad(codes, ((0, 0), (before, after)), constant_values=NO_BASE), before
+    return np.pad(codes, ((0, 0), (before, after)), constant_values=N_CODE), before

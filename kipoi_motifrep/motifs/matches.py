@@ -13,12 +13,12 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import output_folder, staged, write_parameters, write_text
+from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_INFORMATION, NO_MATCH
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
 
-MATCHED, NO_MATCH, DEAD, NO_INFORMATION = "matched", "no match", "dead", "no information"
 # Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
 _LEAST_INFORMATION = 1e-6
 COLUMNS = ("query", "status", "target", "target_name", "tf_class", "tf_family", "e_value", "q_value", "p_value",

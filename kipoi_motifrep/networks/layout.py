@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import N_CODE
 
-NO_BASE = 4
 _MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these
 FLAT = (("L4",), ("4L",))
 
@@ -168,11 +168,11 @@ class Layout:
         # One sum a position tells one-hot rows apart; only the others are looked at more closely.
         sums = one_hot @ _MARKS if one_hot.flags.c_contiguous else sum(
             mark * one_hot[:, :, column].astype(np.float32, copy=False) for column, mark in enumerate(_MARKS))
-        codes = np.full(sums.shape, NO_BASE, np.uint8)
+        codes = np.full(sums.shape, N_CODE, np.uint8)
         for column, mark in enumerate(_MARKS):
             code = "ACGT".index(self.alphabet[column])
-            codes -= (sums == mark).view(np.uint8) * np.uint8(NO_BASE - code)
-        soft = np.nonzero((codes == NO_BASE) & (sums != 0))
+            codes -= (sums == mark).view(np.uint8) * np.uint8(N_CODE - code)
+        soft = np.nonzero((codes == N_CODE) & (sums != 0))
         if len(soft[0]):
             codes[soft] = self._largest(one_hot[soft])
         return codes
@@ -181,7 +181,7 @@ class Layout:
         """Codes of the largest entries of (m, 4) rows; no base in a tie."""
         letters = np.array(["ACGT".index(base) for base in self.alphabet], np.uint8)
         ordered = np.sort(rows, axis=1)
-        return np.where(ordered[:, 3] > ordered[:, 2], letters[rows.argmax(axis=1)], NO_BASE).astype(np.uint8)
+        return np.where(ordered[:, 3] > ordered[:, 2], letters[rows.argmax(axis=1)], N_CODE).astype(np.uint8)
 
     def _base_first(self) -> bool:
         if self.axes in FLAT:

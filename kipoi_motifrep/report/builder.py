@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from kipoi_motifrep.core.outputs import write_json
+from kipoi_motifrep.core.statuses import ACTIVE, DEAD, NO_INFORMATION
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.motifs import trim_bounds
-from kipoi_motifrep.motifs.matches import DEAD, NO_INFORMATION, Matches
+from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.report import schema as data
 from kipoi_motifrep.representation import KnownMotifs, Representation, coverage
 from kipoi_motifrep.representation.metrics import METRICS
@@ -220,7 +221,7 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
         yield data.FilterRow(
             representation.names[one], np.round(bank.pwms[i], 4), trim_bounds(bank.pwms[i]), int(bank.n_sites[i]),
             round(float(bank.fraction_firing[i]), 5), _short(bank.maximum[i]),
-            status if status in (DEAD, NO_INFORMATION) else data.ACTIVE,
+            status if status in (DEAD, NO_INFORMATION) else ACTIVE,
             tuple(_match_row(found, representation, place) for place in shown), len(hits[one]) - len(shown),
             representation.extent[one], round(float(assignment.coverage[one]), 4) if matched else None,
             assignment.labels[one], int(groups[one]) + 1 if groups[one] >= 0 else None,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
+from kipoi_motifrep.core.statuses import DEAD
 from kipoi_motifrep.report import drawings
 from kipoi_motifrep.report.page import KIND_WORDS, render, safe
-from kipoi_motifrep.report.schema import DEAD, FilterRow, Metric, Report, read_interpretation
+from kipoi_motifrep.report.schema import FilterRow, Metric, Report, read_interpretation
 
 _KIND_ORDER = {kind: i for i, kind in enumerate(drawings.EXTENT_WORDS)}
 

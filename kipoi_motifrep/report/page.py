@@ -11,9 +11,10 @@ from pathlib import Path
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.outputs import check_output_file, write_text
+from kipoi_motifrep.core.statuses import ACTIVE, DEAD
 from kipoi_motifrep.motifs.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.schema import ACTIVE, DEAD, FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
 PAGE_NAME = "report.html"
 SHOWN_MATCHES = 16  # of a filter, the best included

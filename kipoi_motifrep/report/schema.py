@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import write_text
+from kipoi_motifrep.core.statuses import ACTIVE, DEAD, NO_INFORMATION
 from kipoi_motifrep.report.plain import (
     Matrix,
     Plain,
@@ -31,7 +32,6 @@ from kipoi_motifrep.report.plain import (
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
-ACTIVE, DEAD, NO_INFORMATION = "active", "dead", "no information"
 WHOLE, PARTIAL = "whole", "partial"
 
 

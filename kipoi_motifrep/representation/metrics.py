@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kipoi_motifrep.core.statuses import MATCHED, NO_MATCH
 from kipoi_motifrep.motifs import Motif
-from kipoi_motifrep.motifs.matches import MATCHED, NO_MATCH, Matches
+from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.representation.coverage import WHOLE_FROM, information_coverage, kind_of, localist_index
 from kipoi_motifrep.representation.importance import Importance
 from kipoi_motifrep.representation.known_motifs import KnownTargets

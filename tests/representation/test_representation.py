@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kipoi_motifrep import InputError, Motif, information_content
+from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_MATCH
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.motifs import MotifFile
 from kipoi_motifrep.motifs.jaspar import Database, load
-from kipoi_motifrep.motifs.matches import DEAD, MATCHED, NO_MATCH, Matches
+from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.graph import Unreadable
