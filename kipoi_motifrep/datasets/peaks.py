@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +21,22 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress, say
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
-from kipoi_motifrep.datasets.hdf5 import SPLITS, DatasetWriter, create_dataset
+from kipoi_motifrep.datasets.hdf5 import SPLITS, create_dataset
 from kipoi_motifrep.datasets.overlaps import merge, shared_bases, touched
 from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
 from kipoi_motifrep.sequences.genome import Genome, bare
-from kipoi_motifrep.sequences.intervals import WIDEST, as_int64, few, read_rows
+from kipoi_motifrep.sequences.intervals import WIDEST, BedRows, as_int64, few, read_rows
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.textfile import open_text
 
 WRITTEN_AT_ONCE = 4096
 ALL = "all"
 MOST_NEGATIVES = 10**6  # a positive
+# Intervals of a file that may reach past the ends of their chromosomes, as peak callers extend them; more of them, or
+# any that lies past an end altogether, and the file is for another genome build.
+CLIPPED_AT_MOST, CLIPPED_PART = 10, 0.01
+_LISTING_HEADERS = [[name, file] for name in ("name", "tf", "label", "target") for file in ("file", "path", "peaks")]
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,11 @@ class Rule:
         Of the choice of negatives.
     merge : bool
         Join peaks of a TF that overlap or touch, before they are compared with bins.
+
+    Raises
+    ------
+    InputError
+        If a number makes no sense.
     """
 
     bin: int = 200
@@ -67,52 +78,35 @@ class Rule:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be from 1 to {WIDEST}")
         if not 0 <= self.fraction < 1:
             raise InputError(f"--fraction is {self.fraction}; it must be at least 0 and below 1")
-        if self.negatives != ALL and not 0 <= self.negatives <= MOST_NEGATIVES:
+        if self.negatives != ALL and not (isinstance(self.negatives, (int, float))
+                                          and 0 <= self.negatives <= MOST_NEGATIVES):
             raise InputError(f"--negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
         check_seed(self.seed)
 
 
-@dataclass(frozen=True)
 class Peaks:
-    """Peaks of all TFs, by chromosome and start.
+    """Intervals of several TFs, by chromosome and start.
+
+    Parameters
+    ----------
+    intervals : numpy.ndarray of int64, shape (4, n)
+        Place of the chromosome in the genome, start, end and place of the TF; in any order.
 
     Attributes
     ----------
-    number, start, end, track : numpy.ndarray of int, shape (n,)
-        Place of the chromosome in the genome, range, place of the TF.
+    chromosomes : list of int
+        Those that have any, in the order of the genome.
     """
 
-    number: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
-    track: np.ndarray
+    def __init__(self, intervals: np.ndarray):
+        self._intervals = intervals[:, np.lexsort((intervals[1], intervals[0]))]
+        self.chromosomes: list[int] = np.unique(intervals[0]).tolist()
 
     def on(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give start, end and track of one chromosome's peaks."""
-        here = slice(*np.searchsorted(self.number, [number, number + 1]))
-        return self.start[here], self.end[here], self.track[here]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows of one chromosome.
-
-    Attributes
-    ----------
-    number : int
-        Place of the chromosome in the genome.
-    start : numpy.ndarray of int64, shape (n,)
-        First bases, in order.
-    labels : numpy.ndarray of int8, shape (n, T)
-        1 or 0.
-    split : numpy.ndarray of int8, shape (n,)
-        As :mod:`~kipoi_motifrep.datasets.splits` numbers them.
-    """
-
-    number: int
-    start: np.ndarray
-    labels: np.ndarray
-    split: np.ndarray
+        """Give start, end and track of one chromosome's intervals, by start."""
+        begin, stop = np.searchsorted(self._intervals[0], [number, number + 1])
+        _, start, end, track = self._intervals[:, begin:stop]
+        return start, end, track
 
 
 def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None) -> dict[str, list[str]]:
@@ -135,43 +129,42 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
     ------
     InputError
         If there are none, or one is not of that form.
+
+    Examples
+    --------
+    >>> parse_tracks(["MAX=a.bed", "CEBPB=b.bed", "MAX=c.bed"])
+    {'MAX': ['a.bed', 'c.bed'], 'CEBPB': ['b.bed']}
     """
     tracks: dict[str, list[str]] = {}
     for text in texts:
-        name, equals, path = text.partition("=")
-        if not (name and equals and path):
+        name, _, path = text.partition("=")
+        if not (name and path):
             raise InputError(f"{text!r}: name the TF of each peak file, as in CEBPB={Path(text).name or 'peaks.bed'}, "
                              "or list names and files in a table with --list")
         tracks.setdefault(name, []).append(path)
     if listing is not None:
-        for name, path in _read_listing(listing):
-            tracks.setdefault(name, []).append(path)
+        with open_text(listing) as file:
+            for row, line in enumerate(file, 1):
+                text = line.decode("utf-8-sig", "replace").strip()
+                fields = text.split("\t") if "\t" in text else text.split(maxsplit=1)
+                if not text or text.startswith("#") or [field.lower() for field in fields] in _LISTING_HEADERS:
+                    continue
+                if len(fields) < 2:
+                    raise InputError("needs two columns: the TF's name and its peak file", path=listing, row=row)
+                beside = Path(listing).parent / fields[1].strip()
+                if not beside.is_file():
+                    raise InputError(f"there is no peak file {beside}", path=listing, row=row)
+                tracks.setdefault(fields[0].strip(), []).append(str(beside))
     if not tracks:
         raise InputError("no peak files; give NAME=FILE, for example CEBPB=peaks.bed, or --list FILE")
     return tracks
 
 
-def _read_listing(listing: str | os.PathLike) -> Iterator[tuple[str, str]]:
-    with open_text(listing) as file:
-        for row, line in enumerate(file, 1):
-            text = line.decode("utf-8-sig", "replace").strip()
-            fields = text.split("\t") if "\t" in text else text.split(maxsplit=1)
-            if not text or text.startswith("#") or [field.lower() for field in fields] in _LISTING_HEADERS:
-                continue
-            if len(fields) < 2:
-                raise InputError("needs two columns: the TF's name and its peak file", path=listing, row=row)
-            path = Path(listing).parent / fields[1].strip()
-            if not path.is_file():
-                raise InputError(f"there is no peak file {path}", path=listing, row=row)
-            yield fields[0].strip(), str(path)
-
-
-_LISTING_HEADERS = [[name, file] for name in ("name", "tf", "label", "target") for file in ("file", "path", "peaks")]
-
-
-def read_intervals(path: str | os.PathLike, genome: Genome,
-                   only: set[int] | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_intervals(path: str | os.PathLike, genome: Genome, only: set[int] | None = None) -> np.ndarray:
     """Read a BED-like file of intervals of any width and check them against the genome.
+
+    Intervals that reach past the end of their chromosome are cut there, and
+    their number is said.
 
     Parameters
     ----------
@@ -184,48 +177,50 @@ def read_intervals(path: str | os.PathLike, genome: Genome,
 
     Returns
     -------
-    number, start, end : numpy.ndarray of int64, shape (n,)
-        In the order of the file; empty where all rows were skipped.
+    numpy.ndarray of int64, shape (3, n)
+        Place of the chromosome in the genome, start and end, in the order of
+        the file; n is 0 where all rows were skipped.
 
     Raises
     ------
     InputError
-        With the row: if the file is empty or an interval is not in the genome.
+        With the row: if the file is empty, an interval is not in the genome, or
+        many reach past an end.
     """
-    problems = Problems(path)
-    number_of: dict[str, int] = {}
+    problems, clipped, find = Problems(path), Problems(path), cache(genome.find)
     kept, n_rows = [np.zeros((3, 0), np.int64)], 0
     for rows in read_rows(path, genome, problems):
-        for name in rows.chromosome:
-            if name not in number_of:
-                number_of[name] = genome.find(name)
-        number = np.array([number_of[name] for name in rows.chromosome], np.int64)
+        number = np.array([find(name) for name in rows.chromosome], np.int64)
         start, end = as_int64(rows.start), as_int64(rows.end)
-        n_rows += len(number)
+        size = np.where(number < 0, np.iinfo(np.int64).max, genome.lengths[number])
         keep = np.ones(len(number), bool) if only is None else np.isin(number, list(only))
-        _check(genome, problems, rows, np.flatnonzero(keep), number, start, end)
-        kept.append(np.array([number, start, end])[:, keep])
+        wrong = keep & ((number < 0) | (start < 0) | (end <= start) | (start >= size))
+        for of_kind, where in ((problems, wrong), (clipped, keep & ~wrong & (end > size))):
+            for i in np.flatnonzero(where):
+                of_kind.add(rows.row[i], _what_is_wrong(rows, i, genome, number[i]))
+        kept.append(np.array([number, start, np.minimum(end, size)])[:, keep])
+        n_rows += len(number)
     problems.raise_first()
     if not n_rows:
         raise InputError("holds no intervals", path=path)
-    return tuple(np.concatenate(kept, axis=1))
+    if clipped.count > max(CLIPPED_AT_MOST, CLIPPED_PART * n_rows):
+        clipped.raise_first()
+    if clipped.count:
+        say(f"{path}: {clipped.count} of {n_rows} intervals cut off: they reach past the end of their chromosome")
+    return np.concatenate(kept, axis=1)
 
 
-def _check(genome, problems, rows, places, number, start, end):
-    size = np.where(number < 0, np.iinfo(np.int64).max, genome.lengths[number])
-    for i in places[(number < 0)[places] | (start < 0)[places] | (end <= start)[places] | (end > size)[places]]:
-        where = f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]}"
-        if number[i] < 0:
-            message = (f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {few(genome.names)}); is "
-                       "the file for another genome build? To use some chromosomes only, give --chromosomes")
-        elif start[i] < 0:
-            message = f"{where} starts before the chromosome; BED counts positions from 0"
-        elif end[i] <= start[i]:
-            message = f"{where} has no bases; its end must be greater than its start"
-        else:
-            message = (f"{where} ends past the chromosome's end ({size[i]} bp in {genome.path}); is the file for "
-                       "another genome build?")
-        problems.add(rows.row[i], message)
+def _what_is_wrong(rows: BedRows, i: int, genome: Genome, number: int) -> str:
+    where = f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]}"
+    if number < 0:
+        return (f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {few(genome.names)}); is "
+                "the file for another genome build? To use some chromosomes only, give --chromosomes")
+    if rows.start[i] < 0:
+        return f"{where} starts before the chromosome; BED counts positions from 0"
+    if rows.end[i] <= rows.start[i]:
+        return f"{where} has no bases; its end must be greater than its start"
+    return (f"{where} ends past the chromosome's end ({genome.lengths[number]} bp in {genome.path}); is the file for "
+            "another genome build?")
 
 
 def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None, *,
@@ -260,44 +255,14 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
         if not len(number):
             say(f"{name}: no peak lies on the chosen chromosomes, so it has no positives")
         found.append(np.array([number, start, end, np.full(len(number), track)]))
-    every = np.concatenate(found, axis=1)
-    if not every.shape[1]:
+    peaks_of_all = Peaks(np.concatenate(found, axis=1))
+    if not peaks_of_all.chromosomes:
         raise InputError(f"no peak of any file lies on {few([genome.names[i] for i in only or ()])}",
                          path=next(iter(tracks.values()))[0])
-    return Peaks(*every[:, np.lexsort((every[1], every[0]))])
+    return peaks_of_all
 
 
-def positive_bins(peaks: Peaks, number: int, n_tracks: int, rule: Rule) -> tuple[np.ndarray, np.ndarray]:
-    """Label the bins of one chromosome.
-
-    Parameters
-    ----------
-    peaks : Peaks
-        Of all TFs.
-    number : int
-        The chromosome.
-    n_tracks : int
-        Number of TFs.
-    rule : Rule
-        Bin width and fraction.
-
-    Returns
-    -------
-    bin : numpy.ndarray of int64, shape (n,)
-        Bins that are positive for at least one TF, in order; the chromosome's first is 0.
-    labels : numpy.ndarray of int8, shape (n, n_tracks)
-        1 or 0.
-    """
-    start, end, track = peaks.on(number)
-    place, peak, bases = shared_bases(start, end, rule.bin)
-    positive = bases > rule.fraction * rule.bin
-    bins, row = np.unique(place[positive], return_inverse=True)
-    labels = np.zeros((len(bins), n_tracks), np.int8)
-    labels[row, track[peak[positive]]] = 1
-    return bins, labels
-
-
-class Builder:
+class WindowChooser:
     """Choose the windows of one chromosome after the other.
 
     Parameters
@@ -312,24 +277,21 @@ class Builder:
         How windows are cut and labelled.
     splitter : Splitter
         Which are held out.
-    blacklist : tuple of numpy.ndarray, optional
-        Chromosome, start and end of regions that no window may touch.
+    blacklist : Peaks
+        Regions that no window may touch.
 
     Attributes
     ----------
-    n_over, n_blacklisted, n_wanting : int
-        Positive windows left out because they reach past an end of the
-        chromosome, or touch the blacklist; negatives that could not be found.
+    left_out : collections.Counter
+        How many windows are left out or wanting so far, by the reason.
     """
 
-    def __init__(self, genome: Genome, peaks: Peaks, n_tracks: int, rule: Rule, splitter: Splitter,
-                 blacklist: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None):
+    def __init__(self, genome: Genome, peaks: Peaks, n_tracks: int, rule: Rule, splitter: Splitter, blacklist: Peaks):
         self._genome, self._peaks, self._n_tracks = genome, peaks, n_tracks
-        self._rule, self._splitter = rule, splitter
-        self._blacklist = blacklist if blacklist is not None else tuple(np.zeros((3, 0), np.int64))
-        self.n_over = self.n_blacklisted = self.n_wanting = 0
+        self._rule, self._splitter, self._blacklist = rule, splitter, blacklist
+        self.left_out: Counter[str] = Counter()
 
-    def windows(self, number: int) -> Windows:
+    def windows(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Choose the windows of one chromosome.
 
         Parameters
@@ -339,79 +301,61 @@ class Builder:
 
         Returns
         -------
-        Windows
-            In order of position.
+        start : numpy.ndarray of int64, shape (n,)
+            First bases, in order.
+        labels : numpy.ndarray of int8, shape (n, n_tracks)
+            1 or 0.
+        split : numpy.ndarray of int8, shape (n,)
+            As :mod:`~kipoi_motifrep.datasets.splits` numbers them.
         """
-        rule, size = self._rule, int(self._genome.lengths[number])
-        positive, labels = positive_bins(self._peaks, number, self._n_tracks, rule)
-        if rule.negatives:
-            bins = np.arange(size // rule.bin)
-            bins, every = np.union1d(bins, positive), labels
-            labels = np.zeros((len(bins), self._n_tracks), np.int8)
-            labels[np.searchsorted(bins, positive)] = every
-        else:
-            bins = positive
+        # 1. Label the bins. 2. Centre a window on each, and leave out those that reach past an end or touch the
+        # blacklist. 3. Deal them to the splits. 4. Draw negatives, a split at a time, so that those of each have the
+        # GC content of its own positives.
+        rule, name, size = self._rule, self._genome.names[number], int(self._genome.lengths[number])
+        bins, labels = self._label_bins(number, size)
         start = bins * rule.bin + rule.bin // 2 - rule.window // 2
-        keep = self._usable(number, start, bins, labels.any(axis=1), size)
-        start, labels = start[keep], labels[keep]
-        split = self._splitter.assign(self._genome.names[number], start, start + rule.window, labels.any(axis=1))
+        positive = labels.any(axis=1)
+        inside = (start >= 0) & (start + rule.window <= size) & ((bins + 1) * rule.bin <= size)
+        bad = touched(start, start + rule.window, *self._blacklist.on(number)[:2])
+        for why, where in (("they reach past the end of a chromosome", ~inside),
+                           ("they touch the blacklist", inside & bad)):
+            self.left_out[f"positive windows left out: {why}"] += np.count_nonzero(positive & where)
+        start, labels, positive = (values[inside & ~bad] for values in (start, labels, positive))
+        split = self._splitter.assign(name, start, start + rule.window, positive)
         chosen = split != NONE
         if rule.negatives and rule.negatives != ALL:
-            chosen &= labels.any(axis=1) | self._draw_negatives(number, start, labels.any(axis=1), split)
-        return Windows(number, start[chosen], labels[chosen], split[chosen])
+            chosen &= positive | self._draw_negatives(number, start, positive, split, float(rule.negatives))
+        return start[chosen], labels[chosen], split[chosen]
 
-    def _usable(self, number, start, bins, positive, size):
-        end = start + self._rule.window
-        inside = (start >= 0) & (end <= size) & ((bins + 1) * self._rule.bin <= size)
-        self.n_over += int(np.count_nonzero(positive & ~inside))
-        here = self._blacklist[0] == number
-        bad = np.zeros(len(start), bool)
-        bad[inside] = touched(start[inside], end[inside], self._blacklist[1][here], self._blacklist[2][here])
-        self.n_blacklisted += int(np.count_nonzero(positive & bad))
-        return inside & ~bad
+    def _label_bins(self, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the bins that may be used, in order, and their labels: the positive ones, or all for negatives."""
+        start, end, track = self._peaks.on(number)
+        place, peak, bases = shared_bases(start, end, self._rule.bin)
+        covered = bases > self._rule.fraction * self._rule.bin
+        bins = np.union1d(np.arange(size // self._rule.bin if self._rule.negatives else 0), place[covered])
+        labels = np.zeros((len(bins), self._n_tracks), np.int8)
+        labels[np.searchsorted(bins, place[covered]), track[peak[covered]]] = 1
+        return bins, labels
 
-    def _draw_negatives(self, number, start, positive, split):
-        """Say which windows are negatives; they and the positives of a split have the same spread of GC content."""
-        rule = self._rule
+    def _draw_negatives(self, number: int, start: np.ndarray, positive: np.ndarray, split: np.ndarray,
+                        ratio: float) -> np.ndarray:
+        """Say which windows are negatives: they touch no peak and hold no N."""
         peak_start, peak_end, _ = self._peaks.on(number)
-        free = ~touched(start, start + rule.window, peak_start, peak_end)
-        gc, unknown = count_letters(self._genome, number, start, rule.window)
-        gc = gc / rule.window
-        free &= unknown == 0
-        random = np.random.default_rng([rule.seed, zlib.crc32(bare(self._genome.names[number]).encode())])
+        gc, unknown = count_letters(self._genome, number, start, self._rule.window)
+        gc = gc / self._rule.window
+        free = ~touched(start, start + self._rule.window, peak_start, peak_end) & (unknown == 0)
+        # The chromosome's name, not its place: what is drawn does not depend on the other chromosomes of the genome.
+        random = np.random.default_rng([self._rule.seed,
+                                        zlib.crc32(bare(self._genome.names[number]).encode())])
         drawn = np.zeros(len(start), bool)
         for part in range(len(SPLITS)):
             wanted, available = gc[positive & (split == part)], np.flatnonzero(free & (split == part))
-            n = round(len(wanted) * rule.negatives)
+            n = round(len(wanted) * ratio)
             if n:
                 places = draw_matched(wanted, gc[available], n, random)
                 drawn[available[places]] = True
-                self.n_wanting += n - len(places)
+                self.left_out["negatives wanting: not enough windows without peaks in a split"] += n - len(places)
         return drawn
-
-
-def write_windows(writer: DatasetWriter, genome: Genome, windows: Windows, width: int) -> None:
-    """Read the windows' sequences and write them.
-
-    Parameters
-    ----------
-    writer : DatasetWriter
-        Where to.
-    genome : Genome
-        The sequences.
-    windows : Windows
-        Of one chromosome.
-    width : int
-        Bases of a window.
-    """
-    for part, name in enumerate(SPLITS):
-        places = np.flatnonzero(windows.split == part)
-        for begin in range(0, len(places), WRITTEN_AT_ONCE):
-            rows = places[begin:begin + WRITTEN_AT_ONCE]
-            start = windows.start[rows]
-            chromosome = genome.names[windows.number]
-            writer.append(name, genome.fetch(np.full(len(rows), windows.number), start, width), windows.labels[rows],
-                          [f"{chromosome}:{first}-{first + width}" for first in start])
 
 
 def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[str]], fasta: str | os.PathLike, *,
@@ -444,49 +388,36 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     InputError
         If a file is wrong, or no bin is positive.
     """
-    rule, splitter = rule or Rule(), splitter or Splitter()
-    genome = Genome(fasta)
-    only = _find_chromosomes(genome, chromosomes)
+    rule, splitter, genome = rule or Rule(), splitter or Splitter(), Genome(fasta)
+    for name in chromosomes or ():
+        if genome.find(name) < 0:
+            raise InputError(f"--chromosomes {name}: there is none of that name; the genome has {few(genome.names)}",
+                             path=genome.path)
+    only = None if chromosomes is None else {genome.find(name) for name in chromosomes}
     peaks = read_peaks(tracks, genome, only, merged=rule.merge)
-    avoided = None
-    if blacklist is not None:
-        avoided = _read_blacklist(blacklist, genome, np.unique(peaks.number))
-    builder = Builder(genome, peaks, len(tracks), rule, splitter, avoided)
+    # Blacklists cover the whole genome; what lies on chromosomes without peaks does not matter.
+    avoided = (np.zeros((3, 0), np.int64) if blacklist is None
+               else read_intervals(blacklist, genome, set(peaks.chromosomes)))
+    chooser = WindowChooser(genome, peaks, len(tracks), rule, splitter, Peaks(np.vstack([avoided, 0 * avoided[:1]])))
     paths = [path for files in tracks.values() for path in files]
     provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
                   "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
     n = 0
     with create_dataset(output, rule.window, list(tracks), provenance) as writer:
-        for number in progress(np.unique(peaks.number).tolist(), "chromosomes", unit="chromosome"):
-            windows = builder.windows(number)
-            n += len(windows.start)
-            write_windows(writer, genome, windows, rule.window)
+        for number in progress(peaks.chromosomes, "chromosomes", unit="chromosome"):
+            start, labels, split = chooser.windows(number)
+            n += len(start)
+            for part, name in enumerate(SPLITS):
+                places = np.flatnonzero(split == part)
+                for begin in range(0, len(places), WRITTEN_AT_ONCE):
+                    rows = places[begin:begin + WRITTEN_AT_ONCE]
+                    codes = genome.fetch(np.full(len(rows), number), start[rows], rule.window)
+                    writer.append(name, codes, labels[rows], [f"{genome.names[number]}:{first}-{first + rule.window}"
+                                                              for first in start[rows]])
         if not n:
             raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
                              f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")
         splitter.check_all_seen()
-    _say_left_out(builder, splitter)
-
-
-def _find_chromosomes(genome: Genome, names: Sequence[str] | None) -> set[int] | None:
-    if names is None:
-        return None
-    numbers = [genome.find(name) for name in names]
-    if -1 in numbers:
-        raise InputError(f"--chromosomes {names[numbers.index(-1)]}: there is none of that name; the genome has "
-                         f"{few(genome.names)}", path=genome.path)
-    return set(numbers)
-
-
-def _read_blacklist(path, genome, numbers):
-    # Blacklists cover the whole genome; what lies on chromosomes without peaks does not matter.
-    return read_intervals(path, genome, set(numbers.tolist()))
-
-
-def _say_left_out(builder: Builder, splitter: Splitter) -> None:
-    for count, why in ((builder.n_over, "positive windows left out: they reach past the end of a chromosome"),
-                       (builder.n_blacklisted, "positive windows left out: they touch the blacklist"),
-                       (splitter.n_between, "windows left out: they reach into two splits"),
-                       (builder.n_wanting, "negatives wanting: not enough windows without peaks in a split")):
+    for why, count in [*chooser.left_out.items(), ("windows left out: they reach into two splits", splitter.n_between)]:
         if count:
             say(f"{count} {why}")
