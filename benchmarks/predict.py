@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("genome", nargs="?", type=Path, help="FASTA; random DNA by default")
     parser.add_argument("-n", type=int, default=20_000, help="windows of 200 bp (default: 20000)")
-    parser.add_argument("--variant", default="cnn_4")
+    parser.add_argument("--architecture", default="cnn_4")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 256, 1024])
     args = parser.parse_args()
 
@@ -69,7 +69,7 @@ def main() -> None:
 
     from kipoi_motifrep import IntervalsDl
 
-    model = kipoi.get_model(str(ROOT / "models/synthetic" / args.variant), source="dir")
+    model = kipoi.get_model(str(ROOT / "models/synthetic" / args.architecture), source="dir")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         genome = args.genome or make_genome(folder, 10_000_000)

@@ -87,7 +87,7 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
 
 
 def others() -> str:
-    """Tabulate variants without a recorded network."""
+    """Tabulate architectures without a recorded network."""
     return fractions([row for row in rows("synthetic") if row["variant"] not in RECORDED])
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 
 SUMMARY = "Run the paper's experiment: train, interpret and tabulate its networks; go on where it stopped."
-EXAMPLE = """  kipoi-motifrep experiment --task synthetic --variants cnn_2 cnn_25 --trials 3 --jobs 2 -o sweep
-  kipoi-motifrep experiment --variants all --trials 5 -o sweep                 # the paper's table
-  kipoi-motifrep experiment --variants cnn_2 cnn_4 --first-activation exponential -o sweep
+EXAMPLE = """  kipoi-motifrep experiment --task synthetic --architecture cnn_2 cnn_25 --trials 3 --jobs 2 -o sweep
+  kipoi-motifrep experiment --architecture all --trials 5 -o sweep                 # the paper's table
+  kipoi-motifrep experiment --architecture cnn_2 cnn_4 --first-activation exponential -o sweep
   kipoi-motifrep experiment --task chip.h5 --truth factors.tsv -o in_vivo"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from kipoi_motifrep.cli.train import add_old_names
+
     parser.add_argument("-o", "--out", required=True, metavar="DIR",
-                        help="folder for units/ (a small record of each network), networks/, tables and figures")
+                        help="folder for units/ (a small record of each network), networks/, tables and plots")
     parser.add_argument("--task", default="synthetic", metavar="synthetic|FILE",
                         help="the published synthetic task, or a dataset file (default: synthetic)")
-    parser.add_argument("--variants", nargs="+", default=["all"], metavar="NAME", help="(default: all)")
-    parser.add_argument("--trials", type=int, default=5, help="initialisations of each variant (default: 5)")
+    parser.add_argument("--architecture", nargs="+", default=["all"], metavar="NAME", help="(default: all)")
+    add_old_names(parser)
+    parser.add_argument("--trials", type=int, default=5, help="initialisations of each architecture (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
     parser.add_argument("--jobs", type=int, metavar="N",
                         help="networks trained side by side (default: the number of cores, at most 8)")
@@ -32,29 +35,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truth", metavar="FILE",
                         help="labels and their matrix ids; invivo: the paper's 12 factors (the synthetic task has its "
                              "own; others: default none)")
-    parser.add_argument("--tables-only", action="store_true", help="train nothing; tables and figures of what is there")
+    parser.add_argument("--tables-only", action="store_true", help="train nothing; tables and plots of what is there")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is missing, then write tables and figures."""
+    """Run what is missing, then write tables and plots."""
     from pathlib import Path
 
     from kipoi_motifrep.core.progress import say
-    from kipoi_motifrep.training.experiment.plots import write_figures
+    from kipoi_motifrep.training.experiment.plots import write_plots
     from kipoi_motifrep.training.experiment.record import read_records
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
 
-    failed = 0 if args.tables_only else _run_units(args, Path(args.out))
+    failed = 0 if args.tables_only else _run_all(args, Path(args.out))
     records = read_records(args.out)
     rows = write_tables(records, args.out)
     say(f"{args.out}: table.tsv, networks.tsv")
-    for path in write_figures(records, args.out):
+    for path in write_plots(records, args.out):
         say(str(path))
     print(markdown(rows), end="")
     return 2 if failed else 0
 
 
-def _run_units(args: argparse.Namespace, out) -> int:
+def _run_all(args: argparse.Namespace, out) -> int:
     import os
 
     from kipoi_motifrep.core.progress import say
@@ -64,18 +67,18 @@ def _run_units(args: argparse.Namespace, out) -> int:
 
     protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
                         first_activation=args.first_activation)
-    experiment = Experiment(out, args.task, tuple(args.variants), args.trials, args.seed,
+    experiment = Experiment(out, args.task, tuple(args.architecture), args.trials, args.seed,
                             args.jobs or min(os.cpu_count() or 1, 8), protocol, args.truth,
                             args.scheduler)
     failed = 0
-    for unit, record, error in run_experiment(experiment):
+    for run, record, error in run_experiment(experiment):
         failed += record is None
-        name = f"{unit.variant} trial {unit.trial}"
+        name = f"{run.architecture} trial {run.trial}"
         if record is None:
             say(f"{name}: failed: {error}")
             continue
-        figures = record.figures[FIRST_LAYER]["trained"]
+        metrics = record.metrics[FIRST_LAYER]["trained"]
         auroc = record.training["test"]["auroc"]  # None where no label has both classes
         accuracy = "" if auroc is None else f"AUROC {auroc:.3f}, "
-        say(f"{name}: {accuracy}match {figures['matched']:.2f}, localist index {figures['index']:.2f}")
+        say(f"{name}: {accuracy}match {metrics['matched']:.2f}, localist index {metrics['index']:.2f}")
     return failed

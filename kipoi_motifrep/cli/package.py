@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="A,B,...",
                         help="names of the outputs, or a file with one a line, for networks that do not carry them")
     parser.add_argument("--trial", type=_trial, default=0, metavar="N|best",
-                        help="which trial of training folders; best: of each variant the one with the lowest "
+                        help="which trial of training folders; best: of each architecture the one with the lowest "
                              "validation loss (default: 0)")
     parser.add_argument("--zoo", metavar="URL",
                         help="export for the model zoo; its files will be uploaded to URL, for example a Zenodo record")

@@ -42,7 +42,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Variant:
+class Architecture:
     """A network's architecture.
 
     Attributes
@@ -57,12 +57,12 @@ class Variant:
     dense: int = 512
 
 
-def _two(filters: int, width: int, pool1: int, pool2: int) -> Variant:
-    return Variant((Conv(filters, width, pool1), Conv(128, 5, pool2)))
+def _two(filters: int, width: int, pool1: int, pool2: int) -> Architecture:
+    return Architecture((Conv(filters, width, pool1), Conv(128, 5, pool2)))
 
 
 # PLOS Comput Biol 15(12):e1007560, Methods, and the paper's supplement.
-VARIANTS: dict[str, Variant] = {
+ARCHITECTURES: dict[str, Architecture] = {
     "cnn_1": _two(30, 19, 1, 100),
     "cnn_2": _two(30, 19, 2, 50),
     "cnn_4": _two(30, 19, 4, 25),
@@ -70,21 +70,21 @@ VARIANTS: dict[str, Variant] = {
     "cnn_25": _two(30, 19, 25, 4),
     "cnn_50": _two(30, 19, 50, 2),
     "cnn_100": _two(30, 19, 100, 1),
-    "cnn_50_2": Variant((Conv(30, 19, 50, stride=2), Conv(64, 5, 50)), dense=96),
+    "cnn_50_2": Architecture((Conv(30, 19, 50, stride=2), Conv(64, 5, 50)), dense=96),
     "cnn9_4": _two(30, 9, 4, 25),
     "cnn9_25": _two(30, 9, 25, 4),
     "cnn3_2": _two(30, 3, 2, 50),
     "cnn3_50": _two(30, 3, 50, 2),
-    "cnn_2_1": Variant((Conv(30, 19, 2), Conv(128, 1, 50, padding="valid"))),
+    "cnn_2_1": Architecture((Conv(30, 19, 2), Conv(128, 1, 50, padding="valid"))),
     "cnn_25_60": _two(60, 19, 25, 4),
     "cnn_25_90": _two(90, 19, 25, 4),
     "cnn_25_120": _two(120, 19, 25, 4),
-    "cnn_1_3": Variant((Conv(30, 19), Conv(128, 5), Conv(128, 5, 100))),
+    "cnn_1_3": Architecture((Conv(30, 19), Conv(128, 5), Conv(128, 5, 100))),
 }
 
 
 def select(names: Sequence[str]) -> list[str]:
-    """Check names of variants, and spell out ``all``.
+    """Check names of architectures, and spell out ``all``.
 
     Parameters
     ----------
@@ -102,20 +102,20 @@ def select(names: Sequence[str]) -> list[str]:
         If a name is not in the table.
     """
     if list(names) == ["all"]:
-        return list(VARIANTS)
+        return list(ARCHITECTURES)
     for name in names:
-        if name not in VARIANTS:
-            raise InputError(f"there is no variant {name!r}; choose from {', '.join(VARIANTS)} or all")
+        if name not in ARCHITECTURES:
+            raise InputError(f"there is no architecture {name!r}; choose from {', '.join(ARCHITECTURES)} or all")
     return list(names)
 
 
 def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu") -> keras.Model:
-    """Build a variant, with fresh Glorot-uniform weights.
+    """Build an architecture, with fresh Glorot-uniform weights.
 
     Parameters
     ----------
     name : str
-        A name of :data:`VARIANTS`.
+        A name of :data:`ARCHITECTURES`.
     length : int, default 200
         Bases per sequence.
     n_outputs : int, default 12
@@ -140,10 +140,10 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
     from keras import layers
 
     [name] = select([name])
-    variant = VARIANTS[name]
+    architecture = ARCHITECTURES[name]
     decay = keras.regularizers.L2(WEIGHT_DECAY)
     x = inputs = keras.Input((length, 4), name="sequence")
-    for i, conv in enumerate(variant.convs, 1):
+    for i, conv in enumerate(architecture.convs, 1):
         block = f"conv{i}"
         x = layers.Conv1D(conv.filters, conv.width, padding=conv.padding, use_bias=False, kernel_regularizer=decay,
                           name=block)(x)
@@ -153,7 +153,7 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
             x = layers.MaxPooling1D(conv.pool, conv.stride, padding="same", name=f"{block}_pool")(x)
         x = layers.Dropout(0.1, name=f"{block}_dropout")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(variant.dense, use_bias=False, kernel_regularizer=decay, name="dense")(x)
+    x = layers.Dense(architecture.dense, use_bias=False, kernel_regularizer=decay, name="dense")(x)
     x = _batch_norm("dense_norm")(x)
     x = layers.Activation("relu", name="dense_activation")(x)
     x = layers.Dropout(0.5, name="dense_dropout")(x)

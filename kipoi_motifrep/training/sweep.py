@@ -18,36 +18,36 @@ from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.networks.backend import check_backend, import_keras
 from kipoi_motifrep.training.architectures import select
-from kipoi_motifrep.training.train import PAPER_PROTOCOL, Protocol, Unit, check_splits, train_unit
+from kipoi_motifrep.training.train import PAPER_PROTOCOL, Protocol, Run, check_splits, train_run
 
 _messages = None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one network.
+class RunResult:
+    """How the training of one network ended.
 
     Attributes
     ----------
-    unit : Unit
+    run : Run
         Which one.
-    result : dict or None
+    contents : dict or None
         Contents of its ``result.json``.
     error : str
         Why there is no result.
     """
 
-    unit: Unit
-    result: dict | None
+    run: Run
+    contents: dict | None
     error: str = ""
 
 
-def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
-    """List the networks of a sweep, all variants of a trial before the next trial.
+def plan(architectures: Sequence[str], trials: int, seed: int) -> list[Run]:
+    """List the networks of a sweep, all architectures of a trial before the next trial.
 
     Parameters
     ----------
-    variants : sequence of str
+    architectures : sequence of str
         Names, or ``["all"]``.
     trials : int
         Initialisations of each.
@@ -56,22 +56,22 @@ def plan(variants: Sequence[str], trials: int, seed: int) -> list[Unit]:
 
     Returns
     -------
-    list of Unit
+    list of Run
         In the order of training.
     """
     if trials < 1:
         raise InputError(f"trials is {trials}; it must be at least 1")
-    return [Unit(name, trial, seed) for trial in range(trials) for name in select(variants)]
+    return [Run(name, trial, seed) for trial in range(trials) for name in select(architectures)]
 
 
-def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str | os.PathLike,
+def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | os.PathLike,
               protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1,
-              scheduler: str | None = None) -> Iterator[Outcome]:
-    """Train networks side by side, and give each outcome as it comes.
+              scheduler: str | None = None) -> Iterator[RunResult]:
+    """Train networks side by side, and give each result as it comes.
 
     Parameters
     ----------
-    units : sequence of Unit
+    runs : sequence of Run
         The networks. Those already finished in `out` come back at once.
     dataset_path : str or path-like
         A dataset file.
@@ -87,7 +87,7 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
 
     Yields
     ------
-    Outcome
+    RunResult
         A network that fails has an error, and the rest go on.
     """
     check_splits(open_dataset(dataset_path))  # a bad file is told before any process starts
@@ -95,17 +95,17 @@ def run_sweep(units: Sequence[Unit], dataset_path: str | os.PathLike, out: str |
         raise InputError(f"jobs is {jobs}; it must be at least 1")
     context = multiprocessing.get_context("spawn")
     messages = context.Queue()
-    progress = _Progress(len(units), protocol)
+    progress = _Progress(len(runs), protocol)
     where = [os.path.abspath(path) for path in (dataset_path, out)]
     with _executor(jobs, scheduler, context, messages) as pool:
-        waiting = {pool.submit(_train, unit, *where, protocol): unit for unit in units}
+        waiting = {pool.submit(_train, run, *where, protocol): run for run in runs}
         try:
             while waiting:
                 progress.drain(messages)
                 for future in [future for future in waiting if future.done()]:
-                    unit = waiting.pop(future)
-                    progress.finish(unit)
-                    yield _outcome(future, unit)
+                    run = waiting.pop(future)
+                    progress.finish(run)
+                    yield _result_of(future, run)
         except BaseException:
             for future in waiting:
                 future.cancel()
@@ -133,11 +133,11 @@ def _executor(jobs: int, scheduler: str | None, context, messages: multiprocessi
         yield client.get_executor(pure=False)
 
 
-def _outcome(future: Future, unit: Unit) -> Outcome:
+def _result_of(future: Future, run: Run) -> RunResult:
     try:
         return future.result()
     except Exception as error:  # a worker that was killed, for example for its memory
-        return Outcome(unit, None, f"its process ended ({type(error).__name__}); run the command again to go on")
+        return RunResult(run, None, f"its process ended ({type(error).__name__}); run the command again to go on")
 
 
 def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
@@ -156,15 +156,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _train(unit: Unit, dataset_path: str, out: str, protocol: Protocol) -> Outcome:
+def _train(run: Run, dataset_path: str, out: str, protocol: Protocol) -> RunResult:
     try:
-        result = train_unit(unit, open_dataset(dataset_path), out, protocol,
-                            on_epoch=None if _messages is None else lambda row: _messages.put((unit, row)))
+        result = train_run(run, open_dataset(dataset_path), out, protocol,
+                           on_epoch=None if _messages is None else lambda row: _messages.put((run, row)))
     except (InputError, OSError) as error:
-        return Outcome(unit, None, one_line(error))
+        return RunResult(run, None, one_line(error))
     except Exception as error:
-        return Outcome(unit, None, f"{type(error).__name__}: {one_line(error)}")
-    return Outcome(unit, result)
+        return RunResult(run, None, f"{type(error).__name__}: {one_line(error)}")
+    return RunResult(run, result)
 
 
 class _Progress:
@@ -174,46 +174,46 @@ class _Progress:
     what it says.
     """
 
-    def __init__(self, n_units: int, protocol: Protocol):
+    def __init__(self, n_runs: int, protocol: Protocol):
         from tqdm import tqdm
 
-        self._bar = tqdm(total=n_units * protocol.epochs, desc="training", unit="epoch", file=sys.stderr,
+        self._bar = tqdm(total=n_runs * protocol.epochs, desc="training", unit="epoch", file=sys.stderr,
                          disable=not sys.stderr.isatty())
-        self._epochs: dict[Unit, int] = {}
-        self._losses: dict[Unit, str] = {}
+        self._epochs: dict[Run, int] = {}
+        self._losses: dict[Run, str] = {}
         self._most = protocol.epochs
 
     def drain(self, messages: multiprocessing.Queue) -> None:
         try:
-            unit, row = messages.get(timeout=0.2)
+            run, row = messages.get(timeout=0.2)
         except queue.Empty:
             return
-        self._bar.update(row["epoch"] - self._epochs.get(unit, 0))
-        self._epochs[unit] = row["epoch"]
-        self._losses[unit] = f"{unit.variant} {row['val_loss']:.4f}"
+        self._bar.update(row["epoch"] - self._epochs.get(run, 0))
+        self._epochs[run] = row["epoch"]
+        self._losses[run] = f"{run.architecture} {row['val_loss']:.4f}"
         self._bar.set_postfix_str(", ".join(self._losses.values()))
 
-    def finish(self, unit: Unit) -> None:
-        self._losses.pop(unit, None)
-        self._bar.total -= self._most - self._epochs.get(unit, 0)
+    def finish(self, run: Run) -> None:
+        self._losses.pop(run, None)
+        self._bar.total -= self._most - self._epochs.get(run, 0)
         self._bar.refresh()
 
     def close(self) -> None:
         self._bar.close()
 
 
-def report(outcome: Outcome) -> None:
-    """Say on standard error what became of a network.
+def report(result: RunResult) -> None:
+    """Print how the training of a network ended on standard error.
 
     Parameters
     ----------
-    outcome : Outcome
+    result : RunResult
         From :func:`run_sweep`.
     """
-    name = f"{time.strftime('%H:%M:%S')} {outcome.unit.variant} trial {outcome.unit.trial}"
-    if outcome.result is None:
-        say(f"{name}: failed: {outcome.error}")
+    name = f"{time.strftime('%H:%M:%S')} {result.run.architecture} trial {result.run.trial}"
+    if result.contents is None:
+        say(f"{name}: failed: {result.error}")
         return
-    test = outcome.result["test"]
-    figures = ", ".join(f"{key.upper()} {test[key]:.3f}" for key in ("auroc", "aupr") if test[key] is not None)
-    say(f"{name}: {outcome.result['epochs']} epochs, {outcome.result['seconds']:.0f} s, test {figures}")
+    test = result.contents["test"]
+    metrics = ", ".join(f"{key.upper()} {test[key]:.3f}" for key in ("auroc", "aupr") if test[key] is not None)
+    say(f"{name}: {result.contents['epochs']} epochs, {result.contents['seconds']:.0f} s, test {metrics}")

@@ -1,6 +1,6 @@
 """Training by the paper's protocol, one network at a time, resumable at every epoch.
 
-A run is a folder ``DIR/VARIANT/trial_N``. While it trains it holds the last
+A run is a folder ``DIR/ARCHITECTURE/trial_N``. While it trains it holds the last
 epoch's state and the best weights so far; when it is done, ``network.keras``,
 ``history.csv`` and ``result.json``.
 """
@@ -81,70 +81,74 @@ PAPER_PROTOCOL = Protocol()
 
 
 @dataclass(frozen=True)
-class Unit:
+class Run:
     """One network of a sweep.
 
     Attributes
     ----------
-    variant : str
-        Name in :data:`kipoi_motifrep.training.architectures.VARIANTS`.
+    architecture : str
+        Name in :data:`kipoi_motifrep.training.architectures.ARCHITECTURES`.
     trial : int
         Number of the initialisation, from 0.
     seed : int
         Of the sweep.
     """
 
-    variant: str
+    architecture: str
     trial: int
     seed: int
 
     @property
     def random_seed(self) -> int:
         """Seed of this network's initialisation, dropout and order of sequences."""
-        digest = hashlib.sha256(f"{self.seed}/{self.variant}/{self.trial}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}/{self.architecture}/{self.trial}".encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
 
     def folder(self, out: str | os.PathLike) -> Path:
         """Where the network's files are, below the sweep's folder."""
-        return trial_folder(out, self.variant, self.trial)
+        return trial_folder(out, self.architecture, self.trial)
+
+    def saved(self) -> dict[str, object]:
+        """Spell the run out as in its files, where the architecture is called "variant"."""
+        return {"variant": self.architecture, "trial": self.trial, "seed": self.seed}
 
 
-def trial_folder(out: str | os.PathLike, variant: str, trial: int) -> Path:
+def trial_folder(out: str | os.PathLike, architecture: str, trial: int) -> Path:
     """Where one network of a sweep lies, whatever its seed.
 
     Parameters
     ----------
     out : str or path-like
         Folder of the sweep.
-    variant : str
-        Name of the variant.
+    architecture : str
+        Name of the architecture.
     trial : int
         Number of the initialisation, from 0.
 
     Returns
     -------
     pathlib.Path
-        ``OUT/VARIANT/trial_N``.
+        ``OUT/ARCHITECTURE/trial_N``.
     """
-    return Path(out) / variant / f"trial_{trial}"
+    return Path(out) / architecture / f"trial_{trial}"
 
 
-def finished_trials(out: str | os.PathLike, variant: str) -> list[Path]:
-    """Find all finished networks of a variant.
+def finished_trials(out: str | os.PathLike, architecture: str) -> list[Path]:
+    """Find all finished networks of an architecture.
 
     Parameters
     ----------
     out : str or path-like
         Folder of the sweep.
-    variant : str
-        Name of the variant.
+    architecture : str
+        Name of the architecture.
 
     Returns
     -------
     list of pathlib.Path
         Folders such as :func:`trial_folder` gives, by name.
     """
-    return [folder for folder in sorted((Path(out) / variant).glob("trial_*"))
+    return [folder for folder in sorted((Path(out) / architecture).glob("trial_*"))
             if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists()]
 
 
@@ -187,13 +191,13 @@ def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: 
     return Batches()
 
 
-class _Run:
+class _State:
     """State of one network's training, kept on disk between epochs."""
 
-    def __init__(self, unit: Unit, dataset: Dataset, protocol: Protocol, out: str | os.PathLike):
-        self.unit, self.dataset, self.protocol = unit, dataset, protocol
-        self.folder = unit.folder(out)
-        self.state, self.best = self.folder / "state.keras", self.folder / "best.npz"
+    def __init__(self, run: Run, dataset: Dataset, protocol: Protocol, out: str | os.PathLike):
+        self.run, self.dataset, self.protocol = run, dataset, protocol
+        self.folder = run.folder(out)
+        self.state_file, self.best = self.folder / "state.keras", self.folder / "best.npz"
         self.history: list[dict[str, float]] = []
         self.settings: dict[str, object] = {}
 
@@ -215,21 +219,21 @@ class _Run:
     def start_or_resume(self) -> keras.Model:
         import keras
 
-        self.settings = {"protocol": asdict(self.protocol), "unit": asdict(self.unit),
+        self.settings = {"protocol": asdict(self.protocol), "unit": self.run.saved(),
                          "data": data_digest(self.dataset)}
-        keras.utils.set_random_seed(self.unit.random_seed)
-        if self.state.exists():
-            saved = read_metadata(self.state)
+        keras.utils.set_random_seed(self.run.random_seed)
+        if self.state_file.exists():
+            saved = read_metadata(self.state_file)
             if saved.get("settings") != self.settings:
                 raise InputError("was begun with other data or settings; choose another --out or remove it",
                                  path=self.folder)
             self.history = saved["history"]
             model = keras.saving.load_model(
-                self.state, custom_objects={"masked_binary_crossentropy": masked_binary_crossentropy})
+                self.state_file, custom_objects={"masked_binary_crossentropy": masked_binary_crossentropy})
             for state, value in zip(_dropout_states(model), saved["dropout"], strict=True):
                 state.assign(np.array(value, np.uint32))
         else:
-            model = build(self.unit.variant, self.dataset.length, len(self.dataset.label_names),
+            model = build(self.run.architecture, self.dataset.length, len(self.dataset.label_names),
                           self.protocol.first_activation)
             model.compile(keras.optimizers.Adam(self.protocol.learning_rate, self.protocol.beta_1,
                                                 self.protocol.beta_2),
@@ -244,10 +248,10 @@ class _Run:
                 np.savez(temporary, *model.get_weights())
         # Keras does not save the dropout layers' random state. One file, so that all of it is of one epoch.
         dropout = [state.numpy().tolist() for state in _dropout_states(model)]
-        save_network(model, self.state, {"settings": self.settings, "history": self.history, "dropout": dropout})
+        save_network(model, self.state_file, {"settings": self.settings, "history": self.history, "dropout": dropout})
 
     def clean_up(self) -> None:
-        for path in (self.state, self.best):
+        for path in (self.state_file, self.best):
             path.unlink(missing_ok=True)
 
 
@@ -334,14 +338,14 @@ def check_result(result: Mapping[str, object], seed: int, protocol: Protocol, di
         raise InputError("is of a network trained with other data, settings or seed; choose another --out", path=path)
 
 
-def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
+def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
                on_epoch: Callable[[dict[str, float]], None] | None = None) -> dict[str, object]:
     """Train one network, or go on with it, or return what is already there.
 
     Parameters
     ----------
-    unit : Unit
-        Which variant, trial and seed.
+    run : Run
+        Which architecture, trial and seed.
     dataset : Dataset
         From :func:`kipoi_motifrep.datasets.hdf5.open_dataset`.
     out : str or path-like
@@ -363,68 +367,69 @@ def train_unit(unit: Unit, dataset: Dataset, out: str | os.PathLike, protocol: P
         another process is training in it.
     """
     check_splits(dataset)
-    run = _Run(unit, dataset, protocol, out)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with only_here(run.folder):
-        return _train(run, on_epoch)
+    state = _State(run, dataset, protocol, out)
+    state.folder.mkdir(parents=True, exist_ok=True)
+    with only_here(state.folder):
+        return _train(state, on_epoch)
 
 
-def _train(run: _Run, on_epoch: Callable[[dict[str, float]], None] | None) -> dict[str, object]:
-    unit, dataset, protocol = run.unit, run.dataset, run.protocol
-    finished = run.folder / RESULT_FILE
+def _train(state: _State, on_epoch: Callable[[dict[str, float]], None] | None) -> dict[str, object]:
+    run, dataset, protocol = state.run, state.dataset, state.protocol
+    finished = state.folder / RESULT_FILE
     if finished.exists():
         result = json.loads(finished.read_text(encoding="utf-8"))
-        check_result(result, unit.seed, protocol, data_digest(dataset), run.folder)
-        run.clean_up()
+        check_result(result, run.seed, protocol, data_digest(dataset), state.folder)
+        state.clean_up()
         return result
-    model = run.start_or_resume()
-    _fit(run, model, on_epoch)
-    return _finish(run)
+    model = state.start_or_resume()
+    _fit(state, model, on_epoch)
+    return _finish(state)
 
 
-def _fit(run: _Run, model: keras.Model, on_epoch: Callable[[dict[str, float]], None] | None) -> None:
-    train, valid = run.dataset["train"], run.dataset["valid"]
+def _fit(state: _State, model: keras.Model, on_epoch: Callable[[dict[str, float]], None] | None) -> None:
+    train, valid = state.dataset["train"], state.dataset["valid"]
     sequences, labels = train.read("sequences"), train.read("labels")
     valid_batches = _batches(valid.read("sequences"), valid.read("labels"), PREDICTION_BATCH, np.arange(len(valid)))
-    while not run.finished:
-        epoch, begin = len(run.history) + 1, time.perf_counter()
+    while not state.finished:
+        epoch, begin = len(state.history) + 1, time.perf_counter()
         # The order depends on the epoch alone, so that a resumed run sees the same one.
-        order = np.random.default_rng([run.unit.random_seed, epoch]).permutation(len(train))
-        fitted = model.fit(_batches(sequences, labels, run.protocol.batch_size, order), shuffle=False, verbose=0)
+        order = np.random.default_rng([state.run.random_seed, epoch]).permutation(len(train))
+        fitted = model.fit(_batches(sequences, labels, state.protocol.batch_size, order), shuffle=False, verbose=0)
         row = {"epoch": epoch, "loss": float(fitted.history["loss"][0]),
                "val_loss": float(model.evaluate(valid_batches, verbose=0)),
                "seconds": round(time.perf_counter() - begin, 3)}
         if not math.isfinite(row["val_loss"]):
-            raise InputError(f"the loss of {run.unit.variant} is no longer finite at epoch {epoch}; try a smaller "
-                             "--learning-rate", path=run.folder)
-        run.record(model, row)
+            raise InputError(f"the loss of {state.run.architecture} is no longer finite at epoch {epoch}; try a "
+                             "smaller --learning-rate", path=state.folder)
+        state.record(model, row)
         if on_epoch:
             on_epoch(row)
 
 
-def _finish(run: _Run) -> dict[str, object]:
+def _finish(state: _State) -> dict[str, object]:
     import keras
 
     # A fresh model has no optimizer and no loss of ours in it: plain Keras opens the file.
-    network = build(run.unit.variant, run.dataset.length, len(run.dataset.label_names),
-                    run.protocol.first_activation)
-    with np.load(run.best) as best:
+    network = build(state.run.architecture, state.dataset.length, len(state.dataset.label_names),
+                    state.protocol.first_activation)
+    with np.load(state.best) as best:
         network.set_weights([best[key] for key in best.files])
-    figures = accuracy(run.dataset["test"].read("labels"), predict_split(network, run.dataset["test"]))
+    metrics = accuracy(state.dataset["test"].read("labels"), predict_split(network, state.dataset["test"]))
     result = {
-        **asdict(run.unit), "random_seed": run.unit.random_seed, "protocol": asdict(run.protocol),
-        "data": run.settings["data"], "n_sequences": {name: len(split) for name, split in run.dataset.splits.items()},
+        **state.run.saved(), "random_seed": state.run.random_seed, "protocol": asdict(state.protocol),
+        "data": state.settings["data"],
+        "n_sequences": {name: len(split) for name, split in state.dataset.splits.items()},
         "n_parameters": int(sum(math.prod(w.shape) for w in network.trainable_weights)),
-        "epochs": len(run.history), "best_epoch": run.best_row["epoch"], "seconds": round(run.seconds, 1),
-        "test": figures.summary(run.dataset.label_names),
+        "epochs": len(state.history), "best_epoch": state.best_row["epoch"], "seconds": round(state.seconds, 1),
+        "test": metrics.summary(state.dataset.label_names),
         "backend": keras.backend.backend(), "versions": versions(),
     }
-    save_network(network, run.folder / NETWORK_FILE,
-                 {"variant": run.unit.variant, "label_names": list(run.dataset.label_names),
+    save_network(network, state.folder / NETWORK_FILE,
+                 {"variant": state.run.architecture, "label_names": list(state.dataset.label_names),
                   "training": {k: result[k] for k in ("trial", "seed", "random_seed", "protocol", "data", "versions")}})
-    _write_history(run.folder / HISTORY_FILE, run.history)
-    write_json(run.folder / RESULT_FILE, result)
-    run.clean_up()
+    _write_history(state.folder / HISTORY_FILE, state.history)
+    write_json(state.folder / RESULT_FILE, result)
+    state.clean_up()
     return result
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.networks.keras_files import load_keras, read_metadata, suffix_of
-from kipoi_motifrep.training.architectures import VARIANTS, Variant
+from kipoi_motifrep.training.architectures import ARCHITECTURES, Architecture
 from kipoi_motifrep.training.train import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials, trial_folder
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
         Folders that ``kipoi-motifrep train`` wrote to, and ``.keras`` or ``.h5`` files.
     trial : int or None, default 0
         Which initialisation, of training folders; None for the one with the
-        lowest validation loss, variant by variant.
+        lowest validation loss, architecture by architecture.
     labels : sequence of str, optional
         Names of the outputs, for files that do not carry them.
 
@@ -113,7 +113,7 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
 
 def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
     finished = {}
-    for name in VARIANTS:
+    for name in ARCHITECTURES:
         trials = finished_trials(runs, name)
         if trial is not None:
             trials = [folder for folder in trials if folder == trial_folder(runs, name, trial)]
@@ -131,7 +131,7 @@ def _read_result(path: Path) -> dict:
         result = json.loads(path.read_text(encoding="utf-8"))
         test = result["test"]
         figures = [one[name] for one in [test, *test["per_label"].values()] for name in FIGURES]
-        whole = (result["variant"] in VARIANTS and type(result["random_seed"]) is int
+        whole = (result["variant"] in ARCHITECTURES and type(result["random_seed"]) is int
                  and re.fullmatch(r"\w+", result["protocol"]["first_activation"], re.A)
                  and all(one is None or 0 <= one <= 1 for one in figures))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -169,7 +169,7 @@ def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None)
     length, n_outputs = _shapes(model, path)
     architecture = f"{len(model.layers)} layers"
     if result:
-        architecture = describe(VARIANTS[result["variant"]], result["protocol"]["first_activation"])
+        architecture = describe(ARCHITECTURES[result["variant"]], result["protocol"]["first_activation"])
     n_parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     names = _label_names(path, suffix, n_outputs, labels)
     if result and list(result["test"]["per_label"]) != list(names):
@@ -223,13 +223,13 @@ def read_labels(text: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def describe(variant: Variant, first_activation: str = "relu") -> str:
+def describe(architecture: Architecture, first_activation: str = "relu") -> str:
     """Say an architecture in words.
 
     Parameters
     ----------
-    variant : Variant
-        From :data:`kipoi_motifrep.training.architectures.VARIANTS`.
+    architecture : Architecture
+        From :data:`kipoi_motifrep.training.architectures.ARCHITECTURES`.
     first_activation : str, default "relu"
         Named where it is another.
 
@@ -239,10 +239,10 @@ def describe(variant: Variant, first_activation: str = "relu") -> str:
         For example "30 filters of width 19, max-pooling 25; ...; 512 dense units".
     """
     parts = []
-    for conv in variant.convs:
+    for conv in architecture.convs:
         pool = f"max-pooling {conv.pool}" if conv.pool > 1 else "no pooling"
         stride = f" with stride {conv.stride}" if conv.stride else ""
         parts.append(f"{conv.filters} filters of width {conv.width}, {pool}{stride}")
     if first_activation != "relu":
         parts[0] += f", {first_activation} activation"
-    return "; ".join([*parts, f"{variant.dense} dense units"])
+    return "; ".join([*parts, f"{architecture.dense} dense units"])

@@ -21,7 +21,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.tables import read_table
 from kipoi_motifrep.motifs.jaspar import load
 from kipoi_motifrep.sequences.fasta import read_fasta
-from kipoi_motifrep.training.architectures import VARIANTS
+from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.zoo.shipped import shipped_names
 
 CHECKOUT = Path(__file__).parents[2]
@@ -84,12 +84,12 @@ def test_kipoi_test_passes_in_this_process(name, caplog, monkeypatch):
 
 
 @pytest.mark.parametrize("group", sorted({name.split("/")[0] for name in SHIPPED}))
-def test_every_variant_has_its_files_and_its_md5(group):
+def test_every_architecture_has_its_files_and_its_md5(group):
     import keras
 
     folder = CHECKOUT / "models" / group
     rows = read_table(folder / "models.tsv")
-    assert {row["model"] for row in rows} == set(VARIANTS)
+    assert {row["model"] for row in rows} == set(ARCHITECTURES)
     n_labels = len(read_table(folder / "results.tsv")[0]) - 3
     for row in rows:
         weights = folder / "weights" / f"{row['model']}.keras"

@@ -39,7 +39,7 @@ SLOW = r"kipoi-motifrep experiment"
 SHORTENED = {
     r"kipoi-motifrep train": "--epochs 1",
     r"kipoi-motifrep interpret runs/": "--no-null",
-    r"kipoi-motifrep experiment": "--variants cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
+    r"kipoi-motifrep experiment": "--architecture cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
     r"kipoi-motifrep simulate -n": "-n 200",
     r"kipoi-motifrep package runs --info": "--no-test",  # tested by test_package_command.py
 }

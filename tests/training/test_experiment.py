@@ -1,4 +1,4 @@
-"""Experiments: records, resuming, tables, figures."""
+"""Experiments: records, resuming, tables, plots."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kipoi_motifrep import InputError
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.training import sweep
 from kipoi_motifrep.training.experiment import run as running
-from kipoi_motifrep.training.experiment.plots import write_figures
+from kipoi_motifrep.training.experiment.plots import write_plots
 from kipoi_motifrep.training.experiment.record import read_record, read_records, record_name
 from kipoi_motifrep.training.experiment.run import Experiment, run_experiment
 from kipoi_motifrep.training.experiment.tabulate import COLUMNS, markdown, tabulate, write_tables
 from kipoi_motifrep.training.sweep import run_sweep
-from kipoi_motifrep.training.train import Protocol, Unit
+from kipoi_motifrep.training.train import Protocol, Run
 
 EXAMPLE = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples/synthetic.h5"
 RESULTS = Path(__file__).parents[2] / "docs/results/synthetic"
@@ -33,9 +33,9 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("experiment")
     experiment = Experiment(folder, str(EXAMPLE), ("cnn9_25",), 1, protocol=Protocol(epochs=1),
                             truth="synthetic")
-    outcomes = list(run_experiment(experiment))
-    assert [error for _, _, error in outcomes] == [""]
-    return experiment, outcomes[0][1]
+    results = list(run_experiment(experiment))
+    assert [error for _, _, error in results] == [""]
+    return experiment, results[0][1]
 
 
 def test_a_record_reads_back_as_written(finished):
@@ -51,21 +51,21 @@ def test_a_record_reads_back_as_written(finished):
     assert len(layer.motifs()) == 30
 
 
-def test_figures_follow_from_the_record(finished):
+def test_metrics_follow_from_the_record(finished):
     _, record = finished
-    trained = record.figures["conv1"]["trained"]
+    trained = record.metrics["conv1"]["trained"]
     [layer] = record.layers
     assert trained["matched"] == len({hit.query for hit in layer.hits}) / 30
     assert trained["true"] == sum(label is not None for label in layer.labels) / 30
     assert trained["index"] == pytest.approx(layer.coverage.mean(), abs=1e-6)
-    assert {"shuffled", "untrained"} <= set(record.figures["conv1"])
+    assert {"shuffled", "untrained"} <= set(record.metrics["conv1"])
 
 
 def test_without_a_truth_nothing_is_called_true(finished, tmp_path):
     experiment, _ = finished
     shutil.copytree(experiment.networks, tmp_path / "networks")
     [(_, record, error)] = run_experiment(dataclasses.replace(experiment, folder=tmp_path, truth=None))
-    assert error == "" and "true" not in record.figures["conv1"]["trained"]
+    assert error == "" and "true" not in record.metrics["conv1"]["trained"]
     assert set(record.layers[0].labels) == {None}
     [row] = tabulate([record])
     assert dict(zip([column.name for column in COLUMNS], np.isnan(row.mean), strict=True))["true_match"]
@@ -74,7 +74,7 @@ def test_without_a_truth_nothing_is_called_true(finished, tmp_path):
 
 def test_finished_networks_are_not_trained_again(finished, monkeypatch):
     experiment, _ = finished
-    monkeypatch.setattr(running, "record_unit", lambda *_: pytest.fail("interpreted again"))
+    monkeypatch.setattr(running, "record_run", lambda *_: pytest.fail("interpreted again"))
     assert list(run_experiment(experiment)) == []
 
 
@@ -96,22 +96,22 @@ def test_a_network_that_fails_does_not_stop_the_rest(finished, tmp_path, monkeyp
     experiment, record = finished
     answers = {"cnn9_25": InputError("broken"), "cnn9_4": record}
 
-    def interpret(_, unit, *__):
-        if isinstance(answers[unit.variant], Exception):
-            raise answers[unit.variant]
-        return answers[unit.variant]
+    def interpret(_, run, *__):
+        if isinstance(answers[run.architecture], Exception):
+            raise answers[run.architecture]
+        return answers[run.architecture]
 
-    monkeypatch.setattr(running, "record_unit", interpret)
-    both = dataclasses.replace(experiment, folder=tmp_path, variants=("cnn9_25", "cnn9_4"))
-    outcomes = {unit.variant: (found, error) for unit, found, error in run_experiment(both)}
-    assert outcomes == {"cnn9_25": (None, "broken"), "cnn9_4": (record, "")}
+    monkeypatch.setattr(running, "record_run", interpret)
+    both = dataclasses.replace(experiment, folder=tmp_path, architectures=("cnn9_25", "cnn9_4"))
+    results = {run.architecture: (found, error) for run, found, error in run_experiment(both)}
+    assert results == {"cnn9_25": (None, "broken"), "cnn9_4": (record, "")}
 
 
 def test_means_and_deviations_are_those_of_the_trials(finished, tmp_path):
     _, record = finished
     trials = [_with(record, trial=i, auroc=auroc) for i, auroc in enumerate([0.9, 0.92, 0.97])]
     [row] = tabulate(trials)
-    assert (row.variant, row.n_trials, row.n_filters) == ("cnn9_25", 3, 30)
+    assert (row.architecture, row.n_trials, row.n_filters) == ("cnn9_25", 3, 30)
     assert row.mean[0] == pytest.approx(np.mean([0.9, 0.92, 0.97]))
     assert row.sd[0] == pytest.approx(np.std([0.9, 0.92, 0.97], ddof=1))
     assert row.sd[2] == 0
@@ -134,20 +134,20 @@ def _with(record, trial: int, auroc: float):
 
 def test_a_dask_scheduler_trains_the_same_network(tmp_path):
     distributed = pytest.importorskip("distributed")
-    unit, protocol = Unit("cnn9_25", 0, 0), Protocol(epochs=1)
+    run, protocol = Run("cnn9_25", 0, 0), Protocol(epochs=1)
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
-        [there] = run_sweep([unit], EXAMPLE, tmp_path / "there", protocol, scheduler=cluster.scheduler_address)
-    [here] = run_sweep([unit], EXAMPLE, tmp_path / "here", protocol)
+        [there] = run_sweep([run], EXAMPLE, tmp_path / "there", protocol, scheduler=cluster.scheduler_address)
+    [here] = run_sweep([run], EXAMPLE, tmp_path / "here", protocol)
     assert there.error == here.error == ""
     # Threads add float32 numbers up in any order, so the networks are alike, not equal.
-    assert there.result["test"]["auroc"] == pytest.approx(here.result["test"]["auroc"], abs=0.02)
-    assert there.result["random_seed"] == here.result["random_seed"]
+    assert there.contents["test"]["auroc"] == pytest.approx(here.contents["test"]["auroc"], abs=0.02)
+    assert there.contents["random_seed"] == here.contents["random_seed"]
 
 
 def test_a_worker_that_dies_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_train", os._exit)  # gets a unit, and ends the process on it
-    [outcome] = run_sweep([Unit("cnn9_25", 0, 0)], EXAMPLE, tmp_path, Protocol(epochs=1))
-    assert outcome.result is None and "run the command again" in outcome.error
+    monkeypatch.setattr(sweep, "_train", os._exit)  # gets a run, and ends the process on it
+    [result] = run_sweep([Run("cnn9_25", 0, 0)], EXAMPLE, tmp_path, Protocol(epochs=1))
+    assert result.contents is None and "run the command again" in result.error
 
 
 def test_names_of_records():
@@ -169,7 +169,7 @@ def test_a_folder_without_records(tmp_path, capsys):
     assert "holds no finished networks" in capsys.readouterr().err
 
 
-def test_tables_and_figures_of_the_shipped_results(tmp_path, capsys):
+def test_tables_and_plots_of_the_shipped_results(tmp_path, capsys):
     shutil.copytree(RESULTS / "units", tmp_path / "units")
     assert main(["experiment", "--tables-only", "-o", str(tmp_path)]) == 0
     assert (tmp_path / "table.tsv").read_text() == (RESULTS / "table.tsv").read_text()
@@ -183,13 +183,13 @@ def test_tables_and_figures_of_the_shipped_results(tmp_path, capsys):
 def test_plots(tmp_path):
     pytest.importorskip("matplotlib")
     shutil.copytree(RESULTS / "units", tmp_path / "units")
-    write_figures(read_records(tmp_path), tmp_path)
+    write_plots(read_records(tmp_path), tmp_path)
     for name in ("match_by_pooling.svg", "accuracy_and_match.svg"):
         assert ElementTree.parse(tmp_path / "figures" / name).getroot().tag.endswith("svg")
 
 
 def test_the_contrast_of_the_paper_is_in_the_shipped_results():
-    rows = {row.variant: dict(zip([column.name for column in COLUMNS], row.mean, strict=True))
+    rows = {row.architecture: dict(zip([column.name for column in COLUMNS], row.mean, strict=True))
             for row in tabulate(read_records(RESULTS)) if row.layer == "conv1" and row.first_activation == "relu"}
     for name in ("cnn_10", "cnn_25", "cnn_50", "cnn_100", "cnn9_25"):
         assert rows[name]["match"] > 0.85 and rows[name]["tfs_covered"] >= 10.5

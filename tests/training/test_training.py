@@ -1,4 +1,4 @@
-"""Training: masked losses and figures, resuming to the same result, and what is left on the disk."""
+"""Training: masked losses and metrics, resuming to the same result, and what is left on the disk."""
 
 import csv
 import importlib.util
@@ -26,11 +26,11 @@ from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.training import train as training
 from kipoi_motifrep.training.sweep import plan, run_sweep
-from kipoi_motifrep.training.train import Protocol, Unit, masked_binary_crossentropy, train_unit
+from kipoi_motifrep.training.train import Protocol, Run, masked_binary_crossentropy, train_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # of running eagerly
 QUICK = Protocol(batch_size=16, epochs=3)
-UNIT = Unit("cnn_50_2", 0, 0)
+RUN = Run("cnn_50_2", 0, 0)
 LABELS = ("left", "right", "rare")
 
 
@@ -51,11 +51,11 @@ def dataset(tmp_path_factory):
 def finished(dataset, tmp_path_factory):
     """An uninterrupted run: its folder, result and the history as told."""
     out, told = tmp_path_factory.mktemp("runs"), []
-    result = train_unit(UNIT, dataset, out, QUICK, told.append)
-    return UNIT.folder(out), result, told
+    result = train_run(RUN, dataset, out, QUICK, told.append)
+    return RUN.folder(out), result, told
 
 
-# Loss and figures
+# Loss and metrics
 
 
 def naive_loss(labels, predictions):
@@ -107,7 +107,7 @@ def naive_aupr(labels, scores):
     return total
 
 
-def test_figures_leave_masked_labels_out():
+def test_metrics_leave_masked_labels_out():
     random = np.random.default_rng(3)
     labels, scores = random.integers(-1, 2, (40, 5)), random.integers(0, 12, (40, 5)) / 12
     labels[:, 3], labels[:, 4] = -1, np.where(labels[:, 4] == 1, 0, labels[:, 4])
@@ -148,11 +148,11 @@ def test_result(finished, dataset):
     predictions = network.predict_on_batch(one_hot(dataset["test"].read("sequences")))
     expected = accuracy(dataset["test"].read("labels"), predictions)
     for i, label in enumerate(LABELS):
-        figures = result["test"]["per_label"][label]
+        metrics = result["test"]["per_label"][label]
         if label == "rare":
-            assert figures == {"auroc": None, "aupr": None}
+            assert metrics == {"auroc": None, "aupr": None}
         else:
-            assert figures == pytest.approx({"auroc": expected.auroc[i], "aupr": expected.aupr[i]})
+            assert metrics == pytest.approx({"auroc": expected.auroc[i], "aupr": expected.aupr[i]})
     assert result["test"]["labels_in_mean"] == 2
     assert result["test"]["auroc"] == pytest.approx(np.nanmean(expected.auroc))
 
@@ -240,11 +240,11 @@ def eagerly():
 
 def test_a_run_stopped_after_an_epoch_ends_as_if_it_had_not_been(dataset, finished, tmp_path):
     with pytest.raises(Killed):
-        train_unit(UNIT, dataset, tmp_path, QUICK, stop_after(1))
+        train_run(RUN, dataset, tmp_path, QUICK, stop_after(1))
     told = []
-    train_unit(UNIT, dataset, tmp_path, QUICK, told.append)
+    train_run(RUN, dataset, tmp_path, QUICK, told.append)
     assert [row["epoch"] for row in told] == [2, 3]
-    assert_same(UNIT.folder(tmp_path), finished[0])
+    assert_same(RUN.folder(tmp_path), finished[0])
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +253,9 @@ def finished_eagerly(dataset, tmp_path_factory):
 
     tensorflow.config.run_functions_eagerly(True)
     out = tmp_path_factory.mktemp("runs")
-    train_unit(UNIT, dataset, out, QUICK)
+    train_run(RUN, dataset, out, QUICK)
     tensorflow.config.run_functions_eagerly(False)
-    return UNIT.folder(out)
+    return RUN.folder(out)
 
 
 @pytest.mark.parametrize("number", [
@@ -273,15 +273,15 @@ def test_a_run_killed_after_any_of_its_writes_ends_the_same(dataset, finished_ea
 
     monkeypatch.setattr(os, "replace", dying)
     try:
-        train_unit(UNIT, dataset, tmp_path, QUICK)
+        train_run(RUN, dataset, tmp_path, QUICK)
         assert len(done) < number, "was not killed"
         return
     except Killed:
         pass
     monkeypatch.setattr(os, "replace", rename)
-    train_unit(UNIT, dataset, tmp_path, QUICK)
-    assert_same(UNIT.folder(tmp_path), finished_eagerly)
-    assert sorted(path.name for path in UNIT.folder(tmp_path).iterdir()) == [
+    train_run(RUN, dataset, tmp_path, QUICK)
+    assert_same(RUN.folder(tmp_path), finished_eagerly)
+    assert sorted(path.name for path in RUN.folder(tmp_path).iterdir()) == [
         "history.csv", "network.keras", "result.json"]
 
 
@@ -289,7 +289,7 @@ def test_finished_work_is_not_done_again(dataset, finished, monkeypatch):
     folder, result, _ = finished
     monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert train_unit(UNIT, dataset, folder.parent.parent, QUICK) == result
+    assert train_run(RUN, dataset, folder.parent.parent, QUICK) == result
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
@@ -299,41 +299,41 @@ def test_other_settings_data_or_seeds_are_refused(dataset, finished, eagerly, tm
     if not complete:
         out = tmp_path / "out"
         with pytest.raises(Killed):
-            train_unit(UNIT, dataset, out, QUICK, stop_after(1))
+            train_run(RUN, dataset, out, QUICK, stop_after(1))
     with create_dataset(tmp_path / "other.h5", 60, LABELS, {}) as writer:
         for split in dataset.splits.values():
             writer.append(split.name, split.read("sequences"), np.abs(split.read("labels")))
     other = open_dataset(tmp_path / "other.h5")
-    for unit, data, protocol in [(UNIT, dataset, Protocol(batch_size=16, epochs=4)), (UNIT, other, QUICK),
-                                 (Unit("cnn_50_2", 0, 1), dataset, QUICK)]:
+    for unit, data, protocol in [(RUN, dataset, Protocol(batch_size=16, epochs=4)), (RUN, other, QUICK),
+                                 (Run("cnn_50_2", 0, 1), dataset, QUICK)]:
         with pytest.raises(InputError, match=r"cnn_50_2/trial_0: .*choose another --out"):
-            train_unit(unit, data, out, protocol)
+            train_run(unit, data, out, protocol)
 
 
-def test_initialisation_depends_on_seed_variant_and_trial():
-    seeds = {Unit(variant, trial, seed).random_seed for variant in ("cnn_2", "cnn_4") for trial in (0, 1)
+def test_initialisation_depends_on_seed_architecture_and_trial():
+    seeds = {Run(architecture, trial, seed).random_seed for architecture in ("cnn_2", "cnn_4") for trial in (0, 1)
              for seed in (0, 1)}
     assert len(seeds) == 8 and all(0 <= seed < 2**31 for seed in seeds)
-    assert Unit("cnn_25", 0, 0).random_seed == 240345137  # that of the shipped network
+    assert Run("cnn_25", 0, 0).random_seed == 240345137  # that of the shipped network
 
 
 def test_early_stopping_and_the_limit_of_epochs(dataset, eagerly, tmp_path, monkeypatch):
     losses = iter([0.9, 0.5, 0.7, 0.6, 0.5, 0.4])
     monkeypatch.setattr(keras.Model, "evaluate", lambda *_, **__: next(losses))
-    result = train_unit(UNIT, dataset, tmp_path, Protocol(batch_size=16, epochs=9, patience=3))
+    result = train_run(RUN, dataset, tmp_path, Protocol(batch_size=16, epochs=9, patience=3))
     assert result["epochs"] == 5 and result["best_epoch"] == 2
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, eagerly, tmp_path):
     with pytest.raises(InputError, match=r"no longer finite at epoch 1; try a smaller --learning-rate"):
-        train_unit(UNIT, dataset, tmp_path, Protocol(batch_size=16, epochs=2, learning_rate=1e30))
+        train_run(RUN, dataset, tmp_path, Protocol(batch_size=16, epochs=2, learning_rate=1e30))
 
 
 def test_an_empty_split_is_refused(tmp_path, capsys):
     with create_dataset(tmp_path / "e.h5", 60, LABELS, {}) as writer:
         writer.append("train", np.zeros((4, 60), np.uint8), np.zeros((4, 3), np.int8))
     with pytest.raises(InputError, match="split 'valid' is empty"):
-        train_unit(UNIT, open_dataset(tmp_path / "e.h5"), tmp_path, QUICK)
+        train_run(RUN, open_dataset(tmp_path / "e.h5"), tmp_path, QUICK)
     assert cli.main(["train", str(tmp_path / "e.h5"), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("kipoi-motifrep: error: ") and "split 'valid' is empty" in said
@@ -343,7 +343,8 @@ def test_an_empty_split_is_refused(tmp_path, capsys):
     (["--epochs", "0"], "epochs is 0"), (["--batch-size", "0"], "batch_size is 0"), (["--patience", "0"],
                                                                                          "patience is 0"),
     (["--learning-rate", "0"], "learning_rate is 0"), (["--learning-rate", "nan"], "learning_rate is nan"),
-    (["--trials", "0"], "trials is 0"), (["--jobs", "0"], "jobs is 0"), (["--variant", "cnn_3"], "no variant 'cnn_3'")])
+    (["--trials", "0"], "trials is 0"), (["--jobs", "0"], "jobs is 0"),
+    (["--architecture", "cnn_3"], "no architecture 'cnn_3'")])
 def test_options_that_make_no_sense(dataset, tmp_path, capsys, options, words):
     assert cli.main(["train", dataset.path, "--out", str(tmp_path / "runs"), *options]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "runs").exists()
@@ -358,9 +359,9 @@ def test_train_on_a_file_that_is_no_dataset(tmp_path, capsys):
 # Sweeps, in processes of their own
 
 
-def test_a_plan_takes_all_variants_of_a_trial_before_the_next():
-    assert plan(["cnn_2", "cnn_4"], 2, 7) == [Unit("cnn_2", 0, 7), Unit("cnn_4", 0, 7), Unit("cnn_2", 1, 7),
-                                              Unit("cnn_4", 1, 7)]
+def test_a_plan_takes_all_architectures_of_a_trial_before_the_next():
+    assert plan(["cnn_2", "cnn_4"], 2, 7) == [Run("cnn_2", 0, 7), Run("cnn_4", 0, 7), Run("cnn_2", 1, 7),
+                                              Run("cnn_4", 1, 7)]
     assert len(plan(["all"], 1, 0)) == 17
 
 
@@ -369,19 +370,19 @@ def test_a_network_that_fails_does_not_stop_the_others(dataset, finished, tmp_pa
     broken.mkdir(parents=True)
     (broken / "result.json").write_text("{broken")
     (tmp_path / "cnn_4").write_text("a file where a folder should be")
-    units = [Unit("cnn_2", 0, 0), Unit("cnn_4", 0, 0), UNIT]
-    outcomes = {outcome.unit: outcome for outcome in run_sweep(units, dataset.path, tmp_path, QUICK)}
-    assert set(outcomes) == set(units)
-    assert outcomes[units[0]].result is None and "JSONDecodeError" in outcomes[units[0]].error
-    assert outcomes[units[1]].result is None and "cnn_4" in outcomes[units[1]].error
-    assert outcomes[UNIT].result["test"].keys() == finished[1]["test"].keys()
-    history, expected = contents(UNIT.folder(tmp_path))[0], contents(finished[0])[0]
+    runs = [Run("cnn_2", 0, 0), Run("cnn_4", 0, 0), RUN]
+    results = {result.run: result for result in run_sweep(runs, dataset.path, tmp_path, QUICK)}
+    assert set(results) == set(runs)
+    assert results[runs[0]].contents is None and "JSONDecodeError" in results[runs[0]].error
+    assert results[runs[1]].contents is None and "cnn_4" in results[runs[1]].error
+    assert results[RUN].contents["test"].keys() == finished[1]["test"].keys()
+    history, expected = contents(RUN.folder(tmp_path))[0], contents(finished[0])[0]
     np.testing.assert_allclose(np.array(history, float), np.array(expected, float), rtol=1e-3)
 
 
 def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
     command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--variant", "cnn_50_2", "--epochs", "6", "--batch-size", "4", "--out", str(tmp_path)]
+               dataset.path, "--architecture", "cnn_50_2", "--epochs", "6", "--batch-size", "4", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     state = tmp_path / "cnn_50_2" / "trial_0" / "state.keras"
     while not state.exists() and process.poll() is None:
@@ -390,7 +391,7 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
     process.wait()
     assert not (state.parent / "result.json").exists()
     told = []
-    result = train_unit(UNIT, dataset, tmp_path, Protocol(batch_size=4, epochs=6), told.append)
+    result = train_run(RUN, dataset, tmp_path, Protocol(batch_size=4, epochs=6), told.append)
     assert result["epochs"] == 6 and len(told) < 6
     assert [row["epoch"] for row in told] == list(range(7 - len(told), 7))
     left = [path.name for path in state.parent.iterdir() if not path.name.startswith(".")]
@@ -399,10 +400,10 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
 
 def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "LOCK_SECONDS", 0.2)
-    folder = UNIT.folder(tmp_path)
+    folder = RUN.folder(tmp_path)
     folder.mkdir(parents=True)
     with only_here(folder), pytest.raises(InputError, match="another process is writing here"):
-        train_unit(UNIT, dataset, tmp_path, Protocol(epochs=1))
+        train_run(RUN, dataset, tmp_path, Protocol(epochs=1))
     assert not list(folder.iterdir())
     with only_here(folder):
         pass  # free again after the refusal
@@ -411,8 +412,8 @@ def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
 @pytest.mark.skipif(not list(Path("/proc/self/task").glob("*/children")), reason="processes are listed by Linux only")
 def test_workers_end_with_the_program(dataset, tmp_path):
     command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--variant", "cnn_25", "cnn_50", "--jobs", "2", "--batch-size", "8", "--epochs", "100000",
-               "--patience", "100000", "--out", str(tmp_path)]
+               dataset.path, "--architecture", "cnn_25", "cnn_50", "--jobs", "2", "--batch-size", "8", "--epochs",
+               "100000", "--patience", "100000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("*/trial_0/state.keras")))
     tasks = Path(f"/proc/{process.pid}/task").glob("*/children")

@@ -15,7 +15,7 @@ import yaml
 from support.packaging import INFO, contents, md5, read_table, rendered
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.training.architectures import VARIANTS
+from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.zoo.check import check_export, kipoi_test
 from kipoi_motifrep.zoo.description import (
     GroupInfo,
@@ -282,7 +282,7 @@ def test_every_zoo_model_passes_and_predicts_as_ours(tmp_path, shipped):
 @pytest.mark.slow
 def test_every_shipped_model_passes(shipped):
     group, names = shipped
-    assert set(names) <= set(VARIANTS)
+    assert set(names) <= set(ARCHITECTURES)
     for name in names:
         assert kipoi_test(group / name) == [], name
 
@@ -306,7 +306,7 @@ def test_kipoi_commands_on_groups(tmp_path, shipped, run_python):
 def test_the_shipped_group_is_what_package_writes(shipped):
     """Its table, weights and expected predictions agree; nothing was changed by hand."""
     group, names = shipped
-    assert names == [name for name in VARIANTS if name in names]
+    assert names == [name for name in ARCHITECTURES if name in names]
     for row in read_table(group / "models.tsv"):
         assert row["weights"] == f"{row['model']}.keras"
         assert row["weights_md5"] == md5(group / "weights" / row["weights"])

@@ -1,4 +1,4 @@
-"""Figures of an experiment: plots with matplotlib where it is installed, logos always."""
+"""Pictures of an experiment: plots with matplotlib where it is installed, logos always."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from kipoi_motifrep.datasets.simulate import MOTIFS, RELEASE
 from kipoi_motifrep.motifs import Motif, jaspar, write_motifs
 from kipoi_motifrep.motifs.logos import AXIS_STYLE, COLUMN, HEIGHT, glyph_outlines, information_logo
 from kipoi_motifrep.motifs.tomtom import tomtom
-from kipoi_motifrep.training.architectures import VARIANTS
-from kipoi_motifrep.training.experiment.record import LayerRecord, UnitRecord
+from kipoi_motifrep.training.architectures import ARCHITECTURES
+from kipoi_motifrep.training.experiment.record import LayerRecord, RunRecord
 from kipoi_motifrep.training.experiment.tabulate import COLUMNS, FIRST_LAYER, TableRow, tabulate
 
-# Networks of the paper's main figure: filter width -> variants by growing pooling.
+# Networks of the paper's main figure: filter width -> architectures by growing pooling.
 SERIES = {
     19: ("cnn_1", "cnn_2", "cnn_4", "cnn_10", "cnn_25", "cnn_50", "cnn_100"),
     9: ("cnn9_4", "cnn9_25"),
@@ -33,12 +33,12 @@ SIDE_BY_SIDE = ("cnn_2", "cnn_25")
 COLOURS = {19: "#0072B2", 9: "#D55E00", 3: "#009E73"}
 
 
-def write_figures(records: Sequence[UnitRecord], folder: str | os.PathLike) -> list[Path]:
-    """Write all figures that the records allow.
+def write_plots(records: Sequence[RunRecord], folder: str | os.PathLike) -> list[Path]:
+    """Write all plots that the records allow.
 
     Parameters
     ----------
-    records : sequence of UnitRecord
+    records : sequence of RunRecord
         Of one task.
     folder : str or path-like
         ``figures/`` is made in it.
@@ -50,8 +50,8 @@ def write_figures(records: Sequence[UnitRecord], folder: str | os.PathLike) -> l
     """
     folder = Path(folder) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    first = {record.variant: record for record in reversed(records) if record.first_activation == "relu"}
-    written = list(_logo_figures(first, folder))
+    first = {record.architecture: record for record in reversed(records) if record.first_activation == "relu"}
+    written = list(_logo_grids(first, folder))
     if importlib.util.find_spec("matplotlib") is None:
         say("plots are left out: matplotlib is not installed (pip install 'kipoi_motifrep[plot]')")
         return written
@@ -62,7 +62,7 @@ def write_figures(records: Sequence[UnitRecord], folder: str | os.PathLike) -> l
 def _plots(rows: Sequence[TableRow], folder: Path) -> list[Path]:
     import matplotlib
 
-    # Figures are made without pyplot, which would change the user's backend and keep them.
+    # Plots are made without pyplot, which would change the user's backend and keep them.
     with matplotlib.rc_context({"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False,
                                 "axes.spines.right": False}):
         return [_pooling_plot([row for row in rows if row.first_activation == "relu"], folder / "match_by_pooling.svg"),
@@ -78,18 +78,18 @@ def _pooling_plot(rows: Sequence[TableRow], path: Path) -> Path:
     """Paper's main figure: filters with a (true) match against the width of the first pooling."""
     from matplotlib.figure import Figure
 
-    by_name = {row.variant: row for row in rows}
+    by_name = {row.architecture: row for row in rows}
     panels = {"match": "any JASPAR motif"}
     if any(not np.isnan(_values(row, "true_match")[0]) for row in rows):
         panels["true_match"] = "a motif in the data"
     figure = Figure(figsize=(0.5 + 3.5 * len(panels), 3.2), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (column, title) in zip(axes, panels.items(), strict=True):
-        for width, variants in SERIES.items():
-            there = [by_name[name] for name in variants if name in by_name]
+        for width, architectures in SERIES.items():
+            there = [by_name[name] for name in architectures if name in by_name]
             if not there:
                 continue
-            pools = [VARIANTS[row.variant].convs[0].pool for row in there]
+            pools = [ARCHITECTURES[row.architecture].convs[0].pool for row in there]
             mean, sd = np.array([_values(row, column) for row in there]).T
             axis.errorbar(pools, mean, sd, color=COLOURS[width], marker="o", capsize=2, label=f"filter width {width}")
         if column == "match" and rows:
@@ -113,9 +113,9 @@ def _accuracy_plot(rows: Sequence[TableRow], path: Path) -> Path:
     for row in rows:
         (x, x_sd), (y, y_sd) = _values(row, "localist_index"), _values(row, "auroc")
         exponential = row.first_activation != "relu"
-        colour = COLOURS.get(VARIANTS[row.variant].convs[0].width, "0.4")
+        colour = COLOURS.get(ARCHITECTURES[row.architecture].convs[0].width, "0.4")
         axis.errorbar(x, y, y_sd, x_sd, color=colour, marker="^" if exponential else "o", capsize=0, elinewidth=0.7)
-        points.append((x, y, row.variant + (" exp" if exponential else "")))
+        points.append((x, y, row.architecture + (" exp" if exponential else "")))
     axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
     if points:
         _spread_near_one(axis, [y for _, y, _ in points])
@@ -163,7 +163,7 @@ def _save(figure, path: Path) -> Path:
     return path
 
 
-def _logo_figures(first: dict[str, UnitRecord], folder: Path) -> Iterator[Path]:
+def _logo_grids(first: dict[str, RunRecord], folder: Path) -> Iterator[Path]:
     for name in SIDE_BY_SIDE:
         if name in first:
             path = folder / f"filters_{name}.svg"
@@ -204,7 +204,7 @@ def _filter_grid(layer: LayerRecord, columns: int = 3) -> str:
 
 
 def _recovery_grid(best: dict[str, dict[str, Motif | None]], planted: dict[str, Motif], networks: list[str]) -> str:
-    shown = [name for name in VARIANTS if name in networks and any(best[label][name] for label in best)]
+    shown = [name for name in ARCHITECTURES if name in networks and any(best[label][name] for label in best)]
     return _grid([[(f"{label} planted", planted[label]), *((name, best[label][name]) for name in shown)]
                   for label in planted])
 

@@ -17,6 +17,8 @@ from kipoi_motifrep.pipeline import Interpretation
 
 FORMAT = 1
 PWM_DECIMALS = 5
+# Fields that a file calls otherwise.
+FILE_KEYS = {"architecture": "variant", "metrics": "figures"}
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,12 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitRecord:
+class RunRecord:
     """One trained and interpreted network.
 
     Attributes
     ----------
-    variant, first_activation : str
+    architecture, first_activation : str
         Which network.
     trial, random_seed : int
         Which initialisation.
@@ -122,21 +124,21 @@ class UnitRecord:
         Contents of the network's ``result.json``.
     layers : tuple of LayerRecord
         The first convolution, and deeper ones where asked for.
-    figures : Mapping
-        For each layer the figures of :data:`kipoi_motifrep.representation.METRICS`: "trained", "shuffled"
+    metrics : Mapping
+        For each layer the metrics of :data:`kipoi_motifrep.representation.METRICS`: "trained", "shuffled"
         (means) and "untrained".
     database : str
         Release, number of motifs, digest.
     """
 
-    variant: str
+    architecture: str
     first_activation: str
     trial: int
     random_seed: int
     task: str
     training: Mapping[str, object]
     layers: tuple[LayerRecord, ...]
-    figures: Mapping[str, Mapping[str, Mapping[str, float]]]
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
     database: str
 
     def write(self, path: str | os.PathLike) -> None:
@@ -147,8 +149,8 @@ class UnitRecord:
         path : str or path-like
             The file; it appears whole.
         """
-        fields = {key: getattr(self, key) for key in ("variant", "first_activation", "trial", "random_seed", "task",
-                                                      "training", "figures", "database")}
+        fields = {FILE_KEYS.get(key, key): getattr(self, key) for key in (
+            "architecture", "first_activation", "trial", "random_seed", "task", "training", "metrics", "database")}
         layers = [{"layer": layer.layer, "hits": [list(asdict(hit).values()) for hit in layer.hits],
                    "maximum": _rounded(layer.maximum), "n_sites": layer.n_sites.tolist(),
                    "fraction_firing": _rounded(layer.fraction_firing), "coverage": _rounded(layer.coverage),
@@ -161,17 +163,17 @@ def _rounded(values: np.ndarray) -> list:
     return np.asarray(values, float).round(PWM_DECIMALS).tolist()
 
 
-def read_record(path: str | os.PathLike) -> UnitRecord:
+def read_record(path: str | os.PathLike) -> RunRecord:
     """Read a record.
 
     Parameters
     ----------
     path : str or path-like
-        A file that :meth:`UnitRecord.write` wrote.
+        A file that :meth:`RunRecord.write` wrote.
 
     Returns
     -------
-    UnitRecord
+    RunRecord
         Its contents.
 
     Raises
@@ -182,9 +184,10 @@ def read_record(path: str | os.PathLike) -> UnitRecord:
     try:
         saved = json.loads(Path(path).read_text(encoding="utf-8"))
         layers = tuple(_layer(one) for one in saved.pop("layers"))
+        fields = {ours: saved.pop(theirs) for ours, theirs in FILE_KEYS.items()}
         if saved.pop("format") != FORMAT:
             raise InputError("was written by another version; remove it and run the experiment again", path=path)
-        return UnitRecord(**saved, layers=layers)
+        return RunRecord(**fields, **saved, layers=layers)
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
@@ -198,7 +201,7 @@ def _layer(saved: Mapping) -> LayerRecord:
                        hits=tuple(Hit(*hit) for hit in saved["hits"]))
 
 
-def read_records(folder: str | os.PathLike) -> list[UnitRecord]:
+def read_records(folder: str | os.PathLike) -> list[RunRecord]:
     """Read all records of an experiment.
 
     Parameters
@@ -208,7 +211,7 @@ def read_records(folder: str | os.PathLike) -> list[UnitRecord]:
 
     Returns
     -------
-    list of UnitRecord
+    list of RunRecord
         By file name.
 
     Raises
@@ -222,12 +225,12 @@ def read_records(folder: str | os.PathLike) -> list[UnitRecord]:
     return [read_record(path) for path in paths]
 
 
-def record_name(variant: str, first_activation: str, trial: int) -> str:
+def record_name(architecture: str, first_activation: str, trial: int) -> str:
     """Name a record's file.
 
     Parameters
     ----------
-    variant, first_activation : str
+    architecture, first_activation : str
         Which network.
     trial : int
         Which initialisation.
@@ -237,5 +240,5 @@ def record_name(variant: str, first_activation: str, trial: int) -> str:
     str
         For example ``cnn_25.0.json`` or ``cnn_25.exponential.0.json``.
     """
-    parts: Sequence[str] = [variant, *([first_activation] if first_activation != "relu" else []), str(trial)]
+    parts: Sequence[str] = [architecture, *([first_activation] if first_activation != "relu" else []), str(trial)]
     return ".".join([*parts, "json"])

@@ -12,13 +12,13 @@ from kipoi_motifrep.datasets.hdf5 import Dataset, open_dataset
 from kipoi_motifrep.datasets.simulate import simulate_published, write_simulated
 from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE
 from kipoi_motifrep.pipeline import interpret
-from kipoi_motifrep.training.architectures import VARIANTS
-from kipoi_motifrep.training.experiment.record import LayerRecord, UnitRecord, read_record, record_name
+from kipoi_motifrep.training.architectures import ARCHITECTURES
+from kipoi_motifrep.training.experiment.record import LayerRecord, RunRecord, read_record, record_name
 from kipoi_motifrep.training.sweep import plan, run_sweep
-from kipoi_motifrep.training.train import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Unit, check_result, data_digest
+from kipoi_motifrep.training.train import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Run, check_result, data_digest
 
 SYNTHETIC = "synthetic"
-# Variants whose deeper layers the paper looks at, too.
+# Architectures whose deeper layers the paper looks at, too.
 DEEPER = ("cnn_1", "cnn_1_3")
 
 
@@ -32,21 +32,21 @@ class Experiment:
         ``units/`` for the records, ``networks/`` for what training writes.
     task : str
         "synthetic", or a dataset file.
-    variants : tuple of str
+    architectures : tuple of str
         Names, or ``("all",)``.
     trials, seed, jobs : int
         Initialisations of each, seed of them all, processes side by side.
     protocol : Protocol
         Of training.
     truth : str or None
-        Truth file for the figures. The synthetic task has its own; without one, other tasks have no true matches.
+        Truth file for the metrics. The synthetic task has its own; without one, other tasks have no true matches.
     scheduler : str or None
         Address of a Dask scheduler to train on.
     """
 
     folder: Path
     task: str = SYNTHETIC
-    variants: tuple[str, ...] = ("all",)
+    architectures: tuple[str, ...] = ("all",)
     trials: int = 5
     seed: int = 0
     jobs: int = 1
@@ -60,9 +60,9 @@ class Experiment:
         activation = self.protocol.first_activation
         return self.folder / ("networks" if activation == "relu" else f"networks_{activation}")
 
-    def record_path(self, unit: Unit) -> Path:
-        """Where a unit's record lies."""
-        return self.folder / "units" / record_name(unit.variant, self.protocol.first_activation, unit.trial)
+    def record_path(self, run: Run) -> Path:
+        """Where a run's record lies."""
+        return self.folder / "units" / record_name(run.architecture, self.protocol.first_activation, run.trial)
 
 
 def dataset_of(experiment: Experiment) -> Dataset:
@@ -86,7 +86,7 @@ def dataset_of(experiment: Experiment) -> Dataset:
     return open_dataset(path)
 
 
-def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | None, str]]:
+def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | None, str]]:
     """Train and interpret all networks that have no record yet.
 
     Parameters
@@ -96,9 +96,9 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
 
     Yields
     ------
-    unit : Unit
+    run : Run
         A network.
-    record : UnitRecord or None
+    record : RunRecord or None
         What it left; None if it failed, and the rest go on.
     error : str
         Why it failed.
@@ -109,36 +109,36 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Unit, UnitRecord | 
         If a record is of another data set, seed or protocol.
     """
     dataset = dataset_of(experiment)
-    units = plan(experiment.variants, experiment.trials, experiment.seed)
-    missing = [unit for unit in units if not experiment.record_path(unit).exists()]
-    _check_finished(experiment, [unit for unit in units if unit not in missing], dataset)
-    say(f"{len(units) - len(missing)} of {len(units)} networks are finished")
-    for outcome in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
+    runs = plan(experiment.architectures, experiment.trials, experiment.seed)
+    missing = [run for run in runs if not experiment.record_path(run).exists()]
+    _check_finished(experiment, [run for run in runs if run not in missing], dataset)
+    say(f"{len(runs) - len(missing)} of {len(runs)} networks are finished")
+    for result in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
                              experiment.scheduler):
-        record, error = None, outcome.error
-        if outcome.result is not None:
+        record, error = None, result.error
+        if result.contents is not None:
             try:
-                record = record_unit(experiment, outcome.unit, outcome.result, dataset)
+                record = record_run(experiment, result.run, result.contents, dataset)
             except (InputError, OSError) as failure:
                 error = one_line(failure)
-        yield outcome.unit, record, error
+        yield result.run, record, error
 
 
-def _check_finished(experiment: Experiment, units: Sequence[Unit], dataset: Dataset) -> None:
-    digest = data_digest(dataset) if units else ""
-    for unit in units:
-        path = experiment.record_path(unit)
+def _check_finished(experiment: Experiment, runs: Sequence[Run], dataset: Dataset) -> None:
+    digest = data_digest(dataset) if runs else ""
+    for run in runs:
+        path = experiment.record_path(run)
         check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
 
 
-def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Dataset) -> UnitRecord:
+def record_run(experiment: Experiment, run: Run, result: dict, dataset: Dataset) -> RunRecord:
     """Interpret a trained network by the paper's settings, and write its record.
 
     Parameters
     ----------
     experiment : Experiment
         What it belongs to.
-    unit : Unit
+    run : Run
         Which network.
     result : dict
         Contents of its ``result.json``.
@@ -147,22 +147,22 @@ def record_unit(experiment: Experiment, unit: Unit, result: dict, dataset: Datas
 
     Returns
     -------
-    UnitRecord
+    RunRecord
         As written to ``units/``.
     """
-    network = unit.folder(experiment.networks) / NETWORK_FILE
-    names = [f"conv{i}" for i in range(1, len(VARIANTS[unit.variant].convs) + 1)]
-    layers, figures = [], {}
+    network = run.folder(experiment.networks) / NETWORK_FILE
+    names = [f"conv{i}" for i in range(1, len(ARCHITECTURES[run.architecture].convs) + 1)]
+    layers, metrics = [], {}
     truth = experiment.truth or (SYNTHETIC if experiment.task == SYNTHETIC else None)
-    for layer in names if unit.variant in DEEPER else names[:1]:
+    for layer in names if run.architecture in DEEPER else names[:1]:
         found = interpret(network, dataset=dataset.path, layer=layer, database=PAPER_RELEASE,
                           truth=truth, importance=False)
         layers.append(LayerRecord.of(found))
         seen = found.representation
-        figures[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean),
+        metrics[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean),
                           "untrained": dict(seen.untrained or {})}
-    record = UnitRecord(unit.variant, experiment.protocol.first_activation, unit.trial, unit.random_seed,
-                        SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
-                        figures, found.matches.database.describe())
-    record.write(experiment.record_path(unit))
+    record = RunRecord(run.architecture, experiment.protocol.first_activation, run.trial, run.random_seed,
+                       SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
+                       metrics, found.matches.database.describe())
+    record.write(experiment.record_path(run))
     return record

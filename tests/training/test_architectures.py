@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.training.architectures import VARIANTS, build, select
+from kipoi_motifrep.training.architectures import ARCHITECTURES, build, select
 
 # name: trainable parameters at 200 bp and 12 outputs; conv1 filters and width, pool1 (width, stride); conv2 filters and
 # width, pool2; hidden units (Koo & Eddy 2019; the filters of cnn_25_60/90/120 are those of their names).
@@ -40,7 +40,7 @@ def count(weights):
 
 
 def test_the_table_is_the_papers():
-    assert list(VARIANTS) == list(PAPER)
+    assert list(ARCHITECTURES) == list(PAPER)
 
 
 def test_trainable_parameters(network):
@@ -137,7 +137,7 @@ def test_weights_are_fresh_and_glorot_uniform():
 def test_names_are_checked():
     assert select(["all"]) == list(PAPER) and select(["cnn_4", "cnn_2"]) == ["cnn_4", "cnn_2"]
     for names in (["cnn_3"], ["cnn_2", "CNN-4"], ["all", "cnn_2"]):
-        with pytest.raises(InputError, match=r"there is no variant .*choose from cnn_1, cnn_2, .* or all"):
+        with pytest.raises(InputError, match=r"there is no architecture .*choose from cnn_1, cnn_2, .* or all"):
             select(names)
-    with pytest.raises(InputError, match="there is no variant 'cnn'"):
+    with pytest.raises(InputError, match="there is no architecture 'cnn'"):
         build("cnn")
