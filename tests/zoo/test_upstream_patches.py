@@ -19,6 +19,8 @@ NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
 PACKAGES = ("kipoi", "kipoi_utils")
 TOOLS = {"git": ["git", "apply"], "patch": ["patch", "-p1", "--fuzz=0", "--batch", "-i"]}
 
+pytestmark = [pytest.mark.git, pytest.mark.skipif(shutil.which("git") is None, reason="no git to apply patches")]
+
 
 def copy_of_kipoi(folder):
     for package in PACKAGES:
