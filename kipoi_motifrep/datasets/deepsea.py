@@ -8,11 +8,13 @@ are streamed. Channels are in the order A, G, C, T.
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
 import tempfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +25,10 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.progress import progress, say
-from kipoi_motifrep.datasets.hdf5 import SPLITS, DatasetWriter, create_dataset
+from kipoi_motifrep.datasets.hdf5 import DAMAGE, SPLITS, create_dataset, stored
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
 from kipoi_motifrep.datasets.sources import describe_sources
+from kipoi_motifrep.sequences.textfile import GZIP_MAGIC
 
 # The labels of Koo & Eddy (2019), counted from 0. Positives in train.mat: 27652, 85354, 19724, 34194, 43528, 87290,
 # 9792, 22758, 17450, 7528, 4516, 31146.
@@ -104,74 +107,79 @@ def to_codes(channels: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     return codes
 
 
-class _Part:
+class _Part(ABC):
     """One file of the bundle; subclasses read the two formats."""
 
     def __init__(self, path: Path, split: str):
         self.path, self.split = path, split
         sequences, labels = self._shape(f"{split}xdata"), self._shape(f"{split}data")
-        if len(sequences) != 3 or sequences[1] != 4 or len(labels) != 2 or labels[0] != sequences[0]:
+        if len(sequences) != 3 or sequences[1] != 4 or len(labels) != 2 or labels[0] != sequences[0] or (
+                min(*sequences, *labels) < 1):
             raise InputError(f"{split}xdata and {split}data are {sequences} and {labels}, in MATLAB's order of axes; "
                              "they must be (samples, 4, length) and (samples, labels)", path=path)
         self.n, _, self.length = sequences
         self.n_columns = labels[1]
 
-    def blocks(self, columns: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Give samples with at least one of the labels.
+    @abstractmethod
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Give the shape of a variable, in MATLAB's order of axes."""
 
-        Yields
-        ------
-        samples : numpy.ndarray of int, shape (k,)
-            Their places in the file.
-        codes : numpy.ndarray of uint8, shape (length, k)
-            Sequences.
-        labels : numpy.ndarray of int8, shape (k, len(columns))
-            1 or 0.
-        """
-        labels = self._labels(columns)
-        kept = np.flatnonzero(labels.any(axis=1))
-        for samples, codes in self._codes(kept):
-            yield samples, codes, labels[samples]
+    @abstractmethod
+    def labels(self, columns: Sequence[int]) -> np.ndarray:
+        """Read the labels (n, len(columns)) int8 of all samples: 1 or 0."""
+
+    @abstractmethod
+    def codes(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Give places (k,) of some of the samples to keep and their sequences (length, k) uint8, until all are given."""
 
 
 class _Matlab5(_Part):
+    """Numbers come in column-major order: all samples of one label, or of one channel at one position, together."""
+
     def _shape(self, name):
         with open_matlab5(self.path, name) as array:
             return array.shape
 
-    def _labels(self, columns):
+    def labels(self, columns):
         labels = np.zeros((self.n, len(columns)), np.int8)
         with open_matlab5(self.path, f"{self.split}data") as array:
             for number, column in enumerate(array.columns()):
-                for place in np.flatnonzero(np.equal(columns, number)):
-                    labels[:, place] = column > 0
+                labels[:, np.equal(columns, number)] = column[:, None] > 0
         return labels
 
-    def _codes(self, kept):
+    def codes(self, kept):
         codes = np.empty((self.length, len(kept)), np.uint8)
         with open_matlab5(self.path, f"{self.split}xdata") as array:
-            columns = array.columns()
-            for position in progress(range(self.length), self.path.name, unit="position"):
-                codes[position] = to_codes(np.stack([next(columns)[kept] for _ in range(4)]), self.path)
+            channels = array.columns()
+            positions = zip(channels, channels, channels, channels, strict=True)  # four columns a position
+            for i, four in enumerate(progress(positions, self.path.name, total=self.length, unit="position")):
+                codes[i] = to_codes(np.stack([channel[kept] for channel in four]), self.path)
         yield kept, codes
 
 
 class _Hdf5(_Part):
+    """Axes are reversed; read in slabs of whole stored chunks, so that each is unpacked once."""
+
     @contextmanager
     def _open(self, name):
         try:
             with h5py.File(self.path, "r") as file:
-                if name not in file:
+                if name not in list(file):
                     raise InputError(f"has no variable {name!r}; it has {', '.join(file) or 'none'}", path=self.path)
-                yield file[name]
-        except OSError as error:
+                array = stored(file, name, h5py.Dataset, self.path)
+                if array.dtype.kind not in "biuf":
+                    raise InputError(f"variable {name!r} holds no numbers", path=self.path)
+                yield array
+        except InputError:
+            raise
+        except (*DAMAGE, ValueError) as error:
             raise InputError("the file is damaged or cut off; fetch it again", path=self.path) from error
 
     def _shape(self, name):
         with self._open(name) as array:
             return array.shape[::-1]
 
-    def _labels(self, columns):
+    def labels(self, columns):
         labels = np.zeros((self.n, len(columns)), np.int8)
         with self._open(f"{self.split}data") as array:
             _, step = _steps(array)
@@ -179,7 +187,7 @@ class _Hdf5(_Part):
                 labels[start:start + step] = (array[:, start:start + step][columns] > 0).T
         return labels
 
-    def _codes(self, kept):
+    def codes(self, kept):
         with self._open(f"{self.split}xdata") as array:
             height, step = _steps(array)
             for start in progress(range(0, self.n, step), self.path.name, unit="block"):
@@ -229,32 +237,30 @@ def _unpacked(bundle: Path, near: Path) -> Iterator[Path]:
 
 def _unpack(bundle: Path, folder: Path) -> None:
     wanted = {f"{split}.mat" for split in SPLITS}
-    try:
-        with tarfile.open(bundle, "r|*") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if not (member.isfile() and name in wanted):
-                    continue
-                if member.size > shutil.disk_usage(folder).free:
-                    raise InputError(f"unpacking {name} needs {member.size / 1e9:.1f} GB, more than is free in "
-                                     f"{folder.parent}; choose another folder for the output", path=bundle)
-                _copy(archive.extractfile(member), folder / name, member.size)
-                wanted.remove(name)
-                if not wanted:
-                    return
-    except (EOFError, zlib.error, tarfile.TarError) as error:
-        raise InputError("is no tar archive, or one that is damaged or cut off; remove it and fetch it again with "
-                         "--download", path=bundle) from error
-    raise InputError(f"the archive holds no {' and no '.join(sorted(wanted))}", path=bundle)
-
-
-def _copy(source, path: Path, size: int) -> None:
-    came = 0
-    with open(path, "wb") as file:
-        for _ in progress(range(0, size, COPIED_AT_ONCE), f"unpacking {path.name}", unit="MB"):
-            came += file.write(source.read(COPIED_AT_ONCE))
-    if came != size:
-        raise EOFError
+    with open(bundle, "rb") as raw, gzip.open(raw) if raw.peek(2)[:2] == GZIP_MAGIC else raw as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|*") as archive:
+                for member in archive:
+                    name = Path(member.name).name
+                    source = archive.extractfile(member) if name in wanted and member.isfile() else None
+                    if source is None:
+                        continue
+                    if member.size > shutil.disk_usage(folder).free:
+                        raise InputError(f"unpacking {name} needs {member.size / 1e9:.1f} GB, more than is free in "
+                                         f"{folder.parent}; choose another folder for the output", path=bundle)
+                    with open(folder / name, "wb") as file:
+                        for _ in progress(range(0, member.size, COPIED_AT_ONCE), f"unpacking {name}", unit="MB"):
+                            file.write(source.read(COPIED_AT_ONCE))
+                    wanted.remove(name)
+            while stream.read(COPIED_AT_ONCE):  # to the end: gzip compares its checksum there, and tarfile does not
+                pass
+        except (EOFError, OSError, zlib.error, tarfile.TarError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk, not of the archive
+            raise InputError("is no tar archive, or one that is damaged or cut off; remove it and fetch it again with "
+                             "--download", path=bundle) from error
+    if wanted:
+        raise InputError(f"the archive holds no {' and no '.join(sorted(wanted))}", path=bundle)
 
 
 def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, columns: Mapping[str, int] | None = None, *,
@@ -283,33 +289,25 @@ def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, colu
     with _unpacked(Path(bundle), Path(output).parent) as folder:
         parts = [_open_part(folder, split) for split in SPLITS]
         for part in parts:
-            _check(part, parts[0], columns)
+            for name, column in columns.items():
+                if column >= part.n_columns:
+                    raise InputError(f"there is no label column {column} ({name}); there are {part.n_columns}, counted "
+                                     "from 0", path=part.path)
+            if part.length != parts[0].length:
+                raise InputError(f"has sequences of {part.length} bp, and {parts[0].path.name} of {parts[0].length}",
+                                 path=part.path)
         whole = [part.path for part in parts] if Path(bundle).is_dir() else [bundle]
         provenance = {"command": "dataset deepsea", "options": dict(options or {}), "columns": columns,
                       "sources": describe_sources(whole)}
         with create_dataset(output, parts[0].length, list(columns), provenance) as writer:
             for part in parts:
-                kept = _write(writer, part, list(columns.values()))
-                if not kept:
+                labels = part.labels(list(columns.values()))
+                kept = np.flatnonzero(labels.any(axis=1))
+                if not len(kept):
                     raise InputError("no sample has one of these labels", path=part.path)
-                say(f"{part.path.name}: {kept} of {part.n} samples have one of the labels")
-
-
-def _check(part: _Part, first: _Part, columns: Mapping[str, int]) -> None:
-    for name, column in columns.items():
-        if column >= part.n_columns:
-            raise InputError(f"there is no label column {column} ({name}); there are {part.n_columns}, counted from 0",
-                             path=part.path)
-    if part.length != first.length:
-        raise InputError(f"has sequences of {part.length} bp, and {first.path.name} of {first.length}", path=part.path)
-
-
-def _write(writer: DatasetWriter, part: _Part, columns: Sequence[int]) -> int:
-    kept = 0
-    for samples, codes, labels in part.blocks(columns):
-        for start in range(0, len(samples), WRITTEN_AT_ONCE):
-            rows = slice(start, start + WRITTEN_AT_ONCE)
-            writer.append(part.split, np.ascontiguousarray(codes[:, rows].T), labels[rows],
-                          [f"{part.split}_{sample}" for sample in samples[rows]])
-        kept += len(samples)
-    return kept
+                for samples, codes in part.codes(kept):
+                    for start in range(0, len(samples), WRITTEN_AT_ONCE):
+                        rows = samples[start:start + WRITTEN_AT_ONCE]
+                        sequences = np.ascontiguousarray(codes[:, start:start + WRITTEN_AT_ONCE].T)
+                        writer.append(part.split, sequences, labels[rows], [f"{part.split}_{row}" for row in rows])
+                say(f"{part.path.name}: {len(kept)} of {part.n} samples have one of the labels")

@@ -1,4 +1,4 @@
-"""Fetching a large file over a connection that may break."""
+"""Fetching a large file over a connection that may break: pooch begins such a transfer again from its first byte."""
 
 from __future__ import annotations
 
@@ -56,50 +56,43 @@ def _fetch(url: str, part: Path) -> bool:
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return _is_whole(error, part, have)
-        raise InputError(f"{url}: the server answered {error.code} ({error.reason})") from error
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+            raise InputError(f"{url}: the server answered {error.code} ({error.reason})") from error
+        if error.headers.get("Content-Range", "").endswith(f"*/{have}"):
+            return True
+        part.unlink()  # it belongs to another file
+        return False
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise InputError(f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); the same command goes on "
                          "where it stopped") from error
     with answer:
         if answer.status != http.client.PARTIAL_CONTENT:
             have = 0  # the server sends all of it again
-        length = answer.headers.get("Content-Length")
+        elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise InputError(f"{url}: the server sent another part of the file than was asked for; remove {part} to "
+                             "fetch all of it")
+        said = answer.headers.get("Content-Length", "")
+        length = int(said) if said.isdecimal() else None
         part.parent.mkdir(parents=True, exist_ok=True)
+        came, held = 0, True
         with open(part, "r+b" if have else "wb") as file:
             file.seek(have)
-            came, held = _copy(answer, file, None if length is None else int(length))
-    if held if length is None else came == int(length):
+            try:
+                for chunk in progress(_chunks(answer), "fetching", total=length and -(-length // CHUNK), unit="MB"):
+                    file.write(chunk)
+                    came += len(chunk)
+            except _Broken:
+                held = False
+    if held if length is None else came == length:
         return True
     if not came:
-        of_all = "" if length is None else f" of {have + int(length)}"
+        of_all = "" if length is None else f" of {have + length}"
         raise InputError(f"{url}: the transfer stopped after {have}{of_all} bytes; the same command goes on there")
-    return False
-
-
-def _is_whole(error: urllib.error.HTTPError, part: Path, have: int) -> bool:
-    if error.headers.get("Content-Range", "").endswith(f"*/{have}"):
-        return True
-    part.unlink()  # it belongs to another file
     return False
 
 
 class _Broken(Exception):
     """The connection did not hold to the end of the answer."""
-
-
-def _copy(answer: BinaryIO, file: BinaryIO, length: int | None) -> tuple[int, bool]:
-    """Write what comes; give its bytes, and whether the connection held."""
-    came = 0
-    total = None if length is None else -(-length // CHUNK)
-    try:
-        for chunk in progress(_chunks(answer), "fetching", total=total, unit="MB"):
-            file.write(chunk)
-            came += len(chunk)
-    except _Broken:
-        return came, False
-    return came, True
 
 
 def _chunks(answer: BinaryIO) -> Iterator[bytes]:

@@ -9,7 +9,11 @@ Groups ``train``, ``valid`` and ``test``, each with
 =============  =============  ==================================================
 
 and file attributes ``label_names`` (T texts) and ``provenance`` (JSON: command,
-seed, versions, sources).
+seed, versions, sources). More than 4,000 label names do not fit into an HDF5
+attribute, and lie in a data set ``label_names`` beside the groups instead.
+
+A file may be of anybody's making: links, and data sets whose values lie in
+other files, are refused, so that reading one never reads another.
 """
 
 from __future__ import annotations
@@ -17,21 +21,29 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 
-from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import replacing, versions
 
 SPLITS = ("train", "valid", "test")
-CHUNK_ROWS = 256
+CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 26
 VALUES = {"sequences": (0, N_CODE), "labels": (-1, 1)}
+# An object header of HDF5 holds 64 kB, and a text in an attribute takes 16 bytes of it.
+MOST_NAMES_IN_ATTRIBUTE = 4000
+UNSTORABLE = {"sequence": re.compile(r"[\0\ud800-\udfff]"), "label": re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")}
+DAMAGE = (OSError, RuntimeError)  # what h5py raises where a file's structure or a chunk is broken
+Member = TypeVar("Member", h5py.Group, h5py.Dataset)
 
 
 class DatasetWriter:
@@ -51,18 +63,23 @@ class DatasetWriter:
     Raises
     ------
     InputError
-        If a label name holds a NUL character, which HDF5 cannot store.
+        If two labels have one name, or one holds a control character.
     """
 
     def __init__(self, file: h5py.File, length: int, label_names: Sequence[str], check: Callable[[], None]):
         self.label_names = [str(name) for name in label_names]
         self._file, self._check = file, check
         _check_texts(self.label_names, "label")
-        file.attrs["label_names"] = self.label_names
+        _check_distinct(self.label_names)
+        if len(self.label_names) > MOST_NAMES_IN_ATTRIBUTE:
+            file.create_dataset("label_names", data=self.label_names, dtype=h5py.string_dtype())
+        else:
+            file.attrs["label_names"] = self.label_names
         for split in SPLITS:
             group = file.create_group(split)
             for key, width, dtype in (("sequences", length, np.uint8), ("labels", len(self.label_names), np.int8)):
-                group.create_dataset(key, (0, width), dtype, maxshape=(None, width), chunks=(CHUNK_ROWS, width),
+                rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // width))
+                group.create_dataset(key, (0, width), dtype, maxshape=(None, width), chunks=(rows, width),
                                      compression="gzip", compression_opts=1)
 
     def append(self, split: str, sequences: np.ndarray, labels: np.ndarray,
@@ -100,9 +117,16 @@ class DatasetWriter:
 
 
 def _check_texts(texts: Sequence[str], of: str) -> None:
-    wrong = next((text for text in texts if "\0" in text), None)
+    wrong = next((text for text in texts if UNSTORABLE[of].search(text)), None)
     if wrong is not None:
-        raise InputError(f"the name {wrong!r} of a {of} holds a NUL character; take it out")
+        raise InputError(f"the name {wrong!r} of a {of} holds a control character such as NUL, or is no UTF-8; take it "
+                         "out")
+
+
+def _check_distinct(label_names: Sequence[str], path: str | None = None) -> None:
+    if len(set(label_names)) < len(label_names):
+        twice = Counter(label_names).most_common(1)[0][0]
+        raise InputError(f"two labels are called {twice!r}; give them different names", path=path)
 
 
 class _Disk(io.FileIO):
@@ -124,7 +148,7 @@ class _Disk(io.FileIO):
             return super().truncate(size)
         except OSError as error:
             self.error = self.error or error
-            return size
+            return size or 0
 
     def check(self, path: str | os.PathLike) -> None:
         if self.error is not None:
@@ -215,16 +239,33 @@ class Split:
         with h5py.File(self.path, "r") as file:
             group = file[self.name]
             if key == "names":
-                if key in group:
-                    return group[key].asstr()[rows.start:rows.stop].astype(str)  # kipoi's writers fail on objects
-                return np.array([f"{self.name}_{i}" for i in rows])
-            values = group[key][rows.start:rows.stop]
+                if key not in group:
+                    return np.array([f"{self.name}_{i}" for i in rows])
+                texts = [text.decode("utf-8", "replace") for text in self._read_rows(group[key], rows, key)]
+                return np.array(texts, str)  # not objects: kipoi's writers fail on them
+            values = self._read_rows(group[key], rows, key)
         lowest, highest = VALUES[key]
         wrong = (values < lowest) | (values > highest)
         if wrong.any():
             raise InputError(f"{self.name}/{key} holds {values[wrong][0]}; values are from {lowest} to {highest}",
                              path=self.path)
         return values
+
+    def _read_rows(self, values: h5py.Dataset, rows: range, key: str) -> np.ndarray:
+        try:
+            return values[rows.start:rows.stop]
+        except DAMAGE:
+            # Once more, a stored chunk at a time, to name the rows that cannot be read.
+            step = values.chunks[0] if values.chunks else self.n
+            for begin in range(rows.start // step * step, rows.stop, step):
+                end = min(begin + step, self.n)
+                try:
+                    values[begin:end]
+                except DAMAGE as error:
+                    raise InputError(f"rows {begin} to {end - 1} of {self.name}/{key}, counted from 0, cannot be read "
+                                     f"({flattened(error)}); the file is damaged: make it again",
+                                     path=self.path) from error
+            raise
 
     def batches(self, batch_size: int = 1024) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go through the split in order.
@@ -293,23 +334,25 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     Raises
     ------
     InputError
-        If the file is missing, is not HDF5 or has another layout.
+        If the file is missing, is not HDF5, is damaged or has another layout.
     """
     path = str(path)
     if not Path(path).is_file():
         raise InputError("there is no such file", path=path)
     try:
         with h5py.File(path, "r") as file:
-            names = tuple(str(name) for name in file.attrs["label_names"])
+            names = _label_names(file, path)
             splits = {split: _describe(path, file, split, names) for split in SPLITS}
             provenance = json.loads(file.attrs.get("provenance", "{}"))
-    except OSError as error:
-        raise InputError("not a readable HDF5 file; was its writing cut off?", path=path) from error
+            if not isinstance(provenance, dict):
+                raise ValueError("its provenance is no JSON object")
     except InputError:
         raise
-    except (KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"not a dataset file ({error.args[0]}); make one with 'kipoi-motifrep simulate' or "
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"not a dataset file ({flattened(error)}); make one with 'kipoi-motifrep simulate' or "
                          "'kipoi-motifrep dataset'", path=path) from error
+    except DAMAGE as error:
+        raise InputError("not a readable HDF5 file; was its writing cut off? Make it again", path=path) from error
     lengths = {split.length for split in splits.values()}
     if len(lengths) > 1:
         raise InputError("its splits have sequences of different lengths, "
@@ -317,13 +360,69 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     return Dataset(path, splits, names, provenance)
 
 
+def stored(group: h5py.Group, name: str, kind: type[Member], path: str | os.PathLike) -> Member:
+    """Give a member of an HDF5 group, if its values lie in this very file.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        An open file, or a group of it.
+    name : str
+        Of the member.
+    kind : type
+        ``h5py.Group`` or ``h5py.Dataset``.
+    path : str or path-like
+        The file, for errors.
+
+    Returns
+    -------
+    h5py.Group or h5py.Dataset
+        The member.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or it is of another kind.
+    InputError
+        If it is a link, or its values lie in another file.
+    """
+    link = group.get(name, getlink=True)  # looked at before it is followed
+    if link is None:
+        raise ValueError(f"it has no {name!r}")
+    found = group[name] if isinstance(link, h5py.HardLink) else None
+    if found is None or (isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)):
+        raise InputError(f"{name!r} is a link, or lies in another file; copy its values into this one", path=path)
+    if not isinstance(found, kind):
+        raise ValueError(f"{name!r} is no {kind.__name__.lower()}")
+    return found
+
+
+def _label_names(file: h5py.File, path: str) -> tuple[str, ...]:
+    found = file.attrs.get("label_names")
+    if found is None:
+        found = stored(file, "label_names", h5py.Dataset, path)[()]
+    if np.ndim(found) != 1:
+        raise ValueError("its label_names are no list of texts")
+    names = tuple(name.decode() if isinstance(name, bytes) else name for name in found)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("its label_names are no texts")
+    _check_distinct(names, path)
+    return names
+
+
 def _describe(path: str, file: h5py.File, split: str, names: tuple[str, ...]) -> Split:
-    sequences, labels = file[split]["sequences"], file[split]["labels"]
-    if sequences.ndim != 2 or labels.shape != (len(sequences), len(names)):
+    group = stored(file, split, h5py.Group, path)
+    sequences, labels = (stored(group, key, h5py.Dataset, path) for key in ("sequences", "labels"))
+    if len(sequences.shape) != 2 or labels.shape != (len(sequences), len(names)):
         raise InputError(f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
                          f"with {len(names)} label names", path=path)
     if sequences.dtype.kind not in "iu" or labels.dtype.kind != "i":
         raise InputError(f"{split}: sequences are {sequences.dtype} and labels {labels.dtype}; they must be uint8 and "
                          "int8", path=path)
+    if "names" in list(group):  # not whether such a link leads anywhere
+        texts = stored(group, "names", h5py.Dataset, path)
+        if h5py.check_string_dtype(texts.dtype) is None or texts.shape != (len(sequences),):
+            raise InputError(f"{split}: names are {texts.dtype} {texts.shape}; they must be {len(sequences)} texts, "
+                             "one a sequence", path=path)
     # Absolute: Kipoi makes loaders in another folder than it uses them in.
     return Split(os.path.abspath(path), split, len(sequences), sequences.shape[1], names)

@@ -1,9 +1,12 @@
 """DeepSEA's bundle to a dataset file: its formats, its damage, its labels."""
 
+import contextlib
+import gzip
 import hashlib
 import os
 import shutil
 import tarfile
+import zlib
 
 import h5py
 import numpy as np
@@ -13,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.dataset_files import fails, provenance_of, rows_of, some
-from support.deepsea_bundle import COUNTS, PAPER, PARTS, expected_rows, write_matlab73
+from support.deepsea_bundle import COUNTS, LENGTH, N_COLUMNS, PAPER, PARTS, expected_rows, write_matlab73
 
 from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets import deepsea
 from kipoi_motifrep.datasets.hdf5 import SPLITS, open_dataset
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
@@ -65,9 +69,11 @@ def test_any_storage_of_train_and_any_block_size_give_the_same(tmp_path, monkeyp
     monkeypatch.setattr(deepsea, "SLAB_BYTES", budget)
     monkeypatch.setattr(deepsea, "SAMPLES_AT_ONCE", 32)
     found = {}
-    for samples, codes, kept in deepsea._open_part(tmp_path, "train").blocks(PAPER):
+    part = deepsea._open_part(tmp_path, "train")
+    kept = part.labels(PAPER)
+    for samples, codes in part.codes(np.flatnonzero(kept.any(axis=1))):
         for i, sample in enumerate(samples):
-            found["train", f"train_{sample}"] = decode(codes[:, i]), kept[i].tolist()
+            found["train", f"train_{sample}"] = decode(codes[:, i]), kept[sample].tolist()
     assert found == {key: row for key, row in expected_rows(PAPER).items() if key[0] == "train"}
 
 
@@ -135,3 +141,48 @@ def test_bundles_that_are_none(tmp_path, capsys, bundle):
                                                ("0-999999999", "'0-999999999'"), ("9" * 5000, "'999")])
 def test_label_columns_that_are_not_there(tmp_path, capsys, bundle, columns, word):
     fails(capsys, ["dataset", "deepsea", bundle, f"--columns={columns}", "-o", tmp_path / "out.h5"], word)
+
+
+def test_damage_that_only_a_checksum_shows(tmp_path, capsys, bundle):
+    """Bytes that were stored as they are unpack without complaint, whatever became of them."""
+    where = tmp_path / "b"
+    where.mkdir()
+    with gzip.open(tmp_path / "bundle.tar.gz", "wb", compresslevel=0) as packed, \
+            tarfile.open(fileobj=packed, mode="w") as file:
+        file.add(bundle, "deepsea_train")
+    data = bytearray((tmp_path / "bundle.tar.gz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "bundle.tar.gz").write_bytes(data)
+    fails(capsys, ["dataset", "deepsea", tmp_path / "bundle.tar.gz", "-o", where / "out.h5"], "bundle.tar.gz",
+          "damaged or cut off")
+    assert os.listdir(where) == []
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_damage_of_a_matlab_variable_that_only_a_checksum_shows(tmp_path, damaged):
+    _, one_hot, _ = PARTS["test"]
+    scipy.io.savemat(tmp_path / "plain.mat", {"x": one_hot})
+    element = (tmp_path / "plain.mat").read_bytes()[128:]
+    packed = bytearray(zlib.compress(element, 0))
+    if damaged:
+        packed[-1000] ^= 1
+    (tmp_path / "x.mat").write_bytes((tmp_path / "plain.mat").read_bytes()[:128]
+                                     + np.array([15, len(packed)], "<u4").tobytes() + packed)
+    with pytest.raises(InputError, match="damaged") if damaged else contextlib.nullcontext(), \
+            open_matlab5(tmp_path / "x.mat", "x") as array:
+        columns = list(array.columns())
+        np.testing.assert_array_equal(np.stack(columns, axis=-1), one_hot.reshape(len(one_hot), -1, order="F"))
+
+
+def test_variables_of_the_bundle_that_are_no_arrays_of_this_file(tmp_path, capsys, bundle):
+    shutil.copytree(bundle, tmp_path / "b")
+    os.rename(tmp_path / "b/train.mat", tmp_path / "other.mat")
+    for value, word in ((h5py.ExternalLink(str(tmp_path / "other.mat"), "traindata"), "lies in another file"),
+                        (h5py.SoftLink("/trainxdata"), "is a link"), (np.array([b"x"]), "holds no numbers")):
+        with h5py.File(tmp_path / "b/train.mat", "w") as file:
+            file["trainxdata"] = np.zeros((LENGTH, 4, 3), np.uint8)
+            file["traindata"] = value
+        fails(capsys, ["dataset", "deepsea", tmp_path / "b", "-o", tmp_path / "out.h5"], "train.mat", "'traindata'",
+              word)
+    scipy.io.savemat(tmp_path / "b/train.mat", {"trainxdata": np.ones((0, 4, 9)), "traindata": np.ones((0, N_COLUMNS))})
+    fails(capsys, ["dataset", "deepsea", tmp_path / "b", "-o", tmp_path / "out.h5"], "train.mat", "(0, 4, 9)")

@@ -34,7 +34,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if wanted else 200)
         if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+            self.send_header("Content-Range", f"bytes {start + server.shift}-{size - 1}/{size}")
         data, end = server.content[start:], b"0\r\n\r\n"
         length = ("Transfer-Encoding", "chunked") if server.chunked else ("Content-Length", str(size - start))
         self.send_header(*length)
@@ -52,7 +52,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 def server(archive):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         server.content, server.breaks, server.patience = archive.read_bytes(), 0, 10_000
-        server.ranges, server.with_ranges, server.chunked = [], True, False
+        server.ranges, server.with_ranges, server.chunked, server.shift = [], True, False, 0
         server.url = f"http://127.0.0.1:{server.server_port}/bundle.tar.gz"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -98,6 +98,14 @@ def test_a_server_without_ranges_sends_all_again(tmp_path, server):
     (tmp_path / "x.part").write_bytes(b"y" * 777)
     download(server.url, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == server.content
+
+
+def test_another_range_than_was_asked_for_is_not_joined_on(tmp_path, server):
+    server.shift = 5
+    (tmp_path / "x.part").write_bytes(server.content[:777])
+    with pytest.raises(InputError, match=r"another part of the file.*remove .*x\.part"):
+        download(server.url, tmp_path / "x")
+    assert not (tmp_path / "x").exists() and (tmp_path / "x.part").read_bytes() == server.content[:777]
 
 
 @pytest.mark.parametrize("part", ["whole", "longer"])

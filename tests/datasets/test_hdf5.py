@@ -7,6 +7,8 @@ import os
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError
@@ -166,3 +168,150 @@ def test_files_that_are_no_hdf5(tmp_path, path):
     path.write_text("text")
     with pytest.raises(InputError, match="not a readable HDF5 file"):
         open_dataset(path)
+
+
+def attribute(name, value):
+    return lambda file: file.attrs.update({name: value})
+
+
+def as_group(key):
+    def damage(file):
+        del file[key]
+        file.create_group(key)
+
+    return damage
+
+
+def in_a_raw_file(file):
+    """Values that would be the bytes of any file of the reader's."""
+    del file["test/sequences"]
+    raw = f"{file.filename}.raw"
+    with open(raw, "wb") as other:
+        other.write(bytes(21 * 9))
+    file.create_dataset("test/sequences", (21, 9), "u1", external=[(raw, 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(file):
+    with h5py.File(f"{file.filename}.other", "w") as other:
+        other["x"] = np.zeros((21, 9), "u1")
+    layout = h5py.VirtualLayout((21, 9), "u1")
+    layout[:] = h5py.VirtualSource(f"{file.filename}.other", "x", (21, 9))
+    del file["test/sequences"]
+    file.create_virtual_dataset("test/sequences", layout)
+
+
+@pytest.mark.parametrize("damage, words", [
+    (attribute("label_names", "one"), "no list of texts"),
+    (attribute("label_names", [1, 2]), "no texts"),
+    (attribute("label_names", h5py.Empty("S3")), "no list of texts"),
+    (attribute("label_names", [["one", "two"]]), "no list of texts"),
+    (attribute("label_names", np.array([b"\xff", b"x"])), "not a dataset file"),
+    (attribute("label_names", ["one", "one"]), "two labels are called 'one'; give them different names"),
+    (attribute("label_names", ["one"]), "do not fit together"),
+    (attribute("provenance", 7), "not a dataset file"),
+    (attribute("provenance", "[]"), "its provenance is no JSON object"),
+    (attribute("provenance", "[" * 9000), "not a dataset file"),
+    (attribute("provenance", h5py.Empty("f")), "not a dataset file"),
+    (replaced("test/names", ["x"] * 20), "names are object (20,); they must be 21 texts, one a sequence"),
+    (replaced("test/names", np.arange(21)), "names are int64 (21,)"),
+    (replaced("test/names", h5py.SoftLink("/test/names")), "'names' is a link"),
+    (replaced("test/labels", h5py.SoftLink("/test/labels")), "'labels' is a link"),
+    (replaced("test", h5py.SoftLink("/train")), "'test' is a link"),
+    (replaced("test", h5py.ExternalLink("other.h5", "/test")), "'test' is a link, or lies in another file; copy"),
+    (in_a_raw_file, "'sequences' is a link, or lies in another file"),
+    (virtual, "'sequences' is a link, or lies in another file"),
+    (replaced("train", np.array(b"x")), "'train' is no group"),
+    (as_group("test/labels"), "'labels' is no dataset"),
+    (replaced("test/labels", 3), "do not fit together"),
+])
+def test_hostile_or_broken_layouts_are_refused_in_one_line(path, damage, words):
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(InputError) as error:
+        open_dataset(path)
+    assert str(error.value).startswith(f"{path}: ") and words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_group_that_holds_itself(path):
+    with h5py.File(path, "r+") as file:
+        del file["test"]
+        file["test"] = file["/"]
+    with pytest.raises(InputError, match=r"not a dataset file \(it has no 'sequences'\)"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("key", ["sequences", "labels", "names"])
+def test_a_broken_chunk_is_named_by_its_rows(tmp_path, key):
+    path = tmp_path / "big.h5"
+    with create_dataset(path, 9, ["one", "two"], {}) as writer:
+        writer.append("train", *some(9000), [f"row {i}" for i in range(9000)])
+    with h5py.File(path) as file:
+        third = file["train"][key].id.get_chunk_info(1 if key == "names" else 2)
+        begin = third.chunk_offset[0]
+        rows = file["train"][key].chunks[0]
+    data = bytearray(path.read_bytes())
+    data[third.byte_offset:third.byte_offset + third.size] = b"\1" * third.size
+    path.write_bytes(data)
+    split = open_dataset(path)["train"]
+    assert len(split.read(key, 0, begin)) == begin  # rows before it can be read
+    for start, stop in ((0, None), (begin, begin + 5), (begin - 1, begin + 1)):
+        with pytest.raises(InputError) as error:
+            split.read(key, start, stop)
+        assert f"big.h5: rows {begin} to {begin + rows - 1} of train/{key}, counted from 0" in str(error.value)
+        assert "make it again" in str(error.value)
+
+
+def test_label_names_in_bytes_are_read_as_text(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["label_names"] = np.array([b"\xc2\xb51", b"two"])
+    assert open_dataset(path).label_names == ("µ1", "two")
+
+
+def test_more_labels_than_an_attribute_holds(tmp_path):
+    """Enformer has 5,313; files of up to 4,000 keep the layout that they had."""
+    for n in (4000, 4001, 5313):
+        names = [f"track {i}, a name of some length" for i in range(n)]
+        with create_dataset(tmp_path / "many.h5", 9, names, {"columns": names}) as writer:
+            writer.append("train", *some(3, labels=n))
+        with h5py.File(tmp_path / "many.h5") as file:
+            assert ("label_names" in file.attrs) == (n == 4000) == ("label_names" not in file)
+        dataset = open_dataset(tmp_path / "many.h5")
+        assert dataset.label_names == tuple(names) and dataset.provenance["columns"] == names
+        np.testing.assert_array_equal(dataset["train"].read("labels"), some(3, labels=n)[1])
+
+
+@pytest.mark.parametrize("names, words", [
+    (["one", "one"], "two labels are called 'one'"), (["one", "a\tb"], "control character"),
+    (["one", "\x1b[31m"], "control character"), (["\udcff", "x"], "UTF-8"),
+])
+def test_label_names_that_no_file_should_have(tmp_path, names, words):
+    with pytest.raises(InputError, match=words), create_dataset(tmp_path / "d.h5", 9, names, {}):
+        pass
+    assert left_over(tmp_path) == []
+
+
+def test_long_sequences_are_stored_in_lower_chunks(tmp_path):
+    with create_dataset(tmp_path / "d.h5", 1 << 21, ["x"], {}) as writer:
+        writer.append("train", np.ones((3, 1 << 21), np.uint8), np.ones((3, 1), np.int8))
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert file["train/sequences"].chunks == (32, 1 << 21)
+    assert open_dataset(tmp_path / "d.h5")["train"].read("sequences", 2).mean() == 1
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_bytes_end_in_one_line_or_do_no_harm(path, data):
+    good = bytearray(path.read_bytes())
+    places = data.draw(st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=20))
+    for place, value in places:
+        good[place] = value
+    damaged = path.with_suffix(".damaged")
+    damaged.write_bytes(good)
+    try:
+        dataset = open_dataset(damaged)
+        for split in SPLITS:
+            for key in ("sequences", "labels", "names"):
+                dataset[split].read(key)
+    except InputError as error:
+        assert str(error).startswith(str(damaged)) or "holds" in str(error)
