@@ -130,7 +130,7 @@ class _Part(ABC):
 
     @abstractmethod
     def codes(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give places (k,) of some of the samples to keep and their sequences (length, k) uint8, until all are given."""
+        """Give places (k,) of some samples to keep and their sequences (length, k) uint8, until all are given."""
 
 
 class _Matlab5(_Part):
