@@ -1,4 +1,4 @@
-"""From a model to a report: filters, matches, figures and page, in one process."""
+"""From a model to a report: filters, matches, metrics and page, in one process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import datetime
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from kipoi_motifrep.core.outputs import only_here, output_folder, versions
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.datasets.hdf5 import open_dataset
-from kipoi_motifrep.filters import FilterPWMs, filter_pwms
-from kipoi_motifrep.filters.digested import DigestedBatches
-from kipoi_motifrep.filters.extract import Opened, open_inputs, origin
-from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule
+from kipoi_motifrep.filters import FilterPWMs
+from kipoi_motifrep.filters.batches import DigestedBatches
+from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice, Opened, SequenceSource, open_inputs, origin
+from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
 from kipoi_motifrep.filters.writing import read_filters, write_filters
 from kipoi_motifrep.motifs import write_motifs
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
@@ -36,7 +36,7 @@ from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.builder import build_report, write_representation
 from kipoi_motifrep.report.page import write_report
-from kipoi_motifrep.report.subject import describe_subject, label_names, output_names
+from kipoi_motifrep.report.subject import describe_network, kipoi_info, label_names, model_citation, output_names
 from kipoi_motifrep.representation import (
     Importance,
     KnownMotifs,
@@ -46,11 +46,13 @@ from kipoi_motifrep.representation import (
     represent,
 )
 from kipoi_motifrep.representation.importance import read_importance, write_importance
-from kipoi_motifrep.representation.known_motifs import KnownTargets, shipped
-from kipoi_motifrep.representation.shuffled import Shuffled
+from kipoi_motifrep.representation.known_motifs import shipped
+from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 
 FEW_SITES = 20  # of a PWM; below, columns are rough
+NARROW = 3  # bases; a filter that sees no more can hold no motif
 FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
+REPORT_FILES = ("representation.tsv", "representation.json", "interpretation.json", "report.html")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ class Interpretation:
     matches : Matches
         Of the trimmed filters of all banks.
     representation : Representation
-        Figures, coverage, groups, importance.
+        Metrics, coverage, groups, importance.
     report : Report
         All that the page shows; `report.sentence` says it in one sentence.
     page : pathlib.Path, optional
@@ -92,10 +94,14 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
               force: bool = False, output: str | os.PathLike | None = None) -> Interpretation:
     """Find out what a network's filters learned, and write a report.
 
-    Filters become PWMs, are matched with a database, and the figures of the network are
-    computed: matches, whole motifs or parts (`localist_index`), the same by chance, groups
-    of filters that are alike, importance for the outputs. A step whose files are there and
-    whose parameters and inputs are the same is not done again.
+    1. Filters become PWMs, and the untrained network's, on the same sequences.
+    2. Importance: what each filter does to the outputs.
+    3. Trimmed filters are matched with a database.
+    4. Metrics: matches, whole motifs or parts (`localist_index`), the same by chance, groups of filters that are
+       alike.
+    5. Report: tables, `interpretation.json` and the page.
+
+    A step whose files are there and whose parameters and inputs are the same is not done again.
 
     Parameters
     ----------
@@ -110,7 +116,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         labels and matrix ids; see :func:`kipoi_motifrep.representation.read_known_motifs`. Of the first
         two, what is no label of `dataset` is left out.
     null : bool, default True
-        Also compute the figures for shuffled filters and the untrained network.
+        Also compute the metrics for shuffled filters and the untrained network.
     importance : bool, default True
         Measure what each filter does to the outputs.
     labels : sequence of str, optional
@@ -128,102 +134,115 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     Returns
     -------
     Interpretation
-        Filters, matches, figures, report.
+        Filters, matches, metrics, report.
 
     Raises
     ------
     InputError
         If something given is wrong; before any long computation.
     """
-    parameters = dict(locals())
-    rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
-    if not evalue >= 0:
-        raise InputError(f"evalue must be 0 or more, not {evalue}")
-    for name, least in (("seed", 0), ("threads", 1)):
-        if parameters[name] < least:
-            raise InputError(f"{name} must be {least} or more, not {parameters[name]}")
-    _check_labels(labels)
-    targets = open_databases(database, taxon=taxon, collection=collection)
-    known = _known(truth, dataset)
-    against = None if known is None else known.against(targets)
-    choices = {name: parameters[name] for name in ("layer", "axes", "alphabet")}
-    with _folder(output) as folder:
-        opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta,
-                             auto_resize_len=auto_resize_len, dataset=dataset,
-                             split=split, window=window, batch_size=batch_size, **choices)
-        run = _Run(opened, folder, parameters, rule, targets, known, against)
-        run.compute()
-        report = run.report()
-        page = None if output is None else folder / "report.html"
-        return Interpretation(run.filters, run.matches, run.representation, report, page)
+    request = _Request(
+        ModelSource(model, source), SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),
+        NetworkChoice(layer, axes, alphabet), PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
+        batch_size, _Search(database, taxon, collection, evalue), truth, null, importance, labels, seed, threads)
+    targets, known = open_databases(database, taxon=taxon, collection=collection), None
+    if truth is not None:
+        known = read_known_motifs(truth)
+        if dataset is not None and str(truth) in shipped():
+            known = known.only(open_dataset(dataset).label_names)
+        known.against(targets)  # before the model is loaded: it says so if none is there
+    # A passing folder if there is to be none: the steps go through files all the same.
+    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as place, only_here(place):
+        folder = Path(place)
+        opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size)
+        run = _Interpreter(request, opened, folder, targets, known, force)
+        filters = run.filters()
+        untrained = run.untrained() if null else None
+        effects = run.importance(filters)
+        matches = run.matches()
+        representation = run.representation(matches, untrained, effects)
+        report = run.report(filters, matches, representation)
+        return Interpretation(filters, matches, representation, report,
+                              None if output is None else folder / "report.html")
 
 
-def _check_labels(labels: Sequence[str] | None) -> None:
-    if labels is None:
-        return
-    if len(set(labels)) < len(labels):
-        raise InputError("two outputs have one name; give each output a name of its own")
-    for label in labels:
-        if not label or label != field(label):
-            raise InputError(f"output name {label!r} is empty or has blanks that a table cannot hold; rename it")
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What is searched, and which matches count; see :func:`kipoi_motifrep.match`."""
+
+    database: str | os.PathLike | Sequence[str | os.PathLike]
+    taxon: str | Sequence[str] | None
+    collection: str | Sequence[str] | None
+    evalue: float
+
+    def __post_init__(self) -> None:
+        if not self.evalue >= 0:
+            raise InputError(f"evalue must be 0 or more, not {self.evalue}")
 
 
-def _known(truth: str | os.PathLike | None, dataset: str | os.PathLike | None) -> KnownMotifs | None:
-    """Read the truth; of one that comes with the package, what a data set has as labels."""
-    if truth is None:
-        return None
-    known = read_known_motifs(truth)
-    return known.only(open_dataset(dataset).label_names) if dataset is not None and str(truth) in shipped() else known
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """All that was asked for; the fields are those of :func:`interpret`, those that belong together in one."""
+
+    source: ModelSource
+    sequences: SequenceSource
+    choice: NetworkChoice
+    rule: PWMRule
+    batch_size: int | None
+    search: _Search
+    truth: str | os.PathLike | None
+    null: bool
+    importance: bool
+    labels: Sequence[str] | None
+    seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("seed", self.seed, 0), ("threads", self.threads, 1)):
+            if value < least:
+                raise InputError(f"{name} must be {least} or more, not {value}")
+        if len(set(self.labels or ())) < len(self.labels or ()):
+            raise InputError("two outputs have one name; give each output a name of its own")
+        for label in self.labels or ():
+            if not label or label != field(label):
+                raise InputError(f"output name {label!r} is empty or has blanks that a table cannot hold; rename it")
+
+    def record(self) -> dict[str, object]:
+        """Give all parameters by the names that they have for the caller."""
+        groups = ("source", "sequences", "choice", "rule", "search")
+        return {name: value for own, held in vars(self).items()
+                for name, value in (vars(held).items() if own in groups else ((own, held),))}
 
 
-@contextmanager
-def _folder(output: str | os.PathLike | None) -> Iterator[Path]:
-    """Give the output folder; a passing one if there is to be none."""
-    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as folder, only_here(folder):
-        yield Path(folder)
+class _Interpreter:
+    """The steps of one run, in the order in which they are called; each is read where it is up to date."""
 
-
-class _Run:
-    """The steps, in their order; each looks first whether its files are up to date."""
-
-    def __init__(self, opened: Opened, folder: Path, parameters: Mapping, rule: SiteRule, database: Database,
-                 truth: KnownMotifs | None, against: KnownTargets | None):
-        self.opened, self.folder, self.parameters, self.rule = opened, folder, parameters, rule
-        self.network, self.database, self.truth, self.against = opened.network, database, truth, against
-        self.batches = DigestedBatches(opened.batches)
-        self.notes: list[str] = []
+    def __init__(self, request: _Request, opened: Opened, folder: Path, database: Database, known: KnownMotifs | None,
+                 force: bool):
+        self.request, self.opened, self.network, self.folder = request, opened, opened.network, folder
+        self.database, self.known = database, known
+        self.targets = None if known is None else known.against(database)
+        self.batches, self.model_digest = DigestedBatches(opened.batches), model_digest(opened.model)
+        self.queries = folder / "filters_trimmed.meme"
         for line in self.network.describe().splitlines():
             say(line)
-        if truth is not None and truth.absent:
+        self.notes: list[str] = []
+        if known is not None and known.absent:
             self.notes.append(f"Left out of the known motifs, since the data set has no such label: "
-                              f"{', '.join(truth.absent)}.")
-        if against is not None and against.missing:
-            self.notes.append(f"No matrix of {', '.join(against.missing)} is in {database.name}: no filter can be "
+                              f"{', '.join(known.absent)}.")
+        if self.targets is not None and self.targets.missing:
+            self.notes.append(f"No matrix of {', '.join(self.targets.missing)} is in {database.name}: no filter can be "
                               "found true for them.")
-        self.ablation = self._ablation() if parameters["importance"] else None
-        self.outputs = output_names(opened.model, parameters, self.ablation.n_outputs if self.ablation else None)
+        self.ablation = self._open_ablation() if request.importance else None
+        self.outputs = output_names(
+            opened.model, request.source.model, self.ablation.n_outputs if self.ablation else None,
+            labels=request.labels, dataset=request.sequences.dataset)
+        self.steps = Steps(folder, "interpret", {
+            **request.record(), **origin(request.source, request.sequences), "model_digest": self.model_digest,
+            "database_description": database.describe(), "database_sha256": database.digest,
+            "truth_sha256": known.digest if known else None}, force)
 
-    def compute(self) -> None:
-        """Do the steps; nothing is written before."""
-        self.steps = Steps(self.folder, "interpret", self._recorded(), self.parameters["force"])
-        self.filters = self._filters()
-        self._note_sites()
-        untrained = self._untrained() if self.parameters["null"] else None
-        effects = self._importance() if self.ablation else None
-        self.matches = self._matches()
-        self.representation = self._represent(untrained, effects)
-
-    def _note_sites(self) -> None:
-        sites = np.concatenate([one.n_sites for one in self.filters])
-        living = sites[sites > 0]
-        if living.size <= sites.size / 2:
-            self.notes.append(f"{sites.size - living.size} of {sites.size} filters are dead: none of the sequences "
-                              "excites them. Are these the sequences that the network was trained for?")
-        if living.size and np.median(living) < FEW_SITES:
-            self.notes.append(f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
-                              "few: give more sequences.")
-
-    def _ablation(self) -> Ablation | None:
+    def _open_ablation(self) -> Ablation | None:
         try:
             ablation = Ablation(self.network)
         except Unreadable as reason:
@@ -235,137 +254,132 @@ class _Run:
                               "network were not given. A model's own dataloader gives them.")
         return ablation
 
-    def _recorded(self) -> dict[str, object]:
-        """Parameters as they are written down, with digests of the inputs."""
-        given = {name: value for name, value in self.parameters.items() if name not in ("force", "output")}
-        files = origin(given["model"], given["fasta"], given["dataset"])
-        self.model_digest = model_digest(self.opened.model)
-        return {**given, **files, "model_digest": self.model_digest, "database_description": self.database.describe(),
-                "database_sha256": self.database.digest, "truth_sha256": self.truth.digest if self.truth else None}
+    def _network_key(self) -> dict[str, object]:
+        """Tell networks and sequences apart; these are gone through for their digest only if all else agrees."""
+        return {"model": self.model_digest, "layers": [bank.layer for bank in self.network.banks],
+                "length": self.network.length, "layout": str(self.network.layout), "data": self.batches.digest}
 
-    def _filter_key(self) -> dict[str, object]:
-        bank = self.network.banks
-        return {"model": self.model_digest, "layers": [one.layer for one in bank], "length": self.network.length,
-                "layout": str(self.network.layout), "window": self.parameters["window"], "rule": asdict(self.rule)}
+    def filters(self) -> tuple[FilterPWMs, ...]:
+        """Compute the PWMs of the network's filters."""
+        def make() -> tuple[FilterPWMs, ...]:
+            self.steps.discard()  # what follows is about other filters
+            return network_pwms(self.network, self.batches, self.request.rule)
 
-    def _filters(self) -> tuple[FilterPWMs, ...]:
-        key = self._filter_key()
-        # Sequences are gone through for their digest alone only if all else is as before.
-        if self.steps.may_be_current("filters", key) and \
-                self.steps.current("filters", {**key, "data": self.batches.digest()}):
-            say("filters: up to date")
-            return read_filters(self.folder, self.network)
-        self.steps.discard()  # what follows is about other filters
-        found = filter_pwms(self.network, self.batches, window=self.parameters["window"], **asdict(self.rule))
-        write_filters(found, self.folder)
-        self.steps.done("filters", {**key, "data": self.batches.digest()}, FILTER_FILES)
+        found = self.steps.step(
+            "filters", {**self._network_key(), "rule": asdict(self.request.rule)}, FILTER_FILES, said="filters",
+            make=make, write=lambda made: write_filters(made, self.folder),
+            read=lambda _: read_filters(self.folder, self.network))
+        assert found is not None
+        self._note_filters(found)
         return found
 
-    def _untrained(self) -> Path | None:
-        """File of the untrained network's trimmed filters, if there can be one."""
-        key = {**self._filter_key(), "data": self.batches.digest(), "seed": self.parameters["seed"]}
-        path = self.folder / "untrained_trimmed.meme"
-        if self.steps.current("untrained", key):
-            return path
-        try:
-            fresh = untrained_copy(self.opened.model, self.parameters["seed"])
-            network = open_network(fresh, length=self.network.length, layer=self.parameters["layer"],
-                                   axes=",".join(self.network.layout.axes), alphabet=self.network.layout.alphabet)
-        except (Unreadable, InputError) as reason:
-            self.notes.append(f"There is no untrained network to compare with: {reason}.")
-            return None
-        found = filter_pwms(network, self.opened.batches, window=self.parameters["window"], **asdict(self.rule))
-        write_motifs([motif for one in found for motif in one.motifs(trimmed=True)], path)
-        self.steps.done("untrained", key, [path.name])
-        return path
+    def _note_filters(self, filters: Sequence[FilterPWMs]) -> None:
+        """Say what makes filters less telling than they look."""
+        sites = np.concatenate([one.n_sites for one in filters])
+        living = sites[sites > 0]
+        if living.size <= sites.size / 2:
+            self.notes.append(f"{sites.size - living.size} of {sites.size} filters are dead: none of the sequences "
+                              "excites them. Are these the sequences that the network was trained for?")
+        if living.size and np.median(living) < FEW_SITES:
+            self.notes.append(f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
+                              "few: give more sequences.")
+        widths = [bank.field.width for bank in self.network.banks if bank.kernels is not None]
+        if widths and max(widths) <= NARROW:
+            self.notes.append(f"Filters of the first layer see {max(widths)} bases at most, fewer than a motif has. "
+                              "Filters of a deeper convolution see more: name one with --layer.")
 
-    def _importance(self) -> Importance | None:
-        labels = label_names(self.parameters, self.opened, self.outputs)
-        key = {"model": self.model_digest, "layers": [one.layer for one in self.network.banks],
-               "length": self.network.length, "layout": str(self.network.layout), "data": self.batches.digest(),
-               "outputs": list(self.outputs), "labels": list(labels)}
-        names = [name for one in self.filters for name in one.names]
-        path = self.folder / "importance.tsv"
-        if self.steps.current("importance", key):
-            say("importance: up to date")
-            return read_importance(path, self.outputs, labels, self.steps.about("importance"))
-        try:
-            found = measure_importance(self.ablation, self.opened.batches, self.filters[0].n_sequences, self.outputs,
-                                       labels)
-        except InputError as reason:
-            self.notes.append(f"Importance could not be measured: {reason}.")
+    def untrained(self) -> Matches | None:
+        """Match the untrained network's trimmed filters, if there can be one."""
+        path, layout = self.folder / "untrained_trimmed.meme", self.network.layout
+
+        def make() -> tuple[FilterPWMs, ...] | None:
+            try:
+                fresh = untrained_copy(self.opened.model, self.request.seed)
+                network = open_network(fresh, length=self.network.length, layer=self.request.choice.layer,
+                                       axes=",".join(layout.axes), alphabet=layout.alphabet)
+            except (Unreadable, InputError) as reason:
+                self.notes.append(f"There is no untrained network to compare with: {reason}.")
+                return None
+            return network_pwms(network, self.opened.batches, self.request.rule)
+
+        key = {**self._network_key(), "rule": asdict(self.request.rule), "seed": self.request.seed}
+        made = self.steps.step("untrained", key, [path.name], make=make, read=lambda _: (), write=lambda made: (
+            write_motifs([motif for one in made for motif in one.motifs(trimmed=True)], path)))
+        return None if made is None else self._match(path)
+
+    def importance(self, filters: Sequence[FilterPWMs]) -> Importance | None:
+        """Measure what each filter does to the outputs, if that is possible."""
+        ablation, path = self.ablation, self.folder / "importance.tsv"
+        if ablation is None:
             return None
-        write_importance(found, names, path)
-        self.steps.done("importance", key, [path.name],
-                        {"n_sequences": found.n_sequences, "n_replaced": found.n_replaced})
-        return found
+        labels = label_names(self.opened.first.targets, self.outputs, self.request.sequences.dataset)
+        names = [name for one in filters for name in one.names]
+
+        def make() -> Importance | None:
+            try:
+                return measure_importance(ablation, self.opened.batches, filters[0].n_sequences, self.outputs, labels)
+            except InputError as reason:
+                self.notes.append(f"Importance could not be measured: {reason}.")
+                return None
+
+        return self.steps.step(
+            "importance", {**self._network_key(), "outputs": list(self.outputs), "labels": list(labels)}, [path.name],
+            said="importance", make=make, write=lambda made: write_importance(made, names, path),
+            about=lambda made: {"n_sequences": made.n_sequences, "n_replaced": made.n_replaced},
+            read=lambda about: read_importance(path, self.outputs, labels, about))
 
     def _match_key(self) -> dict[str, object]:
-        queries = self.folder / "filters_trimmed.meme"
-        return {"queries": file_digest(queries), "database": self.database.digest,
-                "evalue": self.parameters["evalue"]}
+        return {"queries": file_digest(self.queries), "database": self.database.digest,
+                "evalue": self.request.search.evalue}
 
     def _match(self, queries: Path) -> Matches:
-        return match(queries, **{name: self.parameters[name] for name in
-                                 ("database", "taxon", "collection", "evalue", "threads")})
+        return match(queries, **vars(self.request.search), threads=self.request.threads)
 
-    def _matches(self) -> Matches:
-        queries, key = self.folder / "filters_trimmed.meme", self._match_key()
-        if self.steps.current("match", key):
-            say("matches: up to date")
-            return read_matches(self.folder, queries, self.database, evalue=self.parameters["evalue"])
-        found = self._match(queries)
-        found.write_tables(self.folder)
-        self.steps.done("match", key, ["tomtom.tsv", "matches.tsv"])
+    def matches(self) -> Matches:
+        """Match the trimmed filters."""
+        found = self.steps.step(
+            "match", self._match_key(), ["tomtom.tsv", "matches.tsv"], said="matches",
+            make=lambda: self._match(self.queries), write=lambda made: made.write_tables(self.folder),
+            read=lambda _: read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue))
+        assert found is not None
         return found
 
-    def _represent(self, untrained: Path | None, effects: Importance | None) -> Representation:
-        null, threads = self.parameters["null"], self.parameters["threads"]
-        key = {**self._match_key(), "truth": self.truth.digest if self.truth else None, "null": null,
-               "seed": self.parameters["seed"]}
-        kept = self.steps.about("shuffled") if null and self.steps.current("shuffled", key) else None
-        found = represent(self.matches, self.against, importance=effects, shuffle=null and kept is None,
-                          untrained=None if untrained is None else self._match(untrained),
-                          shuffled=Shuffled(**kept) if kept else None, seed=self.parameters["seed"], threads=threads,
-                          notes=self.notes)
-        if found.shuffled is not None:
-            self.steps.done("shuffled", key, [], asdict(found.shuffled))
-        return found
+    def representation(self, matches: Matches, untrained: Matches | None,
+                       importance: Importance | None) -> Representation:
+        """Compute the metrics of the network, and by chance."""
+        seed, threads = self.request.seed, self.request.threads
+        shuffled = None
+        if self.request.null:
+            key = {**self._match_key(), "truth": self.known.digest if self.known else None, "seed": seed}
+            shuffled = self.steps.step(
+                "shuffled", key, [], make=lambda: shuffled_metrics(matches, self.targets, seed, threads),
+                write=lambda made: None, about=asdict, read=lambda about: Shuffled(**about))
+        return represent(matches, self.targets, importance=importance, untrained=untrained, shuffle=False,
+                         shuffled=shuffled, threads=threads, notes=self.notes)
 
-    def report(self) -> Report:
-        """Put the figures and the page into files; both stay if nothing has changed."""
-        subject = describe_subject(self.opened, self.parameters, self.filters[0].n_sequences)
-        report = build_report(subject, self.filters, self.matches, self.representation, self.truth,
-                              _readable(self.parameters), versions(), _now())
-        content = hashlib.sha256(_timeless(report).encode()).hexdigest()
-        files = ["representation.tsv", "representation.json", "interpretation.json", "report.html"]
-        if self.steps.current("report", {"content": content}):
-            say("report: up to date")
-            return read_interpretation(self.folder)
-        write_representation(self.representation, report.sentence, self.folder)
-        write_interpretation(self.folder, report)
-        write_report(self.folder, report=report)
-        self.steps.done("report", {"content": content}, files)
-        return report
+    def report(self, filters: Sequence[FilterPWMs], matches: Matches, representation: Representation) -> Report:
+        """Write the tables of the metrics and the page; all stay if nothing in them has changed."""
+        asked = {name: _by_name(value) for name, value in self.request.record().items()
+                 if name not in ("model", "threads") and value is not None}
+        report = build_report(
+            describe_network(self.opened, filters), filters, matches, representation, self.known,
+            citation=model_citation(self.opened), kipoi=kipoi_info(self.opened) is not None, parameters=asked,
+            versions=versions(), created=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"))
 
+        def write(made: Report) -> None:
+            write_representation(representation, made.sentence, self.folder)
+            write_interpretation(self.folder, made)
+            write_report(self.folder, report=made)
 
-def _timeless(report: Report) -> str:
-    return replace(report, created="", parameters={}).to_json()
+        content = hashlib.sha256(replace(report, created="", parameters={}).to_json().encode()).hexdigest()
+        return self.steps.step("report", {"content": content}, REPORT_FILES, said="report", make=lambda: report,
+                               write=write, read=lambda _: read_interpretation(self.folder)) or report
 
 
-def _readable(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Parameters for the page; files by their names only, since it travels."""
-    return {name: _by_name(value) for name, value in parameters.items()
-            if name not in ("force", "output", "model", "threads") and value is not None}
-
-
-def _by_name(value: object) -> object:
+def _by_name(value: Any) -> object:
+    """Leave of the path of a file its name, since the page travels."""
     if isinstance(value, Mapping):
         return {key: _by_name(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_by_name(one) for one in value]
     return os.path.basename(value) if isinstance(value, (str, os.PathLike)) and os.path.exists(value) else value
-
-
-def _now() -> str:
-    return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,16 +1,20 @@
-"""Results of several steps in one folder: which of them are up to date."""
+"""Results of several steps in one folder: each is read where it is up to date, and made where it is not."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, json_default, parameters_record, write_json
+from kipoi_motifrep.core.progress import say
+
+T = TypeVar("T")
 
 
 class Steps:
@@ -46,58 +50,60 @@ class Steps:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}  # none, or another command's
 
-    def may_be_current(self, name: str, key: Mapping[str, object]) -> bool:
-        """Tell whether a step was made with this part of its key; cheap, looks at no file."""
-        recorded = self._steps.get(name, {}).get("key")
-        if self._force or not isinstance(recorded, dict):
-            return False
-        return all(recorded.get(one) == value for one, value in _plain(key).items())
-
-    def current(self, name: str, key: Mapping[str, object]) -> bool:
-        """Tell whether a step is up to date.
+    def step(self, name: str, key: Mapping[str, object], files: Sequence[str], *, read: Callable[[dict], T],
+             make: Callable[[], T | None], write: Callable[[T], object],
+             about: Callable[[T], Mapping[str, object]] = lambda made: {}, said: str = "") -> T | None:
+        """Read a step's result if it is up to date; else make it, write it and record it.
 
         Parameters
         ----------
         name : str
             The step.
         key : mapping
-            What it is to be made from.
+            What it is made from. A value that takes long, such as a digest of the data, may be a function: it is
+            called if all other values are as before, or when the step has been made.
+        files : sequence of str
+            Its files in the folder.
+        read : callable
+            From what `about` gave to the result.
+        make : callable
+            Gives the result, or None if there is none: then nothing is written or recorded.
+        write : callable
+            Writes the files.
+        about : callable, optional
+            Small things of the result that are in no file.
+        said : str, optional
+            What is said to be up to date; without it nothing is said.
 
         Returns
         -------
-        bool
+        object or None
+            The result.
         """
-        if self._force:
-            return False
-        step = self._steps.get(name, {})
-        try:
-            return step.get("key") == _plain(_versioned(key)) and all(
-                file_digest(self._folder / file) == digest for file, digest in step["files"].items())
-        except (InputError, KeyError, AttributeError):  # a file is gone, or the record is not ours
-            return False
-
-    def about(self, name: str) -> dict:
-        """Give back what `done` was told about a step."""
-        return self._steps[name].get("about") or {}
-
-    def done(self, name: str, key: Mapping[str, object], files: Sequence[str],
-             about: Mapping[str, object] | None = None) -> None:
-        """Record a step whose files have just been written.
-
-        Parameters
-        ----------
-        name : str
-            The step.
-        key : mapping
-            What it was made from.
-        files : sequence of str
-            Its files in the folder.
-        about : mapping, optional
-            Small results that are in no file.
-        """
-        self._steps[name] = {"key": _plain(_versioned(key)), "about": _plain(about or {}),
+        if self._current(name, key, files):
+            if said:
+                say(f"{said}: up to date")
+            return read(self._steps[name].get("about") or {})
+        made = make()
+        if made is None:
+            return None
+        write(made)
+        self._steps[name] = {"key": _plain(_called(key)), "about": _plain(about(made)),
                              "files": {file: file_digest(self._folder / file) for file in files}}
         write_json(self._folder / PARAMETERS_FILE, {**self._head, "steps": self._steps})
+        return made
+
+    def _current(self, name: str, key: Mapping[str, object], files: Sequence[str]) -> bool:
+        recorded = self._steps.get(name, {})
+        known = recorded.get("key")
+        cheap = _plain({one: value for one, value in _versioned(key).items() if not callable(value)})
+        if self._force or not isinstance(known, dict) or any(known.get(one) != value for one, value in cheap.items()):
+            return False
+        try:
+            return known == _plain(_called(key)) and all(
+                file_digest(self._folder / file) == recorded["files"][file] for file in files)
+        except (InputError, KeyError, TypeError):  # a file is gone, or the record is not ours
+            return False
 
     def discard(self) -> None:
         """Forget all steps and remove their files: they would belong to nothing."""
@@ -109,6 +115,10 @@ class Steps:
 
 def _versioned(key: Mapping[str, object]) -> dict[str, object]:
     return {"kipoi_motifrep": __version__, **key}
+
+
+def _called(key: Mapping[str, object]) -> dict[str, object]:
+    return {name: value() if callable(value) else value for name, value in _versioned(key).items()}
 
 
 def _plain(key: Mapping[str, object]) -> dict:

@@ -1,9 +1,11 @@
-"""Where sequences come from: batches that can be gone through more than once."""
+"""Where sequences come from: batches that can be gone through more than once, and whether they are as before."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +105,7 @@ class LoaderBatches:
         self._n = n
 
     def _loaded(self) -> Iterator[Mapping]:
-        loader = self.loader if self._remake is None else self._remake()
+        loader: Any = self.loader if self._remake is None else self._remake()
         try:
             yield from loader.batch_iter(batch_size=self.batch_size)
         except (InputError, OSError):
@@ -111,6 +113,41 @@ class LoaderBatches:
         except Exception as error:  # of a stranger's loader
             reason = f"{type(error).__name__}: {flattened(error)}"
             raise InputError(f"the dataloader fails ({reason}); check its arguments and files") from error
+
+
+class DigestedBatches:
+    """Batches that are digested while they are gone through for the first time.
+
+    Parameters
+    ----------
+    batches : LoaderBatches
+        The sequences.
+    """
+
+    def __init__(self, batches: LoaderBatches):
+        self._batches, self._digest = batches, ""
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        hashers: dict[str, Any] = {}
+        for batch in self._batches:
+            if not self._digest:
+                for name, array in (*_arrays("inputs", batch.inputs), *_arrays("targets", batch.targets)):
+                    hasher = hashers.setdefault(name, hashlib.blake2b(f"{array.dtype}{array.shape[1:]}".encode()))
+                    hasher.update(repr(array.tolist()).encode() if array.dtype.hasobject
+                                  else np.ascontiguousarray(array).tobytes())
+            yield batch
+        self._digest = self._digest or hashlib.sha256("".join(
+            f"{name}{hashers[name].hexdigest()}" for name in sorted(hashers)).encode()).hexdigest()
+
+    def digest(self) -> str:
+        """Digest of all inputs and labels; it does not depend on the size of the batches."""
+        if not self._digest:
+            for _ in self:
+                pass
+        return self._digest
 
 
 def first_batch(batches: Iterable[Batch]) -> Batch:
@@ -141,7 +178,7 @@ def first_array(inputs: Inputs) -> np.ndarray:
     """Look at the first of a model's inputs, whatever their structure: it says how many sequences there are."""
     if isinstance(inputs, Mapping):
         return next(iter(inputs.values()))
-    return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+    return np.asarray(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)
 
 
 def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:
@@ -151,3 +188,14 @@ def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:
     if isinstance(inputs, (list, tuple)):
         return [np.asarray(values)[rows] for values in inputs]
     return np.asarray(inputs)[rows]
+
+
+def _arrays(name: str, structure) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(structure, Mapping):
+        for key in sorted(structure, key=str):
+            yield from _arrays(f"{name}/{key}", structure[key])
+    elif isinstance(structure, (list, tuple)):
+        for place, one in enumerate(structure):
+            yield from _arrays(f"{name}/{place}", one)
+    elif structure is not None:
+        yield name, np.asarray(structure)

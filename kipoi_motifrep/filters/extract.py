@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, flattened
@@ -15,13 +15,106 @@ from kipoi_motifrep.core.outputs import staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
-from kipoi_motifrep.filters.streaming import THRESHOLD, SiteRule, bank_windows, filter_pwms, fitting_batch_size
+from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, bank_windows, fitting_batch_size, network_pwms
 from kipoi_motifrep.filters.writing import SiteFile, write_filters
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.network import Network, named_inputs
 
 PROBE_SEQUENCES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSource:
+    """Which model.
+
+    Parameters
+    ----------
+    model : str, path-like or object
+        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, or a loaded model.
+    source : str, optional
+        Kipoi source of the model; ``dir`` for a directory, else ``kipoi``.
+    """
+
+    model: object
+    source: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceSource:
+    """Where sequences come from: one of the model's own loader, a FASTA file, a dataset.
+
+    Parameters
+    ----------
+    dataloader_args : mapping, optional
+        Arguments of the Kipoi model's own loader.
+    fasta : path-like, optional
+        FASTA file of sequences.
+    auto_resize_len : int, optional
+        Cut or pad the sequences of `fasta` to so many bases about their centre.
+    dataset : path-like, optional
+        HDF5 dataset of ours.
+    split : str, default "test"
+        Split of the dataset.
+
+    Raises
+    ------
+    InputError
+        Unless there is exactly one.
+
+    Examples
+    --------
+    >>> SequenceSource(fasta="peaks.fa").dataset is None
+    True
+    """
+
+    dataloader_args: Mapping[str, object] | None = None
+    fasta: str | os.PathLike | None = None
+    auto_resize_len: int | None = None
+    dataset: str | os.PathLike | None = None
+    split: str = "test"
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.dataloader_args, self.fasta, self.dataset)) != 1:
+            raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
+        if self.auto_resize_len is not None and self.fasta is None:
+            raise InputError("auto_resize_len goes with a FASTA file; a model's own loader takes it among "
+                             "dataloader_args")
+
+    def own_loader(self) -> Any | None:
+        """Open the loader of the file; None where the model's own is wanted."""
+        if self.fasta is not None:
+            from kipoi_motifrep.sequences.loaders import SequencesDl
+
+            return SequencesDl(str(self.fasta), self.auto_resize_len)
+        if self.dataset is not None:
+            from kipoi_motifrep.datasets.loader import DatasetDl
+
+            return DatasetDl(str(self.dataset), self.split)
+        return None
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """How a model is to be read, where that is not to be found out; see ``open_network``.
+
+    Parameters
+    ----------
+    layer, axes, alphabet : str, optional
+        Which convolution, axis order and bases' order.
+
+    Raises
+    ------
+    InputError
+        If axes or alphabet are none.
+    """
+
+    layer: str | None = None
+    axes: str | None = None
+    alphabet: str | None = None
+
+    def __post_init__(self) -> None:
+        Layout.parse(self.axes or "L,4", self.alphabet or "ACGT")
 
 
 def extract_filters(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
@@ -72,24 +165,31 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     InputError
         If something given is wrong; before any long computation, and with nothing written.
     """
-    parameters = dict(locals())
-    rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
+    wanted = ModelSource(model, source)
+    sequences = SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split)
+    choice = NetworkChoice(layer, axes, alphabet)
+    rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
-    opened = open_inputs(model, source=source, dataloader_args=dataloader_args, fasta=fasta,
-                         auto_resize_len=auto_resize_len, dataset=dataset, split=split, layer=layer, axes=axes,
-                         alphabet=alphabet, window=window, batch_size=batch_size)
+    opened = open_inputs(wanted, sequences, choice, batch_size)
     network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
-    with nullcontext() if output is None else staged(output) as stage:
-        with _site_file(network, batches, window, stage if sites else None) as on_sites:
-            results = filter_pwms(network, batches, window=window, on_sites=on_sites, **asdict(rule))
-        if output is not None:
-            write_filters(results, stage)
-            write_parameters(stage, "filters", {**parameters, **origin(model, fasta, dataset),
-                                                 "found": network.describe().splitlines(),
-                                                 "n_sequences": results[0].n_sequences})
+    if output is None:
+        return network_pwms(network, batches, rule)
+    with staged(output) as stage:
+        site_file: AbstractContextManager[SiteFile | None] = nullcontext()
+        if sites:
+            suffix = SiteFile.suffix(first_batch(batches), network.length)
+            site_file = closing(SiteFile(stage / f"sites{suffix}", network, bank_windows(network, window),
+                                         filter_names(network.banks)))
+        with site_file as on_sites:
+            results = network_pwms(network, batches, rule, on_sites=on_sites)
+        write_filters(results, stage)
+        write_parameters(stage, "filters", {
+            **vars(wanted), **vars(sequences), **vars(choice), **vars(rule), "sites": sites, "batch_size": batch_size,
+            "output": output, **origin(wanted, sequences), "found": network.describe().splitlines(),
+            "n_sequences": results[0].n_sequences})
     return results
 
 
@@ -99,6 +199,10 @@ class Opened:
 
     Parameters
     ----------
+    source : ModelSource
+        Which model it is.
+    sequences : SequenceSource
+        Where the sequences come from.
     model : object
         As it was loaded.
     network : Network
@@ -109,23 +213,33 @@ class Opened:
         A few of them, as the loader gives them.
     """
 
+    source: ModelSource
+    sequences: SequenceSource
     model: object
     network: Network
     batches: LoaderBatches
     first: Batch
 
 
-def open_inputs(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
-                fasta: str | os.PathLike | None = None, auto_resize_len: int | None = None,
-                dataset: str | os.PathLike | None = None, split: str = "test", layer: str | None = None,
-                axes: str | None = None, alphabet: str | None = None, window: int | None = None,
+def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkChoice,
                 batch_size: int | None = None) -> Opened:
     """Load a model and open sequences for it.
 
+    1. Open the sequences, if they are in a file: that is quick to fail.
+    2. Load the model, and make its own loader, if that is wanted.
+    3. Open the network by a look at the first sequences; where it takes any length, for theirs.
+    4. Check that lengths and shapes fit, and choose the size of the batches.
+
     Parameters
     ----------
-    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, window, batch_size
-        See :func:`extract_filters`.
+    source : ModelSource
+        The model.
+    sequences : SequenceSource
+        The sequences.
+    choice : NetworkChoice
+        How to read the model.
+    batch_size : int, optional
+        Sequences a batch; chosen by the size of the feature map by default.
 
     Returns
     -------
@@ -137,50 +251,37 @@ def open_inputs(model: object, *, source: str | None = None, dataloader_args: Ma
     InputError
         If something given is wrong.
     """
-    _check(dict(locals()))
-    loader = _own_loader(fasta, auto_resize_len, dataset, split)  # before the model: it is quick to fail
-    loaded = load_model(model, source)
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, not {batch_size}")
+    loader = sequences.own_loader()
+    model, arguments = load_model(source.model, source.source), sequences.dataloader_args
     own, remake = loader is None, None
     if own:
-        loader = _kipoi_loader(loaded, dataloader_args)
+        loader = _kipoi_loader(model, arguments or {})
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
-            remake = partial(_kipoi_loader, loaded, dataloader_args)
+            remake = partial(_kipoi_loader, model, arguments or {})
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
-    network, length = _network(loaded, loader, first, own, {
-        "layer": layer, "axes": axes, "alphabet": alphabet or loader_alphabet(loaded, dataloader_args)})
-    _check_length(network, length, fasta, dataset)
+    choices = {**vars(choice), "alphabet": choice.alphabet or loader_alphabet(model, arguments),
+               "example": first.inputs if own else None}
+    network = open_network(model, **choices)
+    length, bank = _length(network, first, loader), network.banks[0]
+    if bank.kernels is not None and length < bank.field.width:
+        raise InputError(f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "
+                         f"layer {bank.layer} sees; give longer ones")
+    if network.length != length:
+        network = open_network(model, length=length, **choices)
+    if network.length != length:
+        raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
+                         + _cure(sequences, network.length), path=sequences.dataset or sequences.fasta)
     network.codes(first.inputs)  # says so if the shapes do not fit
-    batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), None if own else _columns(network),
-                            remake)
-    return Opened(loaded, network, batches, first)
+    # Our loaders give ACGT; a model's own gives the order that it was trained on.
+    alphabet = network.layout.alphabet
+    columns = None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
+    batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), columns, remake)
+    return Opened(source, sequences, model, network, batches, first)
 
 
-def _check(parameters: Mapping[str, object]) -> None:
-    if sum(parameters[name] is not None for name in ("dataloader_args", "fasta", "dataset")) != 1:
-        raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
-    if parameters["auto_resize_len"] is not None and parameters["fasta"] is None:
-        raise InputError("auto_resize_len goes with a FASTA file; a model's own loader takes it among dataloader_args")
-    for name in ("batch_size", "window"):
-        if parameters[name] is not None and parameters[name] < 1:
-            raise InputError(f"{name} must be at least 1, not {parameters[name]}")
-    for name in ("axes", "alphabet"):
-        if parameters[name] is not None:
-            Layout.parse(parameters["axes"] or "L,4", parameters["alphabet"] or "ACGT")
-
-
-def _own_loader(fasta, auto_resize_len: int | None, dataset, split: str):
-    if fasta is not None:
-        from kipoi_motifrep.sequences.loaders import SequencesDl
-
-        return SequencesDl(str(fasta), auto_resize_len)
-    if dataset is not None:
-        from kipoi_motifrep.datasets.loader import DatasetDl
-
-        return DatasetDl(str(dataset), split)
-    return None
-
-
-def _kipoi_loader(model: object, arguments: Mapping):
+def _kipoi_loader(model: object, arguments: Mapping[str, object]) -> Any:
     make = getattr(model, "default_dataloader", None)
     if make is None:
         raise InputError("this model has no Kipoi dataloader; give the sequences as a FASTA file or a dataset")
@@ -193,73 +294,42 @@ def _kipoi_loader(model: object, arguments: Mapping):
         raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
 
 
-def _network(model: object, loader, first: Batch, own: bool, choices: Mapping) -> tuple[Network, int]:
-    """Open the network for the length of the sequences, where it takes any; also that length."""
-    example = first.inputs if own else None
-    network = open_network(model, example=example, **choices)
-    length = _length(network, first, loader)
-    bank = network.banks[0]
-    if bank.kernels is not None and length < bank.field.width:
-        raise InputError(f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "
-                         f"layer {bank.layer} sees; give longer ones")
-    if network.length != length:
-        network = open_network(model, example=example, length=length, **choices)
-    return network, length
-
-
-def _columns(network: Network) -> list[int] | None:
-    """Order of the columns of ACGT that a network needs, where it is another."""
-    alphabet = network.layout.alphabet
-    return None if alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
-
-
-def _check_length(network: Network, length: int, fasta: str | os.PathLike | None,
-                  dataset: str | os.PathLike | None) -> None:
-    wanted = network.length
-    if length == wanted:
-        return
-    if dataset is not None:
-        cure = f"make the dataset of sequences of {wanted} bp"
-    elif fasta is not None:
-        cure = f"give sequences of {wanted} bp, or have them cut or filled up by --auto-resize-len {wanted}"
-    else:
-        cure = f"give sequences of {wanted} bp, or the loader's argument for it (such as auto_resize_len={wanted})"
-    raise InputError(f"the sequences are {length} bp, but the model reads {wanted} bp; {cure}", path=dataset or fasta)
-
-
-def _length(network: Network, first: Batch, loader) -> int:
-    if isinstance(getattr(loader, "length", None), int):
-        return loader.length
+def _length(network: Network, first: Batch, loader: object) -> int:
+    """Length of the sequences, by the loader's word or by the shape of the first."""
+    length = getattr(loader, "length", None)
+    if isinstance(length, int):
+        return length
     shape = named_inputs(first.inputs, list(network.input_shapes), network.input_name)[network.input_name].shape[1:]
     found = [layout.length(shape) for layout in [network.layout, *layouts(shape)] if layout.fits(shape)]
-    return found[0] if found else network.length
+    return found[0] if found and found[0] is not None else network.length
 
 
-@contextmanager
-def _site_file(network: Network, batches: LoaderBatches, window: int | None,
-               folder: str | os.PathLike | None) -> Iterator[SiteFile | None]:
-    if folder is None:
-        yield None
-        return
-    suffix = SiteFile.suffix(first_batch(batches), network.length)
-    path = Path(folder) / f"sites{suffix}"
-    with closing(SiteFile(path, network, bank_windows(network, window), filter_names(network.banks))) as file:
-        yield file
+def _cure(sequences: SequenceSource, wanted: int) -> str:
+    if sequences.dataset is not None:
+        return f"make the dataset of sequences of {wanted} bp"
+    if sequences.fasta is not None:
+        return f"give sequences of {wanted} bp, or have them cut or filled up by --auto-resize-len {wanted}"
+    return f"give sequences of {wanted} bp, or the loader's argument for it (such as auto_resize_len={wanted})"
 
 
-def origin(model: object, fasta: str | os.PathLike | None, dataset: str | os.PathLike | None) -> dict[str, object]:
+def origin(source: ModelSource, sequences: SequenceSource) -> dict[str, object]:
     """Name the model, and the digests of the files that decide the result.
 
     Parameters
     ----------
-    model, fasta, dataset
-        See :func:`extract_filters`.
+    source : ModelSource
+        The model.
+    sequences : SequenceSource
+        The sequences.
 
     Returns
     -------
     dict
         ``model`` and ``sha256`` (of each file; None for standard input).
     """
-    paths = [path for path in (model if is_file_model(model) else None, fasta, dataset) if path is not None]
-    name = str(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
-    return {"model": name, "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths}}
+    model = source.model
+    named = isinstance(model, (str, os.PathLike))
+    paths = [model] if isinstance(model, (str, os.PathLike)) and is_file_model(model) else []
+    paths += [path for path in (sequences.fasta, sequences.dataset) if path is not None]
+    return {"model": str(model) if named else type(model).__name__,
+            "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths}}

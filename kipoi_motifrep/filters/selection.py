@@ -42,6 +42,10 @@ class Sites:
         """
         return Sites(self.sequence[keep], self.position[keep], self.filter[keep], self.value[keep])
 
+    def moved(self, by: int) -> Sites:
+        """Count the sequences from another one on."""
+        return Sites(self.sequence + by, self.position, self.filter, self.value)
+
 
 @dataclass(frozen=True, eq=False)
 class Maxima:
@@ -189,21 +193,10 @@ class Histogram:
         below = np.where(key > 0, cumulative[rows, np.maximum(key, 1) - 1], 0)
         return key, rank - below
 
-
-def value_of_key(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Put a float32 together from the two keys of :class:`Histogram`.
-
-    Parameters
-    ----------
-    upper, lower : numpy.ndarray, shape (n_filters,), int64
-        Upper and lower 16 bits.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_filters,), float32
-        The value.
-    """
-    return (upper << 16 | lower).astype(np.uint32).view(np.float32)
+    @staticmethod
+    def value(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+        """Put float32 numbers together from their upper and lower 16 bits, shape (n_filters,) each."""
+        return (upper << 16 | lower).astype(np.uint32).view(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,8 +241,14 @@ class TopSites:
         none = np.empty(0, np.int64)
         return cls(Sites(none, none, none, np.empty(0, np.float32)), k)
 
+    def lowest(self, n_filters: int) -> np.ndarray:
+        """Give the value of each filter's last site, shape (n_filters,), float32; infinite without any."""
+        lowest = np.full(n_filters, np.inf, np.float32)
+        np.minimum.at(lowest, self.sites.filter, self.sites.value)
+        return lowest
+
     def levels(self, n_filters: int) -> np.ndarray:
-        """Give the values that further sites must reach.
+        """Give the values that further sites must exceed.
 
         Parameters
         ----------
@@ -262,9 +261,7 @@ class TopSites:
             0 while there are fewer than k sites.
         """
         full = np.bincount(self.sites.filter, minlength=n_filters) >= self.k
-        lowest = np.full(n_filters, np.inf, np.float32)
-        np.minimum.at(lowest, self.sites.filter, self.sites.value)
-        return np.where(full, lowest, 0).astype(np.float32)
+        return np.where(full, self.lowest(n_filters), 0).astype(np.float32)
 
 
 def sites_above(activations: np.ndarray, levels: np.ndarray, best_per_sequence: bool = False) -> Sites:

@@ -1,9 +1,24 @@
-"""Activation PWMs in two passes over batches, in memory bounded by the batch."""
+"""Activation PWMs in two passes over batches, in memory bounded by the batch.
+
+The PWM of a filter is the gradient of a convolution with respect to its kernel, when the activations of the filter's
+sites, and no others, are what flows back: every window under a site, weighted by the activation, summed.
+
+1. First pass: the largest and the smallest activation of each filter over the whole set (for the best k sites, these
+   sites as well). Batches also leave the sites that may pass the threshold, while these fit into memory: a running
+   maximum only grows, so what does not pass a fraction of it now never will.
+2. The level that a site must exceed: a fraction of the maximum; or a quantile, which two passes of counting give
+   exactly (see `Histogram`); or that of the k-th best site.
+3. Last pass: windows under the sites are cut from the sequences and summed, each base by itself. Where all sites are
+   in memory, neither the network nor the data is gone through again.
+4. Each column is divided by its sum.
+
+Maxima, counts and sums of parts of the data add up to those of the whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +26,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names, normalised
-from kipoi_motifrep.filters.selection import (
-    Histogram,
-    Maxima,
-    Sites,
-    TopSites,
-    kth_level,
-    sites_above,
-    value_of_key,
-)
+from kipoi_motifrep.filters.selection import Histogram, Maxima, Sites, TopSites, kth_level, sites_above
 from kipoi_motifrep.filters.sums import SiteSums
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.network import Network
@@ -29,16 +36,20 @@ THRESHOLD = 0.5  # of the filter's maximum; Koo & Eddy 2019, methods
 LARGEST_BATCH = 1024  # sequences
 BATCH_VALUES = 8 << 20  # activations of one batch, 32 MiB
 MEMORY = 256 << 20  # bytes of sites kept from the first pass, so that the second need not run the network
+SITE_BYTES = 28  # three int64 and a float32
 
 OnSites = Callable[[int, Batch, Sites, int], None]
+Found = tuple[np.ndarray, list[Sites]]  # codes of a batch, and the sites of each bank in it
 
 
 @dataclass(frozen=True)
-class SiteRule:
-    """Which positions count as sites, and how.
+class PWMRule:
+    """How PWMs are made: which positions count as sites, and what is cut there.
 
     Parameters
     ----------
+    window : int, optional
+        Width of the windows in bases, around the same centre; the receptive field by default.
     threshold : float, default 0.5
         Sites are above this fraction of the filter's maximum over the whole set.
     quantile : float, optional
@@ -49,15 +60,32 @@ class SiteRule:
         Weight windows by their activation.
     best_per_sequence : bool, default False
         At most one site a filter and sequence, the highest.
+
+    Raises
+    ------
+    InputError
+        If one is out of range.
+
+    Examples
+    --------
+    >>> PWMRule(top=100).threshold
+    0.5
+    >>> PWMRule(threshold=1)
+    Traceback (most recent call last):
+        ...
+    kipoi_motifrep.core.errors.InputError: threshold must be a fraction of the maximum from 0 to below 1, not 1
     """
 
+    window: int | None = None
     threshold: float = THRESHOLD
     quantile: float | None = None
     top: int | None = None
     weighted: bool = True
     best_per_sequence: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise InputError(f"window must be at least 1 base wide, not {self.window}")
         if self.quantile is not None and self.top is not None:
             raise InputError("give quantile or top, not both")
         if not 0 <= self.threshold < 1:
@@ -66,18 +94,6 @@ class SiteRule:
             raise InputError(f"quantile must be between 0 and 1, not {self.quantile:g}")
         if self.top is not None and self.top < 1:
             raise InputError(f"top must be at least 1, not {self.top}")
-
-
-@dataclass
-class _Kept:
-    """Sites of the first pass that can pass the final threshold, while they fit into memory."""
-
-    budget: int
-    batches: list[tuple[np.ndarray, list[Sites]] | None] = field(default_factory=list)
-
-    def add(self, codes: np.ndarray, sites: Sequence[Sites]) -> None:
-        self.budget -= codes.nbytes + sum(28 * len(one) for one in sites)
-        self.batches.append((codes, list(sites)) if self.budget > 0 else None)
 
 
 def filter_maxima(network: Network, batches: Iterable[Batch]) -> tuple[Maxima, ...]:
@@ -124,14 +140,9 @@ def site_sums(network: Network, batches: Iterable[Batch], levels: Sequence[np.nd
     tuple of SiteSums
         One a bank; those of several shards add up.
     """
-    windows = bank_windows(network, window)
-    total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
-    for batch in batches:
-        codes = network.codes(batch.inputs)
-        for i, activations in enumerate(network.activations(batch.inputs)):
-            sites = sites_above(activations, levels[i], best_per_sequence)
-            total[i] += SiteSums.of(codes, sites, windows[i], network.banks[i].n_filters, weighted)
-    return tuple(total)
+    rule = PWMRule(window, weighted=weighted, best_per_sequence=best_per_sequence)
+    parts = ((batch, *one) for batch, one in _fresh_sites(network, batches, rule, levels, ()))
+    return tuple(_window_sums(network, parts, rule, None))
 
 
 def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOLD, quantile: float | None = None,
@@ -187,20 +198,56 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
     InputError
         If the model shows no convolution that reads the sequences, or an argument is out of range.
     """
-    rule = SiteRule(threshold, quantile, top, weighted, best_per_sequence)
+    rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if hasattr(sequences, "__array__"):
         sequences = np.asarray(sequences)  # tensors
     network = model if isinstance(model, Network) else _open(model, sequences, layer, axes)
-    batches = sequences
     if isinstance(sequences, (np.ndarray, list, dict)):
-        batches = ArrayBatches(sequences, batch_size or fitting_batch_size(network))
-    windows = bank_windows(network, window)
-    maxima, kept, top_sites = _first_pass(network, batches, rule, memory)
-    levels = _levels(network, batches, rule, maxima, top_sites)
-    sums = _last_pass(network, batches, rule, windows, levels, kept, top_sites, on_sites)
+        sequences = ArrayBatches(sequences, batch_size or fitting_batch_size(network))
+    if not isinstance(sequences, Iterable):
+        raise InputError(f"sequences must be an array or batches, not {type(sequences).__name__}")
+    return network_pwms(network, sequences, rule, on_sites=on_sites, memory=memory)
+
+
+def network_pwms(network: Network, batches: Iterable[Batch], rule: PWMRule, *, on_sites: OnSites | None = None,
+                 memory: int = MEMORY) -> tuple[FilterPWMs, ...]:
+    """Compute the activation PWMs of an open network; see :func:`filter_pwms`.
+
+    Parameters
+    ----------
+    network : Network
+        From ``open_network``.
+    batches : iterable of Batch
+        The data, gone through more than once.
+    rule : PWMRule
+        How PWMs are made.
+    on_sites, memory
+        As for :func:`filter_pwms`.
+
+    Returns
+    -------
+    tuple of FilterPWMs
+        One a bank of filters.
+
+    Raises
+    ------
+    InputError
+        If there are no sequences, activations are not finite, or sites hold no bases.
+    """
+    maxima, kept, best = _first_pass(network, batches, rule, memory)
+    levels = _levels(network, batches, rule, maxima, best)
+    parts: Iterator[tuple[Batch | None, np.ndarray, list[Sites]]]
+    saved = [one for one in kept if one is not None]
+    if saved and len(saved) == len(kept) and on_sites is None:
+        parts = ((None, codes, _passing(sites, levels)) for codes, sites in saved)
+    else:
+        again = progress(batches, "PWMs", unit="batch")
+        found = _fresh_sites(network, again, rule, levels, kept) if best is None else _best_sites(network, again, best)
+        parts = ((batch, *one) for batch, one in found)
+    sums = _window_sums(network, parts, rule, on_sites)
     if any(one.n_sites.any() for one in sums) and not any(one.counts.any() for one in sums):
         raise InputError("the sites hold no bases, only N; give sequences that hold some")
-    names = filter_names(network.banks)
+    names, windows = filter_names(network.banks), bank_windows(network, rule.window)
     return tuple(
         FilterPWMs(bank, names[i], normalised(sums[i].counts), sums[i].counts, sums[i].n_sites, sums[i].n_firing,
                    sums[i].n_sequences, maxima[i].maximum, levels[i], windows[i])
@@ -211,7 +258,8 @@ def _open(model: object, sequences: object, layer: str | None, axes: str | None)
     one_hot = isinstance(sequences, np.ndarray) and sequences.ndim == 3 and sequences.shape[2] == 4
     if isinstance(sequences, (list, dict)) or (isinstance(sequences, np.ndarray) and not one_hot):
         return open_network(model, layer=layer, axes=axes, example=sequences)
-    return open_network(model, layer=layer, axes=axes, length=sequences.shape[1] if one_hot else None)
+    length = sequences.shape[1] if isinstance(sequences, np.ndarray) else None
+    return open_network(model, layer=layer, axes=axes, length=length)
 
 
 def fitting_batch_size(network: Network) -> int:
@@ -246,99 +294,110 @@ def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveFi
     list of ReceptiveField
         One a bank.
     """
-    if width is not None and width < 1:
-        raise InputError(f"window must be at least 1 base wide, not {width}")
     return [bank.field if width is None else bank.field.resized(width) for bank in network.banks]
 
 
-def _first_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, memory: int):
-    """Maxima; for thresholds by fraction also candidate sites, for the best k these."""
-    maxima: list[Maxima] | None = None
-    kept = _Kept(memory)
-    top = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
+def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule,
+                memory: int) -> tuple[list[Maxima], list[Found | None], list[TopSites] | None]:
+    """Maxima; for thresholds by fraction also the sites that may pass, batch by batch; for the best k these."""
+    maxima: list[Maxima] = []
+    kept: list[Found | None] = []
+    best = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
     for batch in progress(batches, "activations", unit="batch"):
         maps = network.activations(batch.inputs)
         parts = [Maxima.of(one) for one in maps]
-        maxima = parts if maxima is None else [a + b for a, b in zip(maxima, parts, strict=True)]
-        first = maxima[0].n_sequences - parts[0].n_sequences
-        if top is not None:
-            top = [best + _numbered_on(one, best, rule, first) for best, one in zip(top, maps, strict=True)]
-        elif rule.quantile is None and kept.budget <= 0:
-            kept.batches.append(None)
+        first = maxima[0].n_sequences if maxima else 0
+        maxima = [a + b for a, b in zip(maxima, parts, strict=True)] if maxima else parts
+        if best is not None:
+            best = [_better(one, activations, rule, first) for one, activations in zip(best, maps, strict=True)]
         elif rule.quantile is None:
-            # The running maximum only grows, so these hold all sites that the final threshold lets pass.
-            kept.add(network.codes(batch.inputs), [
-                sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
-                for one, so_far in zip(maps, maxima, strict=True)])
-    if maxima is None:
+            found = None
+            if memory > 0:
+                found = network.codes(batch.inputs), [
+                    sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
+                    for one, so_far in zip(maps, maxima, strict=True)]
+                memory -= found[0].nbytes + sum(SITE_BYTES * len(sites) for sites in found[1])
+            kept.append(found if memory > 0 else None)
+    if not maxima:
         raise InputError("there are no sequences")
     for bank, one in zip(network.banks, maxima, strict=True):
         if not (np.isfinite(one.maximum) & np.isfinite(one.minimum)).all():
             raise InputError(f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
                              "are no one-hot DNA")
-    return maxima, kept, top
+    return maxima, kept, best
 
 
-def _numbered_on(activations: np.ndarray, best: TopSites, rule: SiteRule, first: int) -> TopSites:
+def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) -> TopSites:
+    """Choose the best k of the sites so far and those of a batch whose first sequence has number `first`."""
     # A later site must be higher than the k-th so far: ties go to the earlier one.
     levels = best.levels(activations.shape[2])
     if not rule.best_per_sequence and not levels.all():
-        levels = np.maximum(levels, kth_level(activations, rule.top))
-    found = sites_above(activations, levels, rule.best_per_sequence)
-    return TopSites(Sites(found.sequence + first, found.position, found.filter, found.value), rule.top)
+        levels = np.maximum(levels, kth_level(activations, best.k))
+    return best + TopSites(sites_above(activations, levels, rule.best_per_sequence).moved(first), best.k)
 
 
-def _levels(network: Network, batches: Iterable[Batch], rule: SiteRule, maxima: Sequence[Maxima],
-            top: Sequence[TopSites] | None) -> list[np.ndarray]:
-    if top is not None:
-        lowest = [np.full(bank.n_filters, np.inf, np.float32) for bank in network.banks]
-        for values, best in zip(lowest, top, strict=True):
-            np.minimum.at(values, best.sites.filter, best.sites.value)
-        return lowest
+def _levels(network: Network, batches: Iterable[Batch], rule: PWMRule, maxima: Sequence[Maxima],
+            best: Sequence[TopSites] | None) -> list[np.ndarray]:
+    """Give what the sites of each bank must exceed (of the best k sites: reach), shape (n_filters,) each."""
+    if best is not None:
+        return [one.lowest(bank.n_filters) for one, bank in zip(best, network.banks, strict=True)]
     if rule.quantile is None:
         return [one.thresholds(rule.threshold) for one in maxima]
+    # The upper 16 bits of the value at the quantile's rank, then the lower ones of those that share them.
+    upper: list[np.ndarray] | None = None
     ranks = [np.full(len(one.maximum), max(1, int(np.ceil(rule.quantile * one.n_sequences * one.n_positions))))
              for one in maxima]
-    upper = [one.locate(rank) for one, rank in zip(_histograms(network, batches, None), ranks, strict=True)]
-    lower = [one.locate(rank) for one, (_, rank)
-             in zip(_histograms(network, batches, [key for key, _ in upper]), upper, strict=True)]
-    return [value_of_key(high, low) for (high, _), (low, _) in zip(upper, lower, strict=True)]
+    for _ in range(2):
+        counted: list[Histogram] = []
+        for batch in progress(batches, "quantiles", unit="batch"):
+            parts = [Histogram.of(one, None if upper is None else upper[i])
+                     for i, one in enumerate(network.activations(batch.inputs))]
+            counted = [a + b for a, b in zip(counted, parts, strict=True)] if counted else parts
+        located = [one.locate(rank) for one, rank in zip(counted, ranks, strict=True)]
+        keys, ranks = [key for key, _ in located], [rank for _, rank in located]
+        if upper is not None:
+            return [Histogram.value(high, low) for high, low in zip(upper, keys, strict=True)]
+        upper = keys
+    raise AssertionError("two passes give both halves")
 
 
-def _histograms(network: Network, batches: Iterable[Batch], upper: Sequence[np.ndarray] | None) -> list[Histogram]:
-    total: list[Histogram] | None = None
-    for batch in progress(batches, "quantiles", unit="batch"):
-        parts = [Histogram.of(one, None if upper is None else upper[i])
-                 for i, one in enumerate(network.activations(batch.inputs))]
-        total = parts if total is None else [a + b for a, b in zip(total, parts, strict=True)]
-    return total
-
-
-def _last_pass(network: Network, batches: Iterable[Batch], rule: SiteRule, windows: Sequence[ReceptiveField],
-               levels: Sequence[np.ndarray], kept: _Kept, top: Sequence[TopSites] | None,
-               on_sites: OnSites | None) -> list[SiteSums]:
-    total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
-    held = kept.batches if all(kept.batches) and kept.batches and on_sites is None else None
-    start = 0
-    for number, batch in enumerate(held if held is not None else progress(batches, "PWMs", unit="batch")):
-        saved = batch if held is not None else (kept.batches[number] if number < len(kept.batches) else None)
-        codes = saved[0] if saved else network.codes(batch.inputs)
-        if top is not None:
-            found = [_of_batch(best.sites, start, len(codes)) for best in top]
-        elif saved:
-            found = [sites.where(sites.value > level[sites.filter]) for sites, level
-                     in zip(saved[1], levels, strict=True)]
+def _fresh_sites(network: Network, batches: Iterable[Batch], rule: PWMRule, levels: Sequence[np.ndarray],
+                 kept: Sequence[Found | None]) -> Iterator[tuple[Batch, Found]]:
+    """Find the sites of each batch, by the network where they were not kept."""
+    for number, batch in enumerate(batches):
+        saved = kept[number] if number < len(kept) else None
+        if saved is not None:
+            yield batch, (saved[0], _passing(saved[1], levels))
         else:
-            found = [sites_above(one, level, rule.best_per_sequence) for one, level
-                     in zip(network.activations(batch.inputs), levels, strict=True)]
+            yield batch, (network.codes(batch.inputs), [
+                sites_above(one, level, rule.best_per_sequence)
+                for one, level in zip(network.activations(batch.inputs), levels, strict=True)])
+
+
+def _best_sites(network: Network, batches: Iterable[Batch], best: Sequence[TopSites]) -> Iterator[tuple[Batch, Found]]:
+    """Share the best k sites out to their batches."""
+    start = 0
+    for batch in batches:
+        codes = network.codes(batch.inputs)
+        inside = [(one.sites.sequence >= start) & (one.sites.sequence < start + len(codes)) for one in best]
+        yield batch, (codes, [one.sites.where(own).moved(-start) for one, own in zip(best, inside, strict=True)])
+        start += len(codes)
+
+
+def _passing(kept: Sequence[Sites], levels: Sequence[np.ndarray]) -> list[Sites]:
+    return [sites.where(sites.value > level[sites.filter]) for sites, level in zip(kept, levels, strict=True)]
+
+
+def _window_sums(network: Network, parts: Iterable[tuple[Batch | None, np.ndarray, list[Sites]]], rule: PWMRule,
+                 on_sites: OnSites | None) -> list[SiteSums]:
+    """Add up the windows under the sites of all batches."""
+    windows = bank_windows(network, rule.window)
+    total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
+    start = 0
+    for batch, codes, found in parts:
         for i, sites in enumerate(found):
             total[i] += SiteSums.of(codes, sites, windows[i], network.banks[i].n_filters, rule.weighted)
-            if on_sites is not None:
+            if on_sites is not None and batch is not None:
                 on_sites(i, batch, sites, start)
         start += len(codes)
     return total
-
-
-def _of_batch(sites: Sites, start: int, n: int) -> Sites:
-    inside = sites.where((sites.sequence >= start) & (sites.sequence < start + n))
-    return Sites(inside.sequence - start, inside.position, inside.filter, inside.value)

@@ -1,13 +1,13 @@
-"""From figures to what the page shows: tables, the `Report`, and the sentence at its top."""
+"""From results to what the page shows: tables, the `Report`, and the sentence at its top."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from kipoi_motifrep.core.outputs import write_json
 from kipoi_motifrep.core.statuses import ACTIVE, DEAD, NO_INFORMATION
@@ -15,21 +15,35 @@ from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.motifs import trim_bounds
 from kipoi_motifrep.motifs.matches import Matches
-from kipoi_motifrep.report import schema as data
-from kipoi_motifrep.representation import KnownMotifs, Representation, coverage
+from kipoi_motifrep.report.plain import plain_value
+from kipoi_motifrep.report.schema import (
+    Citation,
+    DatabaseSummary,
+    FilterGroup,
+    FilterRow,
+    GroupMember,
+    HeatMap,
+    KnownMotifRow,
+    MatchRow,
+    Metric,
+    NetworkSummary,
+    NullModel,
+    Report,
+)
+from kipoi_motifrep.representation import Importance, KnownMotifs, Representation, coverage
 from kipoi_motifrep.representation.metrics import METRICS
 
 SHOWN_MATCHES = 10  # of a filter; all are in tomtom.tsv
 SHUFFLED = "shuffled columns"
 UNTRAINED = "untrained network"
-PAPER = data.Citation(
+PAPER = Citation(
     "Koo PK, Eddy SR (2019) Representation learning of genomic sequence motifs with convolutional neural networks. "
     "PLOS Comput Biol 15(12):e1007560", "activation PWMs, whole and partial motifs",
     "https://doi.org/10.1371/journal.pcbi.1007560")
-TOMTOM = data.Citation(
+TOMTOM = Citation(
     "Gupta S, Stamatoyannopoulos JA, Bailey TL, Noble WS (2007) Quantifying similarity between motifs. "
     "Genome Biol 8:R24", "statistics of the matches", "https://doi.org/10.1186/gb-2007-8-2-r24")
-KIPOI = data.Citation(
+KIPOI = Citation(
     "Avsec Z et al. (2019) The Kipoi repository accelerates community exchange and reuse of predictive models for "
     "genomics. Nat Biotechnol 37:592-600", "the model zoo", "https://doi.org/10.1038/s41587-019-0140-0")
 JASPAR = {
@@ -42,48 +56,16 @@ JASPAR = {
 }
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What was interpreted, in words.
-
-    Parameters
-    ----------
-    name, source, sequences, description, url : str
-        Of the model and of what went through it.
-    found : str
-        What was found where.
-    first : bool
-        Whether it is the first layer that was looked at.
-    planted : bool
-        Whether the motifs in the data were planted there.
-    citation : Citation, optional
-        The model's own.
-    kipoi : bool
-        Whether it is a Kipoi model.
-    """
-
-    name: str
-    source: str
-    sequences: str
-    found: str
-    first: bool = True
-    planted: bool = False
-    description: str = ""
-    url: str = ""
-    citation: data.Citation | None = None
-    kipoi: bool = False
-
-
 def sentence(name: str, representation: Representation, database: str, *, layer: str = "",
              planted: bool = False) -> str:
-    """Say the figures in one plain sentence.
+    """Say the metrics in one plain sentence.
 
     Parameters
     ----------
     name : str
         Of the network.
     representation : Representation
-        Its figures.
+        Its metrics.
     database : str
         Name of what was searched.
     layer : str, optional
@@ -96,38 +78,17 @@ def sentence(name: str, representation: Representation, database: str, *, layer:
     str
         ``cnn_25 is localist: 27 of 30 ...``
     """
-    figures, n = representation.metrics, len(representation.names)
+    metrics, n = representation.metrics, len(representation.names)
     where = f"filters of layer {layer}" if layer else "first-layer filters"
     motif = "JASPAR motif" if database.startswith("JASPAR") else "known motif"
-    matched = round(figures["matched"] * n)
+    matched = round(metrics["matched"] * n)
     text = f"{name} is {representation.kind}: {matched:,} of {n:,} {where} match a {motif}"
     if representation.shuffled is not None:
         text += f" ({round(representation.shuffled.mean['matched'] * n):,} of {n:,} expected by chance)"
-    if "true" in figures:
-        text += (f", {round(figures['true'] * n):,} match a {'planted' if planted else 'known'} factor, covering "
-                 f"{figures['labels']:.0f} of {len(representation.truth.labels)}")
-    return f"{text}; on average a filter holds {100 * figures['index']:.0f} % of its motif."
-
-
-def metrics_table(representation: Representation) -> list[tuple]:
-    """Rows of ``representation.tsv``: each figure, what it is taken of, and by chance.
-
-    Parameters
-    ----------
-    representation : Representation
-
-    Returns
-    -------
-    list of tuple
-        The header first.
-    """
-    rows: list[tuple] = [("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning")]
-    shuffled, untrained = representation.shuffled, representation.untrained or {}
-    mean, sd = ({}, {}) if shuffled is None else (shuffled.mean, shuffled.sd)
-    for key, value in representation.metrics.items():
-        numbers = (value, representation.of(key), mean.get(key), sd.get(key), untrained.get(key))
-        rows.append((key, *map(_number, numbers), METRICS[key].explanation))
-    return rows
+    if "true" in metrics:
+        text += (f", {round(metrics['true'] * n):,} match a {'planted' if planted else 'known'} factor, covering "
+                 f"{metrics['labels']:.0f} of {representation.of('labels')}")
+    return f"{text}; on average a filter holds {100 * metrics['index']:.0f} % of its motif."
 
 
 def write_representation(representation: Representation, text: str, folder: str | os.PathLike) -> None:
@@ -136,49 +97,57 @@ def write_representation(representation: Representation, text: str, folder: str 
     Parameters
     ----------
     representation : Representation
-        Figures and filters.
+        Metrics and filters.
     text : str
         The sentence.
     folder : str or path-like
         Where to.
     """
-    assignment, shuffled = representation.assignment, representation.shuffled
+    assignment, shuffled, untrained = representation.assignment, representation.shuffled, representation.untrained
     groups = representation.similar.group_of(len(representation.names))
-    spoken = representation.importance.outputs_for() if representation.importance else ((),) * len(groups)
-    filters = [{"name": name, "status": status, "coverage": float(covered), "extent": extent, "label": label,
-                "label_of_best": best, "label_by_family": family, "group": int(group) + 1 if group >= 0 else None,
-                "speaks_for": list(outputs)}
-               for name, status, covered, extent, label, best, family, group, outputs in zip(
-                   representation.names, representation.statuses, assignment.coverage, representation.extent,
-                   assignment.labels, assignment.best_labels, assignment.family_labels or assignment.labels, groups,
-                   spoken, strict=True)]
+    outputs = _outputs_for(representation)
+    families = assignment.family_labels or assignment.labels
+    filters = [{"name": name, "status": representation.statuses[i], "coverage": float(assignment.coverage[i]),
+                "extent": representation.extent[i], "label": assignment.labels[i],
+                "label_of_best": assignment.best_labels[i], "label_by_family": families[i],
+                "group": int(groups[i]) + 1 if groups[i] >= 0 else None, "speaks_for": list(outputs[i])}
+               for i, name in enumerate(representation.names)]
     write_json(Path(folder) / "representation.json", {
         "sentence": text, "representation": representation.kind, "figures": dict(representation.metrics),
         "of": {key: representation.of(key) for key in representation.metrics},
         "shuffled": None if shuffled is None else {"mean": dict(shuffled.mean), "sd": dict(shuffled.sd),
                                                    "draws": shuffled.draws},
-        "untrained": representation.untrained, "filters": filters, "notes": list(representation.notes)})
-    header, *rows = metrics_table(representation)
-    write_table(Path(folder) / "representation.tsv", header, rows)
+        "untrained": untrained, "filters": filters, "notes": list(representation.notes)})
+    by_chance = ({}, {}, untrained or {}) if shuffled is None else (shuffled.mean, shuffled.sd, untrained or {})
+    rows = [(key, *("" if number is None else f"{number:.6g}" for number in
+                    (value, representation.of(key), *(chance.get(key) for chance in by_chance))),
+             METRICS[key].explanation) for key, value in representation.metrics.items()]
+    write_table(Path(folder) / "representation.tsv",
+                ("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning"), rows)
 
 
-def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches, representation: Representation,
-                 truth: KnownMotifs | None, parameters: Mapping[str, object], versions: Mapping[str, str],
-                 created: str) -> data.Report:
-    """Put everything into the form that the page is made from.
+def build_report(network: NetworkSummary, filters: Sequence[FilterPWMs], found: Matches,
+                 representation: Representation, known: KnownMotifs | None, *, citation: Citation | None = None,
+                 kipoi: bool = False, parameters: Mapping[str, object], versions: Mapping[str, str],
+                 created: str) -> Report:
+    """Put all results into the form that the page is made from.
 
     Parameters
     ----------
-    subject : Subject
-        What was interpreted.
+    network : NetworkSummary
+        The network and its sequences.
     filters : sequence of FilterPWMs
         One a bank.
     found : Matches
         Of the trimmed filters, in their order.
     representation : Representation
-        Figures.
-    truth : KnownMotifs, optional
+        Metrics.
+    known : KnownMotifs, optional
         The motifs in the data.
+    citation : Citation, optional
+        The model's own.
+    kipoi : bool, default False
+        Whether it is a Kipoi model.
     parameters, versions : mapping
         How it was computed.
     created : str
@@ -188,147 +157,137 @@ def build_report(subject: Subject, filters: Sequence[FilterPWMs], found: Matches
     -------
     Report
     """
-    importance, banks = representation.importance, [one.bank for one in filters]
-    name = subject.name
-    text = sentence(name, representation, found.database.name, planted=subject.planted,
-                    layer="" if subject.first else ", ".join(bank.layer for bank in banks))
-    network = data.NetworkSummary(
-        name, sum(bank.n_filters for bank in banks), max(one.width for one in filters), subject.source,
-        ", ".join(bank.layer for bank in banks), str(banks[0].layout), subject.sequences, filters[0].n_sequences,
-        subject.found, subject.description, subject.url)
-    return data.Report(
-        network, tuple(_filter_rows(filters, found, representation)), text, tuple(_figures(representation)),
-        tuple(_nulls(representation)), importance.outputs if importance else (), tuple(_groups(representation, found)),
-        tuple(_heat_maps(representation)), _truth_rows(representation, truth),
-        data.DatabaseSummary(found.database.name, found.database.release, len(found.database), found.database.digest),
-        dict(parameters), dict(versions), tuple(_citations(subject, found)), representation.notes, created)
+    importance, database = representation.importance, found.database
+    first = all(one.kernels is not None for one in filters)
+    return Report(
+        network=network, filters=tuple(_filter_rows(filters, found, representation)),
+        sentence=sentence(network.name, representation, database.name, layer="" if first else network.layer,
+                          planted=known is not None and known.name.startswith("synthetic")),
+        figures=tuple(_metrics(representation)), nulls=tuple(_nulls(representation)),
+        outputs=importance.outputs if importance else (), groups=tuple(_groups(representation, found)),
+        heat_maps=() if importance is None else tuple(_heat_maps(importance)),
+        truth=None if known is None else tuple(_known_motif_rows(representation, known)),
+        database=DatabaseSummary(database.name, database.release, len(database), database.digest),
+        parameters={name: plain_value(value) for name, value in parameters.items()}, versions=dict(versions),
+        citations=tuple(_citations(citation, kipoi, database.release)), notes=representation.notes, created=created)
 
 
-def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: Representation):
+def _outputs_for(representation: Representation) -> Sequence[Sequence[str]]:
+    importance = representation.importance
+    return importance.outputs_for() if importance else ((),) * len(representation.names)
+
+
+def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: Representation) -> Iterator[FilterRow]:
     places = [(bank, i) for bank in filters for i in range(len(bank))]
     assignment, importance = representation.assignment, representation.importance
-    groups = representation.similar.group_of(len(places))
-    spoken = importance.outputs_for() if importance else ((),) * len(places)
-    hits: list[list[int]] = [[] for _ in places]
-    for place, query in enumerate(found.hits["query"].tolist()):
-        hits[query].append(place)
+    groups, outputs = representation.similar.group_of(len(places)), _outputs_for(representation)
     for one, (bank, i) in enumerate(places):
+        hits = np.flatnonzero(found.hits["query"] == one).tolist()
+        shown = hits[:SHOWN_MATCHES]
+        if (decisive := int(assignment.decisive[one])) >= 0 and decisive not in shown:
+            shown.append(decisive)  # coverage is of this one
         status = found.statuses[one]
-        shown = hits[one][:SHOWN_MATCHES]
-        if assignment.decisive[one] >= 0 and assignment.decisive[one] not in shown:
-            shown.append(int(assignment.decisive[one]))
-        matched = assignment.best[one] >= 0
-        yield data.FilterRow(
-            representation.names[one], np.round(bank.pwms[i], 4), trim_bounds(bank.pwms[i]), int(bank.n_sites[i]),
-            round(float(bank.fraction_firing[i]), 5), _short(bank.maximum[i]),
-            status if status in (DEAD, NO_INFORMATION) else ACTIVE,
-            tuple(_match_row(found, representation, place) for place in shown), len(hits[one]) - len(shown),
-            representation.extent[one], round(float(assignment.coverage[one]), 4) if matched else None,
-            assignment.labels[one], int(groups[one]) + 1 if groups[one] >= 0 else None,
-            _short(importance.signed_change[one]) if importance else None,
-            _short(importance.correlation[one]) if importance else None, spoken[one],
-            None if bank.kernels is None else _short(bank.kernels[i]))
+        yield FilterRow(
+            name=representation.names[one], pwm=np.round(bank.pwms[i], 4).tolist(), trim=trim_bounds(bank.pwms[i]),
+            n_sites=int(bank.n_sites[i]), fraction_firing=round(float(bank.fraction_firing[i]), 5),
+            maximum=_short(bank.maximum[i]), status=status if status in (DEAD, NO_INFORMATION) else ACTIVE,
+            matches=tuple(_match_row(found, representation, place) for place in shown),
+            n_more=len(hits) - len(shown), extent=representation.extent[one],
+            coverage=round(float(assignment.coverage[one]), 4) if hits else None, true=assignment.labels[one],
+            group=int(groups[one]) + 1 if groups[one] >= 0 else None,
+            importance=_short(importance.effect[one]) if importance else None,
+            correlation=_short(importance.correlation[one]) if importance else None, speaks_for=tuple(outputs[one]),
+            kernel=None if bank.kernels is None else _short(bank.kernels[i]))
 
 
-def _match_row(found: Matches, representation: Representation, place: int) -> data.MatchRow:
+def _match_row(found: Matches, representation: Representation, place: int) -> MatchRow:
     hit = found.hits[place]
-    target = found.database.motifs[hit["target"]]
-    covered = coverage(found.queries[hit["query"]].pwm, target.pwm, int(hit["offset"]), str(hit["orientation"]))
-    truth = representation.truth
-    return data.MatchRow(
-        target.name, target.alt_name or target.name, *(float(f"{hit[name]:.6g}") for name in
-                                                       ("e_value", "q_value", "p_value")),
-        int(hit["offset"]), str(hit["orientation"]), int(hit["overlap"]), np.round(target.pwm, 4),
-        "::".join(target.tf_family), "::".join(target.tf_class), found.database.release or found.database.name,
-        round(covered, 4), truth.of_target[hit["target"]] if truth else None)
+    target, query = found.database.motifs[hit["target"]], found.queries[hit["query"]]
+    offset, orientation, known = int(hit["offset"]), str(hit["orientation"]), representation.known
+    e_value, q_value, p_value = (float(f"{hit[name]:.6g}") for name in ("e_value", "q_value", "p_value"))
+    return MatchRow(
+        target_id=target.name, name=target.alt_name or target.name, e_value=e_value, q_value=q_value, p_value=p_value,
+        offset=offset, orientation=orientation, overlap=int(hit["overlap"]), pwm=np.round(target.pwm, 4).tolist(),
+        family="::".join(target.tf_family), tf_class="::".join(target.tf_class),
+        database=found.database.release or found.database.name,
+        coverage=round(coverage(query.pwm, target.pwm, offset, orientation), 4),
+        true=known.of_target[hit["target"]] if known else None)
 
 
-def _figures(representation: Representation):
+def _metrics(representation: Representation) -> Iterator[Metric]:
     shuffled, untrained = representation.shuffled, representation.untrained
     for key, value in representation.metrics.items():
         kind, nulls = METRICS[key], []
         if shuffled is not None:
-            mean, sd = shuffled.mean.get(key), shuffled.sd.get(key)
+            mean, sd = shuffled.mean.get(key), shuffled.sd.get(key, 0.0)
             nulls.append(None if mean is None else (_short(mean), _short(max(0.0, mean - sd)), _short(mean + sd)))
         if untrained is not None:
             nulls.append(None if key not in untrained else (_short(untrained[key]), None, None))
-        yield data.Metric(key, kind.name, _short(value), kind.explanation, kind.style, representation.of(key),
-                          tuple(nulls))
+        yield Metric(key, kind.name, _short(value), kind.explanation, kind.style, representation.of(key), tuple(nulls))
 
 
-def _nulls(representation: Representation):
+def _nulls(representation: Representation) -> Iterator[NullModel]:
     if representation.shuffled is not None:
-        yield data.NullModel(SHUFFLED, "The columns of every trimmed filter in random order, matched in the same way; "
+        yield NullModel(SHUFFLED, "The columns of every trimmed filter in random order, matched in the same way; "
                                   "mean and one standard deviation either way.", representation.shuffled.draws)
     if representation.untrained is not None:
-        yield data.NullModel(UNTRAINED, "The same architecture with fresh random weights, run over the same sequences, "
+        yield NullModel(UNTRAINED, "The same architecture with fresh random weights, run over the same sequences, "
                                    "its filters found and matched in the same way.")
 
 
-def _groups(representation: Representation, found: Matches):
+def _groups(representation: Representation, found: Matches) -> Iterator[FilterGroup]:
     names, assignment = representation.names, representation.assignment
     for number, group in enumerate(representation.similar.groups, 1):
-        labels = [assignment.labels[member.filter] for member in group if assignment.labels[member.filter]]
+        # Called by the label that most of its filters have; without any, by the best match of the clearest filter.
+        labels = [label for member in group if (label := assignment.labels[member.filter])]
         label = max(dict.fromkeys(labels), key=labels.count, default="")
-        if not label:
-            best = [found.database.motifs[found.hits["target"][assignment.best[member.filter]]]
-                    for member in group if assignment.best[member.filter] >= 0]
-            label = (best[0].alt_name or best[0].name) if best else ""
-        yield data.FilterGroup(number, tuple(data.GroupMember(names[member.filter], member.offset, member.orientation)
-                                       for member in group), label)
+        best = [assignment.best[member.filter] for member in group if assignment.best[member.filter] >= 0]
+        if not label and best:
+            target = found.database.motifs[found.hits["target"][best[0]]]
+            label = target.alt_name or target.name
+        yield FilterGroup(number, tuple(GroupMember(names[member.filter], member.offset, member.orientation)
+                                        for member in group), label)
 
 
-def _heat_maps(representation: Representation):
-    found = representation.importance
-    if found is None:
-        return
-    yield data.HeatMap("Importance", _short(found.signed_change), (
-        f"Mean change of each output, over {found.n_replaced:,} sequences, when all activations of the filter are set "
-        "to their mean over the data; below 0, the filter raises the output."))
-    yield data.HeatMap("Absolute change", _short(found.change), (
+def _heat_maps(found: Importance) -> Iterator[HeatMap]:
+    yield HeatMap("Importance", _short(found.effect), (
+        f"How much the filter raises each output (above 0) or lowers it: the mean fall of the output, over "
+        f"{found.n_replaced:,} sequences, when all activations of the filter are set to their mean over the data."))
+    yield HeatMap("Absolute change", _short(found.change), (
         "Mean absolute change of each output in the same test: its size, whichever way it goes."))
-    yield data.HeatMap("Correlation", _short(found.correlation), (
+    yield HeatMap("Correlation", _short(found.correlation), (
         f"Pearson correlation, over {found.n_sequences:,} sequences, of the filter's largest activation in a sequence "
         "with each output."))
     if found.label_correlation is not None and len(found.labels) == len(found.outputs):
-        yield data.HeatMap("Correlation with labels", _short(found.label_correlation), (
+        yield HeatMap("Correlation with labels", _short(found.label_correlation), (
             "The same with the labels of the data: " + ", ".join(found.labels) if found.labels != found.outputs
             else "The same with the labels of the data instead of the network's predictions."))
 
 
-def _truth_rows(representation: Representation, truth: KnownMotifs | None):
-    if truth is None or representation.truth is None:
-        return None
+def _known_motif_rows(representation: Representation, known: KnownMotifs) -> Iterator[KnownMotifRow]:
     assignment = representation.assignment
-    rows = []
-    for label, targets in truth.labels.items():
+    for label, targets in known.labels.items():
         own = [i for i, found in enumerate(assignment.labels) if found == label]
-        rows.append(data.KnownMotifRow(label, targets, tuple(representation.names[i] for i in own),
-                                  round(float(max(assignment.coverage[own])), 4) if own else None))
-    return tuple(rows)
+        yield KnownMotifRow(label, targets, tuple(representation.names[i] for i in own),
+                            round(float(max(assignment.coverage[own])), 4) if own else None)
 
 
-def _citations(subject: Subject, found: Matches):
-    if subject.citation is not None and subject.citation.url != PAPER.url:
-        yield subject.citation
+def _citations(own: Citation | None, kipoi: bool, release: str) -> Iterator[Citation]:
+    if own is not None and own.url != PAPER.url:
+        yield own
     yield PAPER
     yield TOMTOM
-    for release in filter(None, found.database.release.split(", ")):
-        text, doi = JASPAR.get(release, ("", ""))
-        yield data.Citation(text or f"{release}, from jaspar.elixir.no", release,
-                            f"https://doi.org/{doi}" if doi else "https://jaspar.elixir.no")
-    if subject.kipoi:
+    for name in filter(None, release.split(", ")):
+        text, doi = JASPAR.get(name, (f"{name}, from jaspar.elixir.no", ""))
+        yield Citation(text, name, f"https://doi.org/{doi}" if doi else "https://jaspar.elixir.no")
+    if kipoi:
         yield KIPOI
 
 
-def _short(values):
+def _short(values: npt.ArrayLike):
     """Numbers with four significant digits, which is more than a page shows; NaN stays (a report holds it as None)."""
     array = np.asarray(values, float)
     with np.errstate(divide="ignore", invalid="ignore"):
         power = np.floor(np.log10(np.abs(array)))
         scale = 10.0 ** np.clip(3 - np.where(np.isfinite(power), power, 0), -300, 300)
-        return np.round(array * scale) / scale
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+        return (np.round(array * scale) / scale).tolist()

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
-from kipoi_motifrep.core.statuses import DEAD
 from kipoi_motifrep.report import drawings
-from kipoi_motifrep.report.page import KIND_WORDS, render, safe
-from kipoi_motifrep.report.schema import FilterRow, Metric, Report, read_interpretation
-
-_KIND_ORDER = {kind: i for i, kind in enumerate(drawings.EXTENT_WORDS)}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A network as the page shows it: filters from whole to dead, each with its logo."""
-
-    name: str
-    report: Report
-    filters: tuple[tuple[FilterRow, str, object], ...]
+from kipoi_motifrep.report.page import render, safe
+from kipoi_motifrep.report.schema import KINDS, FilterRow, Report, read_interpretation
 
 
 def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = None) -> str:
@@ -40,15 +27,26 @@ def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = Non
     -------
     str
         HTML that loads nothing from outside.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to compare.
     """
     if not reports:
         raise InputError("nothing to compare; give folders that 'kipoi-motifrep interpret' wrote")
     names = [report.network.name for report in reports] if names is None else list(names)
-    columns = [Column(name, report, _filters(report)) for name, report in zip(names, reports, strict=True)]
-    kinds = [kind for kind in drawings.EXTENT_WORDS if any(kind in drawings.extents(report) for report in reports)]
-    return render("compare.html", columns=columns, figures=_figures(reports), truth=_truth(reports),
-                  picture=safe(drawings.extent_chart(reports, names)), kinds=kinds, kind_words=drawings.EXTENT_WORDS,
-                  short_words=KIND_WORDS, chance=any(drawings.chance_matched(report) is not None for report in reports))
+    # Rows of the two tables: what any network has, as first met, and that of each network or None.
+    metrics = [{one.key: one for one in report.figures} for report in reports]
+    known = [{one.label: one for one in report.truth or ()} for report in reports]
+    return render(
+        "compare.html", names=names, reports=reports, filters=[_from_whole_to_dead(report) for report in reports],
+        metrics=[[table.get(key) for table in metrics] for key in dict.fromkeys(key for one in metrics for key in one)],
+        known=[(label, [table.get(label) for table in known])
+               for label in dict.fromkeys(label for one in known for label in one)],
+        picture=safe(drawings.extent_chart(reports, names)), words=KINDS,
+        kinds=[kind for kind in KINDS if any(kind in report.kinds for report in reports)],
+        chance=any(report.chance_matched is not None for report in reports))
 
 
 def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -> Path:
@@ -91,31 +89,8 @@ def column_names(reports: Sequence[Report], folders: Sequence[str | os.PathLike]
             for name, folder in zip(names, folders, strict=True)]
 
 
-def _figures(reports: Sequence[Report]) -> list[tuple[Metric, list[Metric | None]]]:
-    """Rows of the table: a figure as first met, and that of each network."""
-    rows: dict[str, Metric] = {}
-    for report in reports:
-        for figure in report.figures:
-            rows.setdefault(figure.key, figure)
-    tables = [{figure.key: figure for figure in report.figures} for report in reports]
-    return [(figure, [table.get(key) for table in tables]) for key, figure in rows.items()]
-
-
-def _truth(reports: Sequence[Report]) -> list[tuple[str, list[tuple[int, float | None] | None]]]:
-    """Rows of the known motifs: label, and for each network how many filters found it and the best coverage."""
-    labels = dict.fromkeys(known.label for report in reports for known in report.truth or ())
-    tables = [{known.label: (len(known.filters), known.coverage) for known in report.truth or ()}
-              for report in reports]
-    return [(label, [table.get(label) for table in tables]) for label in labels]
-
-
-def _filters(report: Report) -> tuple[tuple[FilterRow, str, object], ...]:
-    def order(row: FilterRow) -> tuple:
-        return _KIND_ORDER[drawings.kind_of(row)], row.best.e_value if row.best else 0.0
-
-    shown = []
-    for row in sorted(report.filters, key=order):
-        logo = "" if row.status == DEAD else (
-            drawings.aligned_logos(row, row.best) if row.best else drawings.filter_logo(row))
-        shown.append((row, drawings.kind_of(row), safe(logo)))
-    return tuple(shown)
+def _from_whole_to_dead(report: Report) -> list[tuple[FilterRow, object]]:
+    """Sort filters, with their logos, by kind, and the clearest matches of each kind first."""
+    order = list(KINDS)
+    drawn = zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)
+    return sorted(drawn, key=lambda one: (order.index(one[0].kind), one[0].best.e_value if one[0].best else 0.0))

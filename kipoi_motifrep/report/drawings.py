@@ -1,4 +1,4 @@
-"""Pictures of a report, as SVG: aligned logos, and figures against chance."""
+"""Pictures of a report, as SVG: aligned logos, and metrics against chance."""
 
 from __future__ import annotations
 
@@ -8,22 +8,43 @@ from html import escape
 import numpy as np
 
 from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logo
-from kipoi_motifrep.report.numbers import figure as figure_text
+from kipoi_motifrep.report import numbers
+from kipoi_motifrep.report.plain import Matrix
 from kipoi_motifrep.report.schema import (
-    PARTIAL,
-    WHOLE,
+    DEAD,
+    KINDS,
     FilterGroup,
     FilterRow,
     MatchRow,
-    Matrix,
     Metric,
     NullModel,
     Report,
+    reverse_complement,
 )
-from kipoi_motifrep.report.schema import reverse_complement as other_strand
 
 PIXELS = 0.6  # screen size of a drawing unit of the logos
+PICTURE = 240  # pixels that the pages give a picture; a wider one is scaled down by the browser
 _GAP = 12  # between two aligned logos
+
+
+def row_logos(rows: Sequence[FilterRow]) -> list[str]:
+    """Draw each filter over its best match, or alone.
+
+    Parameters
+    ----------
+    rows : sequence of FilterRow
+        All filters of a table.
+
+    Returns
+    -------
+    list of str
+        An ``<svg>`` each; empty for a dead filter. Those without a match are no larger than any other.
+    """
+    # The widest picture is scaled down the most.
+    widest = max((_placed(row, row.best)[1] for row in rows if row.best), default=1)
+    alone = min(PIXELS, PICTURE / (widest * COLUMN))
+    return [aligned_logos(row, row.best) if row.best else "" if row.status == DEAD else filter_logo(row, pixels=alone)
+            for row in rows]
 
 
 def logo_of(matrix: Matrix, title: str) -> Logo:
@@ -60,9 +81,8 @@ def aligned_logos(row: FilterRow, match: MatchRow) -> str:
     strand = "reverse strand" if match.orientation == "-" else "forward strand"
     query = logo_of(row.trimmed, row.name)
     target = logo_of(match.oriented, f"{match.name} {match.target_id}, {strand}")
-    first = min(0, match.offset)
+    first, columns = _placed(row, match)
     left, right = max(0, match.offset), min(target.width, match.offset + query.width)
-    columns = max(target.width, match.offset + query.width) - first
     height = 2 * HEIGHT + _GAP
     band = (f'<rect class="band" x="{(left - first) * COLUMN}" width="{max(0, right - left) * COLUMN}" '
             f'height="{height}"/>')
@@ -71,7 +91,13 @@ def aligned_logos(row: FilterRow, match: MatchRow) -> str:
                 + target.drawing(-first * COLUMN, HEIGHT + _GAP))
 
 
-def filter_logo(row: FilterRow, whole: bool = False) -> str:
+def _placed(row: FilterRow, match: MatchRow) -> tuple[int, int]:
+    """First column of a filter over its match, counted from the match's own first, and the number of columns."""
+    first, filter_end = min(0, match.offset), match.offset + row.trim[1] - row.trim[0]
+    return first, max(len(match.pwm), filter_end) - first
+
+
+def filter_logo(row: FilterRow, whole: bool = False, pixels: float = PIXELS) -> str:
     """Draw a filter alone.
 
     Parameters
@@ -79,13 +105,15 @@ def filter_logo(row: FilterRow, whole: bool = False) -> str:
     row : FilterRow
     whole : bool, default False
         Draw all of its PWM instead of the part that was matched.
+    pixels : float, optional
+        Screen size of a drawing unit.
 
     Returns
     -------
     str
         An ``<svg>``.
     """
-    return logo_of(row.pwm if whole else row.trimmed, row.name).svg(PIXELS)
+    return logo_of(row.pwm if whole else row.trimmed, row.name).svg(pixels)
 
 
 def group_logos(group: FilterGroup, rows: dict[str, FilterRow]) -> list[tuple[str, str]]:
@@ -102,8 +130,8 @@ def group_logos(group: FilterGroup, rows: dict[str, FilterRow]) -> list[tuple[st
     list of (str, str)
         Name of each member and its ``<svg>``; all are equally wide.
     """
-    matrices = [rows[member.name].trimmed if member.orientation == "+" else other_strand(rows[member.name].trimmed)
-                for member in group.members]
+    own = [(member, rows[member.name].trimmed) for member in group.members]
+    matrices = [matrix if member.orientation == "+" else reverse_complement(matrix) for member, matrix in own]
     first = min(member.offset for member in group.members)
     columns = max(member.offset + len(matrix) for member, matrix in zip(group.members, matrices, strict=True)) - first
     drawn = []
@@ -114,12 +142,12 @@ def group_logos(group: FilterGroup, rows: dict[str, FilterRow]) -> list[tuple[st
     return drawn
 
 
-def null_chart(figures: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
+def null_chart(metrics: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
     """Draw fractions of the network beside what chance gives.
 
     Parameters
     ----------
-    figures : sequence of Metric
+    metrics : sequence of Metric
         Those with style ``fraction`` and nulls are drawn.
     nulls : sequence of NullModel
         Names of the nulls.
@@ -127,27 +155,33 @@ def null_chart(figures: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
     Returns
     -------
     str
-        An ``<svg>``, or nothing if no figure can be drawn.
+        An ``<svg>``, or nothing if no metric can be drawn.
     """
-    drawn = [figure for figure in figures if figure.style == "fraction" and figure.value is not None
-             and any(null and null[0] is not None for null in figure.nulls)]
+    drawn = [(metric, metric.value) for metric in metrics if metric.style == "fraction" and metric.value is not None
+             and any(null and null[0] is not None for null in metric.nulls)]
     if not drawn:
         return ""
     label, axis, line = 250, 440, 15
     step = line * (1 + len(nulls)) + 16
     height = step * len(drawn) + 26
-    parts = [_percent_axis(label, axis, height - 22)]
-    for i, figure in enumerate(drawn):
+    parts, words = [_percent_axis(label, axis, height - 22)], []
+    for i, (metric, value) in enumerate(drawn):
         y = 12 + i * step
-        parts.append(f'<text x="{label - 14}" y="{y + 4}" text-anchor="end">{escape(_cut(figure.name, 40))}</text>'
-                     f'<circle class="real" cx="{label + axis * figure.value:.1f}" cy="{y}" r="6"/>')
-        for j, (null, drawn_null) in enumerate(zip(nulls, figure.nulls, strict=True)):
-            if drawn_null is not None and drawn_null[0] is not None:
-                parts.append(_null_mark(drawn_null, null.name, label, axis, y + line * (j + 1)))
-    title = "; ".join(f"{figure.name}: {figure_text(figure.value, 'fraction')}, by chance "
-                      + " and ".join(figure_text(null[0], "fraction") for null in figure.nulls if null)
-                      for figure in drawn)
-    return _svg(label + axis + 150, height, title, "".join(parts), 1, "chart")
+        parts.append(f'<text x="{label - 14}" y="{y + 4}" text-anchor="end">{escape(_cut(metric.name, 40))}</text>'
+                     f'<circle class="real" cx="{label + axis * value:.1f}" cy="{y}" r="6"/>')
+        for j, (null_model, null) in enumerate(zip(nulls, metric.nulls, strict=True)):
+            mean, low, high = null or (None, None, None)
+            if mean is not None:
+                y_null, beside = y + line * (j + 1), label + axis * max(mean, high or 0) + 10
+                if low is not None and high is not None:
+                    left, right = label + axis * low, label + axis * high
+                    parts.append(f'<path class="null" d="M{left:.1f} {y_null}H{right:.1f}"/>')
+                parts.append(f'<circle class="nullmean" cx="{label + axis * mean:.1f}" cy="{y_null}" r="4"/>'
+                             f'<text class="tick" x="{beside:.1f}" y="{y_null + 4}">'
+                             f'{escape(_cut(null_model.name, 26))}</text>')
+        words.append(f"{metric.name}: {numbers.percent(value)}, by chance "
+                     + " and ".join(numbers.percent(null[0]) for null in metric.nulls if null))
+    return _svg(label + axis + 150, height, "; ".join(words), "".join(parts), 1, "chart")
 
 
 def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
@@ -164,14 +198,14 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
     -------
     str
         An ``<svg>`` with one bar a network, as a fraction of its filters; a tick marks what
-        chance gives, where the figure ``matched`` has nulls.
+        chance gives, where the metric ``matched`` has nulls.
     """
     label, axis, step = 150, 560, 34
     height = step * len(reports) + 30
     parts, words = [_percent_axis(label, axis, height - 22)], []
     for i, (report, name) in enumerate(zip(reports, names, strict=True)):
         y, x = 8 + i * step, float(label)
-        counts = extents(report)
+        counts = report.kinds
         total = max(1, sum(counts.values()))
         parts.append(f'<text x="{label - 10}" y="{y + 16}" text-anchor="end">{escape(_cut(name, 22))}</text>')
         for kind, n in counts.items():
@@ -181,39 +215,11 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
                 parts.append(f'<text class="on-{kind}" x="{x + wide / 2:.1f}" y="{y + 16}" '
                              f'text-anchor="middle">{n}</text>')
             x += wide
-        chance = chance_matched(report)
-        if chance is not None:
+        if (chance := report.chance_matched) is not None:
             line = f'd="M{label + axis * chance:.1f} {y - 4}v30"/>'
             parts.append(f'<path class="halo" {line}<path class="chance" {line}')
-        words.append(f"{name}: " + ", ".join(f"{n} {EXTENT_WORDS[kind]}" for kind, n in counts.items()))
+        words.append(f"{name}: " + ", ".join(f"{n} {KINDS[kind][1]}" for kind, n in counts.items()))
     return _svg(label + axis + 30, height, "; ".join(words), "".join(parts), 1, "chart")
-
-
-EXTENT_WORDS = {"whole": "whole motifs", "partial": "partial motifs", "matched": "matched", "none": "without a match",
-                "silent": "dead or without information"}
-
-
-def kind_of(row: FilterRow) -> str:
-    """Sort a filter into one of the keys of `EXTENT_WORDS`."""
-    if row.status != "active":
-        return "silent"
-    if not row.matches:
-        return "none"
-    return {WHOLE: "whole", PARTIAL: "partial"}.get(row.extent, "matched")
-
-
-def extents(report: Report) -> dict[str, int]:
-    """Count the filters of each kind, in the order of `EXTENT_WORDS`; kinds without any are left out."""
-    kinds = [kind_of(row) for row in report.filters]
-    return {kind: kinds.count(kind) for kind in EXTENT_WORDS if kind in kinds}
-
-
-def chance_matched(report: Report) -> float | None:
-    """Fraction of filters that match by chance: the first null of the figure ``matched``."""
-    for figure in report.figures:
-        if figure.key == "matched" and figure.style == "fraction" and figure.nulls and figure.nulls[0]:
-            return figure.nulls[0][0]
-    return None
 
 
 def _svg(width: float, height: float, title: str, inside: str, pixels: float = PIXELS, kind: str = "logo") -> str:
@@ -226,16 +232,6 @@ def _percent_axis(x: float, width: float, bottom: float) -> str:
     numbers = "".join(f'<text class="tick" x="{x + width * i / 4:g}" y="{bottom + 16:g}" '
                       f'text-anchor="middle">{25 * i} %</text>' for i in range(5))
     return f'<path class="grid" d="{lines}"/>{numbers}'
-
-
-def _null_mark(null: tuple, name: str, x: float, width: float, y: float) -> str:
-    mean, low, high = null
-    at = x + width * mean
-    spread = "" if low is None or high is None else (
-        f'<path class="null" d="M{x + width * low:.1f} {y}H{x + width * high:.1f}"/>')
-    beside = x + width * max(mean, high or 0) + 10
-    return (f'{spread}<circle class="nullmean" cx="{at:.1f}" cy="{y}" r="4"/>'
-            f'<text class="tick" x="{beside:.1f}" y="{y + 4}">{escape(_cut(name, 26))}</text>')
 
 
 def _cut(text: str, length: int) -> str:

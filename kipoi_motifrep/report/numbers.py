@@ -55,8 +55,8 @@ def signed(value: float | None, digits: int = 2) -> str:
     return "0" if float(text) == 0 else _minus(text)
 
 
-def figure(value: float | None, style: str, of: int | None = None, short: bool = False) -> str:
-    """Write a figure in its style.
+def metric(value: float | None, style: str, of: int | None = None) -> str:
+    """Write a metric in its style.
 
     Parameters
     ----------
@@ -64,8 +64,6 @@ def figure(value: float | None, style: str, of: int | None = None, short: bool =
     style : {"fraction", "count", "number"}
     of : int, optional
         What a fraction or a count is taken of.
-    short : bool, default False
-        Leave the per cent away where there is a count.
 
     Returns
     -------
@@ -77,8 +75,7 @@ def figure(value: float | None, style: str, of: int | None = None, short: bool =
     if style == "fraction":
         if of is None:
             return percent(value)
-        counted = f"{count(round(value * of, 1))} of {of:,}"
-        return counted if short else f"{counted} ({percent(value)})"
+        return f"{count(round(value * of, 1))} of {of:,} ({percent(value)})"
     if style == "count":
         return count(value) if of is None else f"{count(value)} of {of:,}"
     return significant(value, 3)

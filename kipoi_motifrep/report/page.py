@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.outputs import check_output_file, write_text
-from kipoi_motifrep.core.statuses import ACTIVE, DEAD
+from kipoi_motifrep.core.statuses import ACTIVE
 from kipoi_motifrep.motifs.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.schema import FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import KINDS, FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
 PAGE_NAME = "report.html"
 SHOWN_MATCHES = 16  # of a filter, the best included
@@ -22,43 +23,6 @@ _HEAT_CELLS = 12_000  # of a heat map: with more outputs than fit, those with th
 _HEAT_STEPS = 4
 _TEMPLATES = Path(__file__).parent / "templates"
 _JASPAR_ID = re.compile(r"[A-Z]{2,3}\d{4}\.\d+")
-KIND_WORDS = {"whole": "whole motif", "partial": "partial motif", "matched": "matched", "none": "no match",
-               "silent": "dead or no information"}
-
-
-@dataclass(frozen=True)
-class RowView:
-    """What the template shows of a filter; `importance` and `correlation` are (value, output)."""
-
-    row: FilterRow
-    id: str
-    kind: str
-    word: str
-    why: str
-    logo: object
-    outputs: str
-    importance: tuple[float, str] | None
-    correlation: tuple[float, str] | None
-    pictures: tuple[tuple[str, object], ...]
-    summary: str
-    unshown: int
-
-    @property
-    def details(self) -> bool:
-        """Whether there is more to show of the filter; of a dead one there is not."""
-        return self.row.status != DEAD
-
-
-@dataclass(frozen=True)
-class HeatView:
-    """A heat map as the template shows it: cells are (colour step, text)."""
-
-    name: str
-    explanation: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
-    largest: float
-    n_left_out: int
 
 
 def report_page(report: Report) -> str:
@@ -73,23 +37,25 @@ def report_page(report: Report) -> str:
     str
         HTML that loads nothing from outside.
     """
-    ids = {row.name: f"filter-{i}" for i, row in enumerate(report.filters)}
-    rows = [_row_view(row, report, ids[row.name]) for row in report.filters]
-    kinds = drawings.extents(report)
-    heat_maps = [_heat_view(heat_map, report) for heat_map in report.heat_maps if report.outputs and report.filters]
     by_name = {row.name: row for row in report.filters}
-    groups = [{"number": group.number, "label": group.label,
-               "logos": [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)]}
+    groups = [(group, [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)])
               for group in report.groups or () if len(group.members) > 1]
-    grouped = {name for group in groups for name, _ in group["logos"]}
-    spoken = {name for row in report.filters for name in row.speaks_for}
+    named = {name for row in report.filters for name in row.speaks_for}
+    sections = {"figures": ("The figures", report.figures), "filters": ("The filters", True),
+                "truth": ("Known motifs", report.truth), "groups": ("Filters alike", report.groups is not None),
+                "outputs": ("Filters and outputs", report.heat_maps), "chance": ("Against chance", report.nulls),
+                "method": ("How this was made", True)}
     return render(
-        "report.html", report=report, ids=ids, rows=rows, kinds=kinds, kind_words=KIND_WORDS,
-        has={"importance": any(view.importance for view in rows), "speaks_for": bool(spoken)},
-        spoken_for=[(i, name) for i, name in enumerate(report.outputs) if name in spoken],
-        shown_matches=SHOWN_MATCHES, heat_maps=heat_maps, groups=groups,
-        singles=sum(row.matches != () or row.status == ACTIVE for row in report.filters) - len(grouped),
-        null_chart=safe(drawings.null_chart(report.figures, report.nulls)), sections=_sections(report))
+        "report.html", report=report, ids={name: f"filter-{i}" for i, name in enumerate(by_name)},
+        rows=list(zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)), words=KINDS,
+        has_importance=any(_largest(row.importance, report.outputs) for row in report.filters),
+        named_outputs={name: i for i, name in enumerate(report.outputs) if name in named},
+        shown_matches=SHOWN_MATCHES, groups=groups,
+        singles=sum(row.status == ACTIVE or row.matches != () for row in report.filters)
+        - len({member.name for group, _ in groups for member in group.members}),
+        heat_maps=[_heat_view(heat_map, report) for heat_map in report.heat_maps if report.outputs and report.filters],
+        null_chart=safe(drawings.null_chart(report.figures, report.nulls)),
+        sections=[(key, name) for key, (name, there) in sections.items() if there])
 
 
 def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = None,
@@ -176,8 +142,9 @@ def _environment():
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {
-        "count": numbers.count, "figure": numbers.figure, "percent": numbers.percent, "signed": numbers.signed,
-        "significant": numbers.significant, "target_url": target_url, "web": _is_web_address,
+        "count": numbers.count, "metric": numbers.metric, "percent": numbers.percent, "signed": numbers.signed,
+        "significant": numbers.significant, "target_url": target_url, "web": _is_web_address, "largest": _largest,
+        "pictures": _pictures,
         "whole": lambda value: str(value).replace("-", numbers.MINUS), "words": _words}
     return environment
 
@@ -187,61 +154,42 @@ def _part(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
 
 
-def _row_view(row: FilterRow, report: Report, identifier: str) -> RowView:
-    kind = drawings.kind_of(row)
-    best = row.best
-    n_further = max(0, len(row.matches) - 1) + row.n_more
-    logo = drawings.aligned_logos(row, best) if best else "" if row.status == DEAD else drawings.filter_logo(row)
-    numbers_of = {name: i for i, name in enumerate(report.outputs)}
-    return RowView(
-        row, identifier, kind, row.status if kind == "silent" else KIND_WORDS[kind],
-        {"silent": "never fires" if row.status == DEAD else "no informative position", "none": "none"}.get(kind, ""),
-        safe(logo), " ".join(str(numbers_of[name]) for name in row.speaks_for if name in numbers_of),
-        _largest(row.importance, report.outputs), _largest(row.correlation, report.outputs), _pictures(row),
-        f"{n_further} further {'match' if n_further == 1 else 'matches'} and more" if n_further else "More",
-        max(0, len(row.matches) - SHOWN_MATCHES) + row.n_more)
+def _largest(values: Sequence[float | None] | None, names: Sequence[str]) -> tuple[float, str] | None:
+    """Find the value of the largest size, and whose it is."""
+    known = [(value, name) for value, name in zip(values or (), names, strict=False) if value is not None]
+    return max(known, key=lambda pair: abs(pair[0]), default=None)
 
 
-def _pictures(row: FilterRow) -> tuple[tuple[str, object], ...]:
+def _pictures(row: FilterRow) -> list[tuple[str, object]]:
+    """Draw what is folded away: the whole filter, where it was cut, and its weights."""
     pictures = []
     if row.trim != (0, len(row.pwm)):
         start, stop = row.trim
         pictures.append((f"The whole filter; positions {start + 1} to {stop} were compared",
                          safe(drawings.filter_logo(row, whole=True))))
     if row.kernel is not None:
-        pictures.append(("Its weights", safe(signed_logo(row.kernel, f"Weights of {row.name}").svg(drawings.PIXELS))))
-    return tuple(pictures)
+        logo = signed_logo(np.array(row.kernel), f"Weights of {row.name}")
+        pictures.append(("Its weights", safe(logo.svg(drawings.PIXELS))))
+    return pictures
 
 
-def _largest(values: Iterable[float | None] | None, names: Iterable[str]) -> tuple[float, str] | None:
-    known = [(value, name) for value, name in zip(values or (), names, strict=False) if value is not None]
-    return max(known, key=lambda pair: abs(pair[0])) if known else None
-
-
-def _heat_view(heat_map: HeatMap, report: Report) -> HeatView:
+def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
+    """Choose the columns of a heat map that fit, and the colour step and text of each cell."""
     peaks = [max((abs(value) for value in column if value is not None), default=0.0)
              for column in zip(*heat_map.values, strict=True)]
     room = max(12, _HEAT_CELLS // len(heat_map.values))
     kept = sorted(sorted(range(len(peaks)), key=lambda i: -peaks[i])[:room])
     largest = max(peaks, default=0.0)
     decimals = 2 if largest >= 0.1 else 3
-    rows = tuple((row.name, tuple(_heat_cell(values[i], largest, decimals) for i in kept))
-                 for row, values in zip(report.filters, heat_map.values, strict=True))
-    return HeatView(heat_map.name, heat_map.explanation, tuple(report.outputs[i] for i in kept), rows, largest,
-                    len(peaks) - len(kept))
 
+    def cell(value: float | None) -> tuple[int, str]:
+        step = 0 if value is None or not largest else round((_HEAT_STEPS + 0.49) * value / largest)
+        return step, numbers.signed(value, decimals)
 
-def _heat_cell(value: float | None, largest: float, decimals: int) -> tuple[int, str]:
-    step = 0 if value is None or not largest else round((_HEAT_STEPS + 0.49) * value / largest)
-    return step, numbers.signed(value, decimals)
-
-
-def _sections(report: Report) -> list[tuple[str, str]]:
-    present = {"figures": ("The figures", report.figures), "filters": ("The filters", True),
-               "truth": ("Known motifs", report.truth), "groups": ("Filters alike", report.groups is not None),
-               "outputs": ("Filters and outputs", report.heat_maps), "chance": ("Against chance", report.nulls),
-               "method": ("How this was made", True)}
-    return [(key, name) for key, (name, there) in present.items() if there]
+    rows = [(row.name, [cell(values[i]) for i in kept])
+            for row, values in zip(report.filters, heat_map.values, strict=True)]
+    return {"map": heat_map, "columns": [report.outputs[i] for i in kept], "rows": rows, "largest": largest,
+            "n_left_out": len(peaks) - len(kept)}
 
 
 def _is_web_address(text: str) -> bool:
@@ -254,5 +202,6 @@ def _words(value: object) -> str:
         return ", ".join(f"{key}: {_words(item)}" for key, item in value.items())
     if isinstance(value, tuple):
         return ", ".join(_words(item) for item in value)
-    return {None: numbers.NONE, True: "yes", False: "no"}.get(value, str(value)) if value is None or isinstance(
-        value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return numbers.NONE if value is None else str(value)

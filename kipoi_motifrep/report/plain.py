@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
+from collections.abc import Sequence
 
 from kipoi_motifrep.core.errors import InputError
 
 Matrix = tuple[tuple[float, ...], ...]
-PlainValue = str | float | int | bool | None | tuple | dict
 
 
+@dataclasses.dataclass(frozen=True)
 class Plain:
     """Base of all parts: converts what it is given to plain, hashable values."""
 
     def __post_init__(self) -> None:
         for part in dataclasses.fields(self):
-            object.__setattr__(self, part.name, plain(getattr(self, part.name)))
+            object.__setattr__(self, part.name, plain_value(getattr(self, part.name)))
 
 
-def plain(value: object) -> object:
+PlainValue = str | float | int | bool | None | tuple | dict | Plain
+
+
+def plain_value(value: object) -> PlainValue:
     """Convert numpy arrays and scalars, lists and paths to plain values; NaN to None.
 
     Parameters
@@ -31,56 +34,70 @@ def plain(value: object) -> object:
 
     Returns
     -------
-    object
-        Text, number, bool, None, tuple or dict of these, or one of this module's types.
+    str, float, int, bool, None, tuple or dict
+        The same, of these types alone; parts of a report stay.
+
+    Examples
+    --------
+    >>> plain_value([1, float("nan"), {"a": [2.5]}])
+    (1, None, {'a': (2.5,)})
     """
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(plain(item) for item in value)
+        return tuple(plain_value(item) for item in value)
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, str | float | int | Plain | None) else str(value)
 
 
-def build(kind: object, value: object) -> object:
-    """Turn values read from JSON back into the type that a field declares.
+P = typing.TypeVar("P", bound=Plain)
+_HINTS: dict[type[Plain], dict[str, object]] = {}
+
+
+def build(kind: type[P], value: object) -> P:
+    """Turn an object read from JSON back into one of the types of a report.
 
     Parameters
     ----------
     kind : type
-        A dataclass, or what a field of one is annotated with.
+        A dataclass.
     value : object
-        Lists stand for tuples, dicts for dataclasses; keys that are not fields are left out.
+        A dict of its fields; keys that are not fields are left out.
 
     Returns
     -------
-    object
+    Plain
+        An object of that type.
 
     Raises
     ------
     TypeError
         If there is something else in a dataclass's place, or a field is missing.
     """
-    origin = typing.get_origin(kind)
-    if origin in (types.UnionType, typing.Union):
-        chosen = next((option for option in typing.get_args(kind) if option is not types.NoneType), None)
-        return None if value is None else build(chosen, value)
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise TypeError(f"{kind.__name__} is {value!r:.40}")
-        hints = _hints(kind)
-        return kind(**{name: build(hints[name], item) for name, item in value.items() if name in hints})
-    if origin is tuple and dataclasses.is_dataclass(typing.get_args(kind)[0]):
-        return tuple(build(typing.get_args(kind)[0], item) for item in value)
-    return value  # the object itself makes lists into tuples
+    if not isinstance(value, dict):
+        raise TypeError(f"{kind.__name__} is {value!r:.40}")
+    if kind not in _HINTS:  # a report has thousands of parts, of ten types
+        _HINTS[kind] = typing.get_type_hints(kind)
+    hints = _HINTS[kind]
+    return kind(**{name: _built(hints[name], item) for name, item in value.items() if name in hints})
 
 
-@functools.cache
-def _hints(kind: type) -> dict[str, object]:
-    return typing.get_type_hints(kind)
+def _built(hint: object, value: object) -> object:
+    """Build what a field is annotated with: a part, an optional one, a tuple of them; the rest is plain already."""
+    options = [one for one in typing.get_args(hint) if one is not types.NoneType]
+    if value is not None and typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return _built(options[0], value)
+    inner = options[0] if typing.get_origin(hint) is tuple else hint
+    if value is None or not isinstance(inner, type) or not issubclass(inner, Plain):
+        return value  # the object itself makes lists into tuples
+    if inner is hint:
+        return build(inner, value)
+    if not isinstance(value, list):
+        raise TypeError(f"a list of {inner.__name__} is {value!r:.40}")
+    return tuple(build(inner, item) for item in value)
 
 
 def check_matrix(matrix: Matrix, what: str) -> None:
@@ -90,13 +107,13 @@ def check_matrix(matrix: Matrix, what: str) -> None:
         raise InputError(f"{what} must be a matrix of finite numbers with four columns")
 
 
-def check_choice(value: object, choices: tuple, what: str) -> None:
+def check_choice(value: object, choices: Sequence[object], what: str) -> None:
     """Raise InputError unless the value is one of the choices."""
     if value not in choices:
         raise InputError(f"{what} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
-def check_length(values: tuple | None, others: tuple, what: str, of: str) -> None:
+def check_length(values: Sequence[object] | None, others: Sequence[object], what: str, of: str) -> None:
     """Raise InputError unless there are as many values as others, or none."""
     if values is not None and len(values) != len(others):
         raise InputError(f"{what}: {len(values)} values for {len(others)} {of}")

@@ -29,10 +29,14 @@ from kipoi_motifrep.report.plain import (
     check_length,
     check_matrix,
 )
+from kipoi_motifrep.representation.coverage import PARTIAL, WHOLE
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
-WHOLE, PARTIAL = "whole", "partial"
+KINDS = {"whole": ("whole motif", "whole motifs"), "partial": ("partial motif", "partial motifs"),
+         "matched": ("matched", "matched"), "none": ("no match", "without a match"),
+         "silent": ("dead or no information", "dead or without information")}
+"""What a reader sorts filters by, from whole motifs down, in words for one and for many; `FilterRow.kind` is a key."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class FilterRow(Plain):
     group : int, optional
         `FilterGroup.number` that it belongs to.
     importance : tuple of float, optional
-        Change of each output when the filter is set to its mean.
+        How much the filter raises each output: above 0, the output falls when the filter is set to its mean.
     correlation : tuple of float, optional
         Of the filter's maximum in a sequence with each output; None where it is not defined.
     speaks_for : tuple of str
@@ -213,6 +217,15 @@ class FilterRow(Plain):
     def best(self) -> MatchRow | None:
         """The best match."""
         return self.matches[0] if self.matches else None
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`: by extent, or why there is none."""
+        if self.status != ACTIVE:
+            return "silent"
+        if not self.matches:
+            return "none"
+        return self.extent or "matched"
 
 
 @dataclass(frozen=True)
@@ -452,12 +465,26 @@ class Report(Plain):
             check_length(heat_map.values, self.filters, f"heat map {heat_map.name}", "filters")
             for values in heat_map.values:
                 check_length(values, self.outputs, f"a row of heat map {heat_map.name}", "outputs")
-        for figure in self.figures:
-            if figure.nulls:
-                check_length(figure.nulls, self.nulls, f"figure {figure.key}", "nulls")
+        for metric in self.figures:
+            if metric.nulls:
+                check_length(metric.nulls, self.nulls, f"figure {metric.key}", "nulls")
         unknown = {member.name for group in self.groups or () for member in group.members} - set(names)
         if unknown:
             raise InputError(f"groups name filters that the report lacks: {', '.join(sorted(unknown))}")
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Number of filters of each kind, in the order of `KINDS`; kinds without any are left out."""
+        found = [row.kind for row in self.filters]
+        return {kind: found.count(kind) for kind in KINDS if kind in found}
+
+    @property
+    def chance_matched(self) -> float | None:
+        """Fraction of filters that match by chance: the first null of the metric ``matched``."""
+        for metric in self.figures:
+            if metric.key == "matched" and metric.style == "fraction" and metric.nulls and metric.nulls[0]:
+                return metric.nulls[0][0]
+        return None
 
     def to_json(self) -> str:
         """Write everything as JSON.

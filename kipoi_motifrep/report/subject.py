@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets.hdf5 import open_dataset
+from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.extract import Opened
 from kipoi_motifrep.networks.keras_files import read_metadata, suffix_of
 from kipoi_motifrep.networks.loading import is_file_model, is_here
-from kipoi_motifrep.report import Citation
-from kipoi_motifrep.report.builder import Subject
+from kipoi_motifrep.report.schema import Citation, NetworkSummary
+
+TRAINED_NAME = "network"  # of every file that `train` writes; its folder and its note say more
 
 
-def output_names(model: object, parameters: Mapping, n_outputs: int | None) -> tuple[str, ...]:
+def output_names(loaded: object, model: object, n_outputs: int | None, *, labels: Sequence[str] | None = None,
+                 dataset: str | os.PathLike | None = None) -> tuple[str, ...]:
     """Name a network's outputs.
 
     The names given; else those of the Kipoi model's schema; else those in the note of a
@@ -25,12 +28,16 @@ def output_names(model: object, parameters: Mapping, n_outputs: int | None) -> t
 
     Parameters
     ----------
-    model : object
-        As it was loaded.
-    parameters : mapping
-        ``model``, ``labels`` and ``dataset`` as they were given.
+    loaded : object
+        The model as it was loaded.
+    model : str, path-like or object
+        The model as it was given.
     n_outputs : int, optional
         How many there are, where that is known.
+    labels : sequence of str, optional
+        The names given.
+    dataset : path-like, optional
+        The dataset given.
 
     Returns
     -------
@@ -42,83 +49,99 @@ def output_names(model: object, parameters: Mapping, n_outputs: int | None) -> t
     InputError
         If names were given, and are not as many as there are outputs.
     """
-    given = parameters["labels"]
-    if given is not None:
-        if n_outputs is not None and len(given) != n_outputs:
-            raise InputError(f"{len(given)} labels for {n_outputs} outputs of the network; give one name an output")
-        return tuple(map(str, given))
-    for found in (_schema_labels(model), _noted_labels(parameters["model"]), _dataset_labels(parameters["dataset"])):
+    if labels is not None:
+        if n_outputs is not None and len(labels) != n_outputs:
+            raise InputError(f"{len(labels)} labels for {n_outputs} outputs of the network; give one name an output")
+        return tuple(map(str, labels))
+    noted = _note(model).get("label_names")
+    for found in (_schema_labels(loaded), list(noted) if isinstance(noted, list) else [], _dataset_labels(dataset)):
         if found and len(found) == n_outputs and len(set(found)) == len(found):
             return tuple(map(str, found))
     return tuple(f"output{i}" for i in range(n_outputs or 0))
 
 
-def label_names(parameters: Mapping, opened: Opened, outputs: Sequence[str]) -> tuple[str, ...]:
-    """Name the data's labels; nothing where there are none, or not one for each output."""
-    targets = opened.first.targets
+def label_names(targets: object, outputs: Sequence[str], dataset: str | os.PathLike | None) -> tuple[str, ...]:
+    """Name the data's labels; nothing where there are none, or not one for each output.
+
+    Parameters
+    ----------
+    targets : object
+        Labels of some sequences, as the loader gives them.
+    outputs : sequence of str
+        Names of the network's outputs.
+    dataset : path-like, optional
+        The dataset given.
+
+    Returns
+    -------
+    tuple of str
+    """
     shape = getattr(targets, "shape", ())
     if len(shape) < 1 or math.prod(shape[1:]) != len(outputs):
         return ()
-    return tuple(_dataset_labels(parameters["dataset"]) or outputs)
+    return tuple(_dataset_labels(dataset) or outputs)
 
 
-def describe_subject(opened: Opened, parameters: Mapping, n_sequences: int) -> Subject:
+def describe_network(opened: Opened, filters: Sequence[FilterPWMs]) -> NetworkSummary:
     """Say in words what is interpreted.
 
     Parameters
     ----------
     opened : Opened
         Model and sequences.
-    parameters : mapping
-        As they were given.
-    n_sequences : int
-        How many there are.
+    filters : sequence of FilterPWMs
+        What was found, one a bank.
 
     Returns
     -------
-    Subject
+    NetworkSummary
     """
-    model, network = parameters["model"], opened.network
-    info = getattr(opened.model, "info", None)
-    kipoi = info is not None and not is_file_model(model)
-    name, source, url = _named(model, parameters["source"])
-    if kipoi:
-        cite = str(getattr(info, "cite_as", None) or "")
-        citation = Citation(cite, "the model", cite if cite.startswith("http") else "") if cite else None
-    return Subject(
-        name, source, _sequences(parameters, n_sequences, network.length), network.describe(),
-        first=all(bank.kernels is not None for bank in network.banks),
-        planted=str(parameters["truth"]).startswith("synthetic"),
-        description=" ".join(str(getattr(info, "doc", None) or "").split()) if kipoi else "", url=url,
-        citation=citation if kipoi else None, kipoi=kipoi)
+    network, sequences, n = opened.network, opened.sequences, filters[0].n_sequences
+    name, source, url = _named(opened.source.model, opened.source.source)
+    if sequences.dataset is not None:
+        where = f"{os.path.basename(sequences.dataset)} ({sequences.split})"
+    else:
+        where = "the model's own loader" if sequences.fasta is None else os.path.basename(sequences.fasta)
+    doc = str(getattr(kipoi_info(opened), "doc", None) or "")
+    return NetworkSummary(
+        name=name, n_filters=sum(map(len, filters)), width=max(one.width for one in filters), source=source,
+        layer=", ".join(one.bank.layer for one in filters), axes=str(network.layout),
+        sequences=f"{n:,} sequences of {network.length:,} bp from {where}", n_sequences=n, found=network.describe(),
+        description=" ".join(doc.split()), url=url)
+
+
+def kipoi_info(opened: Opened) -> object | None:
+    """Give what a Kipoi model says of itself: authors, a sentence, how to cite it; None for other models."""
+    return None if is_file_model(opened.source.model) else getattr(opened.model, "info", None)
+
+
+def model_citation(opened: Opened) -> Citation | None:
+    """Give how a Kipoi model asks to be cited, if it does."""
+    cite = str(getattr(kipoi_info(opened), "cite_as", None) or "")
+    return Citation(cite, "the model", cite if cite.startswith("http") else "") if cite else None
 
 
 def _named(model: object, source: str | None) -> tuple[str, str, str]:
+    """Name, origin and page of a model as it was given."""
     if not isinstance(model, (str, os.PathLike)):
         inner = getattr(model, "name", None)
         return inner if isinstance(inner, str) else type(model).__name__, "a model in memory", ""
     path = Path(model)
     if is_file_model(model):
-        return path.stem, path.name, ""
+        if path.stem != TRAINED_NAME:
+            return path.stem, path.name, ""
+        note, folder = _note(model), path.resolve().parent.name
+        architecture = note.get("architecture") or note.get("variant")
+        return str(architecture or folder or path.stem), f"{folder}/{path.name}", ""
     if source in (None, "kipoi") and not path.is_absolute() and not is_here(path):
         return str(model), "kipoi.org", f"https://kipoi.org/models/{model}"
     return path.name, f"Kipoi model {path.parent.name}/{path.name}", ""
 
 
-def _sequences(parameters: Mapping, n: int, length: int) -> str:
-    if parameters["dataset"] is not None:
-        where = f" from {os.path.basename(parameters['dataset'])} ({parameters['split']})"
-    elif parameters["fasta"] is not None:
-        where = f" from {os.path.basename(parameters['fasta'])}"
-    else:
-        where = " from the model's own loader"
-    return f"{n:,} sequences of {length:,} bp{where}"
-
-
-def _schema_labels(model: object) -> list[str]:
-    targets = getattr(getattr(model, "schema", None), "targets", None)
-    parts = list(targets.values()) if isinstance(targets, Mapping) else \
-        list(targets) if isinstance(targets, (list, tuple)) else [targets]
+def _schema_labels(loaded: object) -> list[str]:
+    targets = getattr(getattr(loaded, "schema", None), "targets", None)
+    parts: Iterable[object] = targets.values() if isinstance(targets, Mapping) else \
+        targets if isinstance(targets, (list, tuple)) else [targets]
     labels: list[str] = []
     for part in parts:
         found = getattr(part, "column_labels", None)
@@ -126,11 +149,12 @@ def _schema_labels(model: object) -> list[str]:
     return labels
 
 
-def _noted_labels(model: object) -> list[str]:
-    if not is_file_model(model) or suffix_of(model) != ".keras":  # by its contents: Keras 2.12 gave .h5 files that name
-        return []
-    return list(read_metadata(model).get("label_names", []))
+def _note(model: object) -> Mapping[str, object]:
+    """Note in a ``.keras`` file; by its contents, since Keras 2.12 gave ``.h5`` files that name."""
+    if isinstance(model, (str, os.PathLike)) and is_file_model(model) and suffix_of(model) == ".keras":
+        return read_metadata(model)
+    return {}
 
 
-def _dataset_labels(dataset) -> list[str]:
+def _dataset_labels(dataset: str | os.PathLike | None) -> list[str]:
     return [] if dataset is None else list(open_dataset(dataset).label_names)

@@ -11,6 +11,7 @@ WHOLE_FROM = 2 / 3
 LOCALIST_FROM = 0.5
 """Index from which a network counts as localist."""
 LOCALIST, DISTRIBUTED = "localist", "distributed"
+WHOLE, PARTIAL = "whole", "partial"
 
 
 def coverage(query: np.ndarray, target: np.ndarray, offset: int, orientation: str) -> float:

@@ -65,6 +65,11 @@ class Importance:
     n_sequences: int
     n_replaced: int
 
+    @property
+    def effect(self) -> np.ndarray:
+        """How much each filter raises each output, shape (n_filters, n_outputs): above 0, its sites do."""
+        return 0.0 - self.signed_change  # not -x, which makes a zero negative
+
     def outputs_for(self) -> tuple[tuple[str, ...], ...]:
         """Choose the outputs that each filter is for, the most correlated first.
 

@@ -59,7 +59,8 @@ class KnownMotifs:
             If no matrix of any label is there.
         """
         present = set(database.index)
-        exact, base = {}, {}
+        exact: dict[str, str] = {}
+        base: dict[str, str] = {}
         for label, ids in self.labels.items():
             for matrix in ids:
                 exact[matrix] = label

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from kipoi_motifrep.core.statuses import MATCHED, NO_MATCH
-from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.matches import Matches
-from kipoi_motifrep.representation.coverage import WHOLE_FROM, information_coverage, kind_of, localist_index
+from kipoi_motifrep.representation.assignment import Assignment, assign
+from kipoi_motifrep.representation.coverage import kind_of
 from kipoi_motifrep.representation.importance import Importance
 from kipoi_motifrep.representation.known_motifs import KnownTargets
 from kipoi_motifrep.representation.redundancy import Similar, similar_filters
@@ -64,46 +62,6 @@ METRICS = {kind.key: kind for kind in (
 
 
 @dataclass(frozen=True, eq=False)
-class Assignment:
-    """What each query's matches say; -1 and None where there is nothing to say.
-
-    Parameters
-    ----------
-    best, decisive : numpy.ndarray, shape (n,), int
-        Place among the hits of the best match, and of the one that coverage is taken
-        of: the best true match where there is one, else the best.
-    coverage : numpy.ndarray, shape (n,)
-        Of the decisive match; 0 without.
-    labels, best_labels, family_labels : tuple of str or None
-        Label by any match (the one with the lowest p-value that is true), by the best
-        match alone, by TF family.
-    """
-
-    best: np.ndarray
-    decisive: np.ndarray
-    coverage: np.ndarray
-    labels: tuple[str | None, ...]
-    best_labels: tuple[str | None, ...]
-    family_labels: tuple[str | None, ...] | None
-
-    def metrics(self, truth: KnownTargets | None) -> dict[str, float]:
-        """Metrics that follow from the matches."""
-        n = len(self.best)
-        matched = self.best >= 0
-        whole = matched & (self.coverage >= WHOLE_FROM)
-        found = {"index": localist_index(self.coverage), "matched": matched.mean(), "whole": whole.mean(),
-                 "partial": (matched & ~whole).mean()}
-        if truth is not None:
-            found.update(true=_known(self.labels) / n, true_best=_known(self.best_labels) / n,
-                         labels=_distinct(self.labels))
-            if self.family_labels is not None:
-                found.update(true_family=_known(self.family_labels) / n, labels_family=_distinct(self.family_labels))
-        if matched.any():
-            found["coverage"] = self.coverage[matched].mean()
-        return {key: float(found[key]) for key in METRICS if key in found}
-
-
-@dataclass(frozen=True, eq=False)
 class Representation:
     """Metrics of one network.
 
@@ -112,10 +70,10 @@ class Representation:
     names, statuses : tuple of str
         Of the filters, as in `Matches`.
     assignment : Assignment
-        What each filter's matches say.
+        The match, label and coverage of each filter.
     metrics : mapping of str to float
         By the keys of `METRICS`; those that could not be computed are left out.
-    truth : KnownTargets, optional
+    known : KnownTargets, optional
         Where the motifs in the data are known.
     shuffled : Shuffled, optional
         The metrics for filters with shuffled columns.
@@ -133,7 +91,7 @@ class Representation:
     statuses: tuple[str, ...]
     assignment: Assignment
     metrics: Mapping[str, float]
-    truth: KnownTargets | None
+    known: KnownTargets | None
     shuffled: Shuffled | None
     untrained: Mapping[str, float] | None
     similar: Similar
@@ -153,54 +111,11 @@ class Representation:
     @property
     def extent(self) -> tuple[str | None, ...]:
         """``whole`` or ``partial`` motif; None without a match."""
-        return tuple(None if best < 0 else "whole" if covered >= WHOLE_FROM else "partial"
-                     for best, covered in zip(self.assignment.best, self.assignment.coverage, strict=True))
+        return self.assignment.extent
 
     def of(self, key: str) -> int | None:
-        """Count what a metric is taken of: filters, labels, or None."""
-        whole = METRICS[key].of
-        if whole == "labels":
-            return len(self.truth.labels)
-        return len(self.names) if whole else None
-
-
-def assign(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif],
-           truth: KnownTargets | None) -> Assignment:
-    """Assign each query its match, its label and its coverage.
-
-    Parameters
-    ----------
-    hits : numpy.ndarray of records
-        From Tomtom, each query's best first.
-    queries, targets : sequence of Motif
-        What was compared.
-    truth : KnownTargets, optional
-        Labels of the targets.
-
-    Returns
-    -------
-    Assignment
-        One entry a query.
-    """
-    n = len(queries)
-    best, decisive = np.full(n, -1), np.full(n, -1)
-    labels, best_labels, families = [None] * n, [None] * n, [None] * n
-    for place, (query, target) in enumerate(zip(hits["query"].tolist(), hits["target"].tolist(), strict=True)):
-        label = truth.of_target[target] if truth else None
-        if best[query] < 0:
-            best[query] = decisive[query] = place
-            best_labels[query] = label
-        if label is not None and labels[query] is None:
-            labels[query], decisive[query] = label, place
-        if truth is not None and truth.by_family is not None and families[query] is None:
-            families[query] = truth.by_family[target]
-    covered = np.zeros(n)
-    for query in np.flatnonzero(decisive >= 0):
-        hit = hits[decisive[query]]
-        covered[query] = information_coverage(queries[query].information(), targets[hit["target"]].information(),
-                                              int(hit["offset"]), str(hit["orientation"]))
-    by_family = tuple(families) if truth is not None and truth.by_family is not None else None
-    return Assignment(best, decisive, covered, tuple(labels), tuple(best_labels), by_family)
+        """Count what a metric is taken of: filters, labels of the known motifs, or None."""
+        return {"filters": len(self.names), "labels": len(self.known.labels) if self.known else 0}.get(METRICS[key].of)
 
 
 def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: Matches | None = None,
@@ -219,7 +134,7 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     importance : Importance, optional
         From `measure_importance`.
     shuffle : bool, default True
-        Also compute the metrics for filters with shuffled columns.
+        Also compute the metrics for filters with shuffled columns, unless `shuffled` has them.
     shuffled : Shuffled, optional
         Those metrics, where they are known.
     seed : int, default 0
@@ -233,45 +148,25 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     -------
     Representation
     """
-    compared = _compared(found)
-    assignment, similar, metrics = _measure(found, compared, truth, threads)
+    assignment, similar, metrics = _measure(found, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
-        metrics["own_output"] = sum(label is not None and label in spoken for label, spoken in
-                                    zip(assignment.labels, importance.outputs_for(), strict=True)) / len(found.queries)
-    if shuffle:
-        shuffled = shuffled_metrics(found, compared, lambda hits, queries: {
-            **assign(hits, queries, found.database.motifs, truth).metrics(truth),
-            "groups": float(len(similar_filters(queries, compared, threads)))}, seed, threads)
-    base = None if untrained is None else _measure(untrained, _compared(untrained), truth, threads)[2]
-    notes = [*notes, *_warnings(metrics, shuffled)]
+        metrics["own_output"] = sum(label in outputs for label, outputs in zip(
+            assignment.labels, importance.outputs_for(), strict=True)) / len(found.queries)
+    if shuffle and shuffled is None:
+        shuffled = shuffled_metrics(found, truth, seed, threads)
+    base = None if untrained is None else _measure(untrained, truth, threads)[2]
+    if shuffled is not None and metrics["matched"] <= shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
+        notes = [*notes, "No more filters match than would by chance (filters with shuffled columns): that a filter "
+                         "has a match says little here. Coverage says more."]
     ordered = {key: metrics[key] for key in METRICS if key in metrics}
     return Representation(tuple(motif.name for motif in found.queries), found.statuses, assignment, ordered, truth,
                           shuffled, base, similar, importance, tuple(notes))
 
 
-def _compared(found: Matches) -> list[int]:
-    return [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
-
-
-def _measure(found: Matches, compared: Sequence[int], truth: KnownTargets | None,
-             threads: int) -> tuple[Assignment, Similar, dict[str, float]]:
-    """Judge the filters of one network; its metrics, but for those that need more than its matches."""
-    assignment = assign(found.hits, found.queries, found.database.motifs, truth)
+def _measure(found: Matches, known: KnownTargets | None, threads: int) -> tuple[Assignment, Similar, dict[str, float]]:
+    """Compute the metrics of one network but for those that need more than its matches."""
+    assignment = assign(found.hits, found.queries, found.database.motifs, known)
+    compared = [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
     similar = similar_filters(found.queries, compared, threads)
-    return assignment, similar, {**assignment.metrics(truth), "groups": float(len(similar)),
-                               "dead": float(len(found.statuses) - len(compared))}
-
-
-def _warnings(metrics: Mapping[str, float], shuffled: Shuffled | None) -> list[str]:
-    if shuffled is None or metrics["matched"] > shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
-        return []
-    return ["No more filters match than would by chance (filters with shuffled columns): that a filter has a match "
-            "says little here. Coverage says more."]
-
-
-def _known(labels: Sequence[str | None]) -> int:
-    return sum(label is not None for label in labels)
-
-
-def _distinct(labels: Sequence[str | None]) -> int:
-    return len(set(labels) - {None})
+    return assignment, similar, {**assignment.metrics(known), "groups": float(len(similar)),
+                                 "dead": float(len(found.statuses) - len(compared))}

@@ -93,7 +93,8 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
     for query, target in links:
         neighbours[target].append(query)
     clearness = [motif.total_information() for motif in chosen]
-    groups, seen = [], set()
+    groups: list[list[Member]] = []
+    seen: set[int] = set()
     for one in sorted(range(len(chosen)), key=lambda i: (-clearness[i], i)):
         if one not in seen:
             group = _laid_out(one, neighbours, links, [motif.width for motif in chosen])

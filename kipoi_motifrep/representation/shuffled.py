@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from kipoi_motifrep.core.statuses import MATCHED, NO_MATCH
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.matches import Matches
-from kipoi_motifrep.motifs.tomtom import HIT, tomtom
+from kipoi_motifrep.motifs.tomtom import tomtom
+from kipoi_motifrep.representation.assignment import assign
+from kipoi_motifrep.representation.known_motifs import KnownTargets
+from kipoi_motifrep.representation.redundancy import similar_filters
 
 MOST_DRAWS, FEWEST_DRAWS = 10, 3
 SHUFFLED_MOTIFS = 300  # as many draws as make this many motifs, so that time stays bounded
@@ -37,22 +42,23 @@ def n_draws(n_filters: int) -> int:
     return int(np.clip(SHUFFLED_MOTIFS // max(n_filters, 1), FEWEST_DRAWS, MOST_DRAWS))
 
 
-def shuffled_metrics(found: Matches, compared: Sequence[int], metrics: Callable[[np.ndarray, Sequence[Motif]], Mapping],
-                     seed: int, threads: int = 1) -> Shuffled:
-    """Shuffle the columns of each trimmed filter, match as before, and compute the metrics.
+def shuffled_metrics(found: Matches, known: KnownTargets | None = None, seed: int = 0, threads: int = 1) -> Shuffled:
+    """Compute the metrics of filters with shuffled columns.
 
-    A shuffled filter keeps its width, its letters and its information, and loses its
-    order: what still matches does so by chance. Filters that were not compared stay so.
+    1. Shuffle the columns of each trimmed filter, as often as `n_draws` says. A shuffled filter keeps its width,
+       its letters and its information, and loses its order: what still matches does so by chance. Dead filters and
+       those without information are not compared, as before.
+    2. Match all draws in one run of Tomtom, which prepares the database once, as the filters themselves were
+       matched; q-values are not asked for, since no metric rests on them.
+    3. Assign each draw's filters by its own matches, and compute the metrics of each draw.
 
     Parameters
     ----------
     found : Matches
         Of the trimmed filters.
-    compared : sequence of int
-        Which of them took part.
-    metrics : callable
-        From hits and queries to metrics.
-    seed : int
+    known : KnownTargets, optional
+        The motifs in the data, against the same database.
+    seed : int, default 0
         Of the shuffles.
     threads : int, default 1
         For Tomtom.
@@ -62,25 +68,23 @@ def shuffled_metrics(found: Matches, compared: Sequence[int], metrics: Callable[
     Shuffled
         Mean and SD of each metric.
     """
-    random = np.random.default_rng(seed)
-    draws = n_draws(len(found.queries))
-    shuffled = [[_shuffled(motif, random) for motif in found.queries] for _ in range(draws)]
-    hits = tomtom([draw[i] for draw in shuffled for i in compared], found.database,
-                  evalue=found.parameters["evalue"], min_overlap=found.parameters["min_overlap"],
-                  complete_scores=not found.parameters["incomplete_scores"], background=found.queries.background,
-                  qvalues=False, threads=threads)
-    places = np.array(compared, int)
+    random, draws = np.random.default_rng(seed), n_draws(len(found.queries))
+    shuffled = [[Motif(motif.name, motif.pwm[random.permutation(motif.width)], nsites=motif.nsites)
+                 for motif in found.queries] for _ in range(draws)]
+    compared = np.array([i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)], int)
+    settings: Mapping[str, Any] = found.parameters
+    hits = tomtom([draw[i] for draw in shuffled for i in compared], found.database, evalue=settings["evalue"],
+                  min_overlap=settings["min_overlap"], complete_scores=not settings["incomplete_scores"],
+                  background=found.queries.background, qvalues=False, threads=threads)
+    draw_of, place = np.divmod(hits["query"], max(len(compared), 1))
     rows = []
     for number, queries in enumerate(shuffled):
-        own = hits[hits["query"] // max(len(compared), 1) == number].copy() if len(compared) else np.empty(0, HIT)
-        own["query"] = places[own["query"] - number * len(compared)]
-        rows.append(metrics(own, queries))
+        own = hits[draw_of == number].copy()
+        own["query"] = compared[place[draw_of == number]]
+        rows.append({**assign(own, queries, found.database.motifs, known).metrics(known),
+                     "groups": float(len(similar_filters(queries, compared.tolist(), threads)))})
     # Coverage of a match has no value in a draw without matches.
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if key in row] for key in keys}
     return Shuffled({key: float(np.mean(one)) for key, one in values.items()},
                     {key: float(np.std(one, ddof=1)) if len(one) > 1 else 0.0 for key, one in values.items()}, draws)
-
-
-def _shuffled(motif: Motif, random: np.random.Generator) -> Motif:
-    return Motif(motif.name, motif.pwm[random.permutation(motif.width)], nsites=motif.nsites)

@@ -27,7 +27,7 @@ from kipoi_motifrep.filters import (
     weight_pwms,
 )
 from kipoi_motifrep.filters.batches import LoaderBatches
-from kipoi_motifrep.filters.selection import sites_above, value_of_key
+from kipoi_motifrep.filters.selection import sites_above
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.types import ReceptiveField
 
@@ -201,7 +201,7 @@ def test_histograms_give_exact_quantiles(maps, quantile):
     upper, left = (Histogram.of(parts[0]) + Histogram.of(parts[1])).locate(rank)
     lower, _ = (Histogram.of(parts[0], upper) + Histogram.of(parts[1], upper)).locate(left)
     expected = np.maximum(np.sort(maps.reshape(30, 3), axis=0)[rank[0] - 1], 0)
-    np.testing.assert_array_equal(value_of_key(upper, lower), expected)
+    np.testing.assert_array_equal(Histogram.value(upper, lower), expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -429,7 +429,7 @@ def test_bad_sequences_stop_the_command(files, capsys, content, problem):
 
 def test_an_output_that_cannot_be_written_stops_before_the_network_runs(files, capsys, monkeypatch):
     (files / "file").write_text("in the way")
-    monkeypatch.setattr("kipoi_motifrep.filters.extract.filter_pwms", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr("kipoi_motifrep.filters.extract.network_pwms", lambda *_, **__: pytest.fail("it ran"))
     assert main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"),
                  "-o", str(files / "file")]) == 2
     assert "cannot write here" in capsys.readouterr().err.splitlines()[-1]

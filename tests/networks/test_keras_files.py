@@ -286,7 +286,7 @@ def test_an_h5_file_may_be_called_keras(tmp_path):
     """As Keras 2.12 called them; they have no note."""
     path = written(tmp_path, "recurrent", "h5").rename(tmp_path / "network.keras")
     assert load_keras(path).count_params() > 0
-    assert output_names(path, {"labels": None, "model": path, "dataset": None}, 2) == ("output0", "output1")
+    assert output_names(path, path, 2) == ("output0", "output1")
 
 
 @pytest.mark.parametrize("name", ["d.keras", "d.h5"])

@@ -30,8 +30,8 @@ from kipoi_motifrep.report import (
     write_interpretation,
 )
 from kipoi_motifrep.report.comparison import comparison_page
-from kipoi_motifrep.report.drawings import aligned_logos, extents
-from kipoi_motifrep.report.numbers import count, figure, percent, signed, significant
+from kipoi_motifrep.report.drawings import aligned_logos
+from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
 from kipoi_motifrep.report.page import report_page, target_url, write_report
 
 FACTORS = ("Arid3a", "CEBPB", "FOSL1", "Gabpa", "MAFK", "MAX", "MEF2A", "NFYB", "SP1", "SRF", "STAT1", "YY1")
@@ -221,8 +221,8 @@ def test_other_numbers():
     assert [percent(0.5), percent(0.004), percent(0), percent(1)] == ["50\u00a0%", "0.4\u00a0%", "0\u00a0%",
                                                                      "100\u00a0%"]
     assert [signed(0.123), signed(-0.5), signed(0.0001), signed(-0.0001)] == ["+0.12", "\u22120.50", "0", "0"]
-    assert figure(0.5, "fraction", 30) == "15 of 30 (50\u00a0%)" and figure(12, "count", 12) == "12 of 12"
-    assert figure(0.8123, "number") == "0.812"
+    assert metric(0.5, "fraction", 30) == "15 of 30 (50\u00a0%)" and metric(12, "count", 12) == "12 of 12"
+    assert metric(0.8123, "number") == "0.812"
 
 
 # Pictures.
@@ -362,8 +362,8 @@ def test_300_filters_stay_below_five_megabytes():
 
 
 def test_kinds_add_up(report):
-    assert sum(extents(report).values()) == len(report.filters)
-    assert extents(report)["silent"] == 2
+    assert sum(report.kinds.values()) == len(report.filters)
+    assert report.kinds["silent"] == 2
 
 
 # Commands.
