@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import argparse
 
+from kipoi_motifrep.cli.train import add_training_arguments, protocol_of
+
 SUMMARY = "Run the paper's experiment: train, interpret and tabulate its networks; go on where it stopped."
 EXAMPLE = """  kipoi-motifrep experiment --task synthetic --architecture cnn_2 cnn_25 --trials 3 --jobs 2 -o sweep
-  kipoi-motifrep experiment --architecture all --trials 5 -o sweep                 # the paper's table
+  kipoi-motifrep experiment --architecture all --trials 5 -o sweep              # the paper's table
   kipoi-motifrep experiment --architecture cnn_2 cnn_4 --first-activation exponential -o sweep
   kipoi-motifrep experiment --task chip.h5 --truth factors.tsv -o in_vivo"""
+MOST_JOBS = 8  # by default; each takes about 1 GB of memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    from kipoi_motifrep.cli.train import add_old_names
-
     parser.add_argument("-o", "--out", required=True, metavar="DIR",
                         help="folder for units/ (a small record of each network), networks/, tables and plots")
     parser.add_argument("--task", default="synthetic", metavar="synthetic|FILE",
                         help="the published synthetic task, or a dataset file (default: synthetic)")
-    parser.add_argument("--architecture", nargs="+", default=["all"], metavar="NAME", help="(default: all)")
-    add_old_names(parser)
-    parser.add_argument("--trials", type=int, default=5, help="initialisations of each architecture (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
+    add_training_arguments(parser, architecture="all", trials=5)
     parser.add_argument("--jobs", type=int, metavar="N",
-                        help="networks trained side by side (default: the number of cores, at most 8)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
-    parser.add_argument("--first-activation", default="relu", choices=["relu", "exponential"],
-                        help="after the first convolution (default: relu)")
-    parser.add_argument("--batch-size", type=int, default=100, help="sequences a step (default: 100)")
-    parser.add_argument("--epochs", type=int, default=100, help="at most so many (default: 100)")
-    parser.add_argument("--patience", type=int, default=20,
-                        help="stop after so many epochs without a lower validation loss (default: 20)")
+                        help="networks trained side by side, one thread each (default: the number of cores, at most "
+                             f"{MOST_JOBS})")
     parser.add_argument("--truth", metavar="FILE",
                         help="labels and their matrix ids; invivo: the paper's 12 factors (the synthetic task has its "
                              "own; others: default none)")
@@ -40,14 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, then write tables and plots."""
-    from pathlib import Path
-
     from kipoi_motifrep.core.progress import say
     from kipoi_motifrep.training.experiment.plots import write_plots
     from kipoi_motifrep.training.experiment.record import read_records
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
 
-    failed = 0 if args.tables_only else _run_all(args, Path(args.out))
+    failed = 0 if args.tables_only else _run_missing(args)
     records = read_records(args.out)
     rows = write_tables(records, args.out)
     say(f"{args.out}: table.tsv, networks.tsv")
@@ -57,18 +47,17 @@ def run(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _run_all(args: argparse.Namespace, out) -> int:
+def _run_missing(args: argparse.Namespace) -> int:
+    """Run the networks without a record, print a line about each, and count those that failed."""
     import os
+    from pathlib import Path
 
     from kipoi_motifrep.core.progress import say
-    from kipoi_motifrep.training.experiment.run import Experiment, run_experiment
+    from kipoi_motifrep.training.experiment.running import Experiment, run_experiment
     from kipoi_motifrep.training.experiment.tabulate import FIRST_LAYER
-    from kipoi_motifrep.training.train import Protocol
 
-    protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
-                        first_activation=args.first_activation)
-    experiment = Experiment(out, args.task, tuple(args.architecture), args.trials, args.seed,
-                            args.jobs or min(os.cpu_count() or 1, 8), protocol, args.truth,
+    experiment = Experiment(Path(args.out), args.task, tuple(args.architecture), args.trials, args.seed,
+                            args.jobs or min(os.cpu_count() or 1, MOST_JOBS), protocol_of(args), args.truth,
                             args.scheduler)
     failed = 0
     for run, record, error in run_experiment(experiment):

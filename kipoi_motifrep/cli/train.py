@@ -1,8 +1,12 @@
-"""``kipoi-motifrep train``."""
+"""``kipoi-motifrep train``, and the options that it shares with ``experiment``."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kipoi_motifrep.training.runs import Protocol
 
 SUMMARY = "Train networks of the paper's architectures on a dataset file; go on where an earlier run stopped."
 EXAMPLE = """  kipoi-motifrep train synthetic.h5 --architecture cnn_2 cnn_25 --out runs
@@ -15,13 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate' or 'dataset')")
     parser.add_argument("-o", "--out", required=True, metavar="DIR",
                         help="folder for DIR/ARCHITECTURE/trial_N: weights, history, test accuracy")
-    parser.add_argument("--architecture", nargs="+", default=["cnn_25"], metavar="NAME",
-                        help="one or several of the paper's architectures, or all (default: cnn_25)")
-    add_old_names(parser)
-    parser.add_argument("--trials", type=int, default=1, help="initialisations of each architecture (default: 1)")
+    add_training_arguments(parser, architecture="cnn_25", trials=1)
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="networks trained side by side, one thread each (default: 1)")
+
+
+def add_training_arguments(parser: argparse.ArgumentParser, architecture: str, trials: int) -> None:
+    """Declare what to train and how; `architecture` and `trials` are the defaults."""
+    parser.add_argument("--architecture", nargs="+", default=[architecture], metavar="NAME",
+                        help=f"one or several of the paper's architectures, or all (default: {architecture})")
+    # Its names before, accepted without a word.
+    parser.add_argument("--variant", "--variants", dest="architecture", nargs="+", default=argparse.SUPPRESS,
+                        help=argparse.SUPPRESS)
+    parser.add_argument("--trials", type=int, default=trials,
+                        help=f"initialisations of each architecture (default: {trials})")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
-    parser.add_argument("--jobs", type=int, default=1,
-                        help="networks trained side by side, one thread each if several (default: 1)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
     parser.add_argument("--epochs", type=int, default=100, help="at most so many (default: 100)")
     parser.add_argument("--patience", type=int, default=20,
@@ -32,22 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="after the first convolution (default: relu)")
 
 
-def add_old_names(parser: argparse.ArgumentParser) -> None:
-    """Accept ``--variant`` and ``--variants``, as ``--architecture`` was called before, without a word in the help."""
-    parser.add_argument("--variant", "--variants", dest="architecture", nargs="+", default=argparse.SUPPRESS,
-                        help=argparse.SUPPRESS)
+def protocol_of(args: argparse.Namespace) -> Protocol:
+    """Put together how to train."""
+    from kipoi_motifrep.training.runs import Protocol
+
+    return Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
+                    learning_rate=args.learning_rate, first_activation=args.first_activation)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, and print a line about each network."""
     from kipoi_motifrep.training.sweep import plan, report, run_sweep
-    from kipoi_motifrep.training.train import Protocol
 
-    protocol = Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
-                        learning_rate=args.learning_rate, first_activation=args.first_activation)
-    failed = 0
-    runs = plan(args.architecture, args.trials, args.seed)
-    for result in run_sweep(runs, args.dataset, args.out, protocol, args.jobs, args.scheduler):
+    runs, failed = plan(args.architecture, args.trials, args.seed), 0
+    for result in run_sweep(runs, args.dataset, args.out, protocol_of(args), args.jobs, args.scheduler):
         report(result)
         failed += result.contents is None
     return 2 if failed else 0

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,9 +18,14 @@ from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.networks.backend import check_backend, import_keras
 from kipoi_motifrep.training.architectures import select
-from kipoi_motifrep.training.train import PAPER_PROTOCOL, Protocol, Run, check_splits, train_run
+from kipoi_motifrep.training.runs import PAPER_PROTOCOL, Epoch, Protocol, Result, Run
+from kipoi_motifrep.training.train import check_splits, train_run
 
-_messages = None
+# What TensorFlow and PyTorch ask for the number of threads of one operation and of operations side by side.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+TICK = 0.2  # seconds between two looks at what the workers say
+
+_messages: multiprocessing.Queue[tuple[Run, Epoch]] | None = None  # in a worker of ours: to the program
 
 
 @dataclass(frozen=True)
@@ -31,19 +36,19 @@ class RunResult:
     ----------
     run : Run
         Which one.
-    contents : dict or None
+    contents : Result or None
         Contents of its ``result.json``.
     error : str
         Why there is no result.
     """
 
     run: Run
-    contents: dict | None
+    contents: Result | None
     error: str = ""
 
 
 def plan(architectures: Sequence[str], trials: int, seed: int) -> list[Run]:
-    """List the networks of a sweep, all architectures of a trial before the next trial.
+    """List the runs of a sweep, all architectures of a trial before the next trial.
 
     Parameters
     ----------
@@ -58,6 +63,16 @@ def plan(architectures: Sequence[str], trials: int, seed: int) -> list[Run]:
     -------
     list of Run
         In the order of training.
+
+    Raises
+    ------
+    InputError
+        If there is no architecture of a name, or `trials` is below 1.
+
+    Examples
+    --------
+    >>> [(run.architecture, run.trial) for run in plan(["cnn_2", "cnn_25"], trials=2, seed=0)]
+    [('cnn_2', 0), ('cnn_25', 0), ('cnn_2', 1), ('cnn_25', 1)]
     """
     if trials < 1:
         raise InputError(f"trials is {trials}; it must be at least 1")
@@ -67,7 +82,7 @@ def plan(architectures: Sequence[str], trials: int, seed: int) -> list[Run]:
 def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | os.PathLike,
               protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1,
               scheduler: str | None = None) -> Iterator[RunResult]:
-    """Train networks side by side, and give each result as it comes.
+    """Train networks side by side, each on one thread, and give each result as it comes.
 
     Parameters
     ----------
@@ -80,7 +95,7 @@ def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | o
     protocol : Protocol
         The paper's by default.
     jobs : int, default 1
-        Processes side by side, of one thread each if there are several.
+        Processes side by side.
     scheduler : str, optional
         Address of a Dask scheduler that runs the networks instead; its workers
         must see `dataset_path` and `out` under the same names.
@@ -89,36 +104,47 @@ def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | o
     ------
     RunResult
         A network that fails has an error, and the rest go on.
+
+    Raises
+    ------
+    InputError
+        If a split of the data set is empty, `jobs` is below 1, the backend of Keras is not
+        there, or no scheduler answers.
     """
     check_splits(open_dataset(dataset_path))  # a bad file is told before any process starts
     if jobs < 1:
         raise InputError(f"jobs is {jobs}; it must be at least 1")
-    context = multiprocessing.get_context("spawn")
-    messages = context.Queue()
+    messages = multiprocessing.get_context("spawn").Queue()
     progress = _Progress(len(runs), protocol)
-    where = [os.path.abspath(path) for path in (dataset_path, out)]
-    with _executor(jobs, scheduler, context, messages) as pool:
-        waiting = {pool.submit(_train, run, *where, protocol): run for run in runs}
+    data, folder = os.path.abspath(dataset_path), os.path.abspath(out)  # workers of Dask may be at work elsewhere
+    with _executor(jobs, scheduler, messages) as executor:
+        waiting = {executor.submit(_train, run, data, folder, protocol): run for run in runs}
         try:
             while waiting:
-                progress.drain(messages)
-                for future in [future for future in waiting if future.done()]:
+                done, _ = wait(waiting, TICK, FIRST_COMPLETED)
+                progress.show(messages)
+                for future in done:
                     run = waiting.pop(future)
                     progress.finish(run)
-                    yield _result_of(future, run)
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+                    try:
+                        result = future.result()
+                    except Exception as error:  # a worker that was killed, for example for its memory
+                        result = RunResult(run, None, f"its process ended ({type(error).__name__}); run the command "
+                                                      "again to go on")
+                    yield result
         finally:
+            for future in waiting:  # none is left, unless this generator was stopped
+                future.cancel()
             progress.close()
 
 
 @contextmanager
-def _executor(jobs: int, scheduler: str | None, context, messages: multiprocessing.Queue) -> Iterator[Executor]:
+def _executor(jobs: int, scheduler: str | None, messages: multiprocessing.Queue) -> Iterator[Executor]:
+    """Start processes here, or take the workers of a Dask scheduler."""
     if scheduler is None:
         check_backend()
-        with ProcessPoolExecutor(jobs, context, _start_worker, (messages, 0 if jobs == 1 else 1)) as pool:
+        # Spawned, not forked: TensorFlow does not survive a fork.
+        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (messages,)) as pool:
             yield pool
         return
     try:
@@ -133,33 +159,36 @@ def _executor(jobs: int, scheduler: str | None, context, messages: multiprocessi
         yield client.get_executor(pure=False)
 
 
-def _result_of(future: Future, run: Run) -> RunResult:
-    try:
-        return future.result()
-    except Exception as error:  # a worker that was killed, for example for its memory
-        return RunResult(run, None, f"its process ended ({type(error).__name__}); run the command again to go on")
+def _start_worker(messages: multiprocessing.Queue) -> None:
+    """Prepare a process of ours: where it reports epochs, and that it ends when the program is killed.
 
-
-def _start_worker(messages: multiprocessing.Queue, threads: int) -> None:
+    A worker that outlives the program would train on, beside the one that goes on from there.
+    """
     global _messages
     _messages = messages
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if threads:
-        for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ[variable] = str(threads)
-    import_keras()
+    program = multiprocessing.parent_process()
+    assert program is not None  # this is a worker
 
+    def end_with_program() -> None:
+        program.join()
+        os._exit(1)
 
-def _end_with_parent() -> None:
-    """End this worker when the command is killed: it would train on, beside the one that goes on from there."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    threading.Thread(target=end_with_program, daemon=True).start()
 
 
 def _train(run: Run, dataset_path: str, out: str, protocol: Protocol) -> RunResult:
+    """Train one network in a worker, on one thread.
+
+    With several threads sums are added up in another order and rounded otherwise, so that the number of threads would
+    decide, with the seed, which network comes out. A backend reads the variables when it starts; in a worker of Dask
+    that has used it before, it keeps its threads.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    messages = _messages
     try:
+        import_keras()
         result = train_run(run, open_dataset(dataset_path), out, protocol,
-                           on_epoch=None if _messages is None else lambda row: _messages.put((run, row)))
+                           on_epoch=None if messages is None else lambda epoch: messages.put((run, epoch)))
     except (InputError, OSError) as error:
         return RunResult(run, None, one_line(error))
     except Exception as error:
@@ -179,23 +208,30 @@ class _Progress:
 
         self._bar = tqdm(total=n_runs * protocol.epochs, desc="training", unit="epoch", file=sys.stderr,
                          disable=not sys.stderr.isatty())
-        self._epochs: dict[Run, int] = {}
-        self._losses: dict[Run, str] = {}
+        self._last: dict[Run, Epoch] = {}  # of the networks under way
+        self._finished: set[Run] = set()
         self._most = protocol.epochs
 
-    def drain(self, messages: multiprocessing.Queue) -> None:
-        try:
-            run, row = messages.get(timeout=0.2)
-        except queue.Empty:
-            return
-        self._bar.update(row["epoch"] - self._epochs.get(run, 0))
-        self._epochs[run] = row["epoch"]
-        self._losses[run] = f"{run.architecture} {row['val_loss']:.4f}"
-        self._bar.set_postfix_str(", ".join(self._losses.values()))
+    def show(self, messages: multiprocessing.Queue[tuple[Run, Epoch]]) -> None:
+        """Take in all epochs that workers have reported."""
+        while True:
+            try:
+                run, epoch = messages.get_nowait()
+            except queue.Empty:
+                break
+            if run in self._finished:  # messages may come later than the result
+                continue
+            # A resumed run begins with a later epoch than the first.
+            self._bar.update(epoch["epoch"] - self._last.get(run, {"epoch": 0})["epoch"])
+            self._last[run] = epoch
+        self._bar.set_postfix_str(", ".join(f"{run.architecture} {epoch['val_loss']:.4f}"
+                                            for run, epoch in self._last.items()))
 
     def finish(self, run: Run) -> None:
-        self._losses.pop(run, None)
-        self._bar.total -= self._most - self._epochs.get(run, 0)
+        """Take the epochs that a network did not need out of the total."""
+        self._finished.add(run)
+        last = self._last.pop(run, None)
+        self._bar.total -= self._most - (last["epoch"] if last else 0)
         self._bar.refresh()
 
     def close(self) -> None:
@@ -215,5 +251,6 @@ def report(result: RunResult) -> None:
         say(f"{name}: failed: {result.error}")
         return
     test = result.contents["test"]
-    metrics = ", ".join(f"{key.upper()} {test[key]:.3f}" for key in ("auroc", "aupr") if test[key] is not None)
-    say(f"{name}: {result.contents['epochs']} epochs, {result.contents['seconds']:.0f} s, test {metrics}")
+    metrics = [f"{key.upper()} {value:.3f}" for key, value in (("auroc", test["auroc"]), ("aupr", test["aupr"]))
+               if value is not None]
+    say(f"{name}: {result.contents['epochs']} epochs, {result.contents['seconds']:.0f} s, test {', '.join(metrics)}")

@@ -16,7 +16,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.networks.keras_files import load_keras, read_metadata, suffix_of
 from kipoi_motifrep.training.architectures import ARCHITECTURES, Architecture
-from kipoi_motifrep.training.train import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials, trial_folder
+from kipoi_motifrep.training.runs import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials, trial_folder
 
 if TYPE_CHECKING:
     import keras

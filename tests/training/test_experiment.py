@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,14 +13,12 @@ import pytest
 
 from kipoi_motifrep import InputError
 from kipoi_motifrep.cli.program import main
-from kipoi_motifrep.training import sweep
-from kipoi_motifrep.training.experiment import run as running
+from kipoi_motifrep.training.experiment import running
 from kipoi_motifrep.training.experiment.plots import write_plots
 from kipoi_motifrep.training.experiment.record import read_record, read_records, record_name
-from kipoi_motifrep.training.experiment.run import Experiment, run_experiment
+from kipoi_motifrep.training.experiment.running import Experiment, run_experiment
 from kipoi_motifrep.training.experiment.tabulate import COLUMNS, markdown, tabulate, write_tables
-from kipoi_motifrep.training.sweep import run_sweep
-from kipoi_motifrep.training.train import Protocol, Run
+from kipoi_motifrep.training.runs import Protocol
 
 EXAMPLE = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples/synthetic.h5"
 RESULTS = Path(__file__).parents[2] / "docs/results/synthetic"
@@ -130,24 +127,6 @@ def test_one_trial_has_no_deviation(finished):
 def _with(record, trial: int, auroc: float):
     training = {**record.training, "test": {**record.training["test"], "auroc": auroc}}
     return dataclasses.replace(record, trial=trial, training=training)
-
-
-def test_a_dask_scheduler_trains_the_same_network(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    run, protocol = Run("cnn9_25", 0, 0), Protocol(epochs=1)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
-        [there] = run_sweep([run], EXAMPLE, tmp_path / "there", protocol, scheduler=cluster.scheduler_address)
-    [here] = run_sweep([run], EXAMPLE, tmp_path / "here", protocol)
-    assert there.error == here.error == ""
-    # Threads add float32 numbers up in any order, so the networks are alike, not equal.
-    assert there.contents["test"]["auroc"] == pytest.approx(here.contents["test"]["auroc"], abs=0.02)
-    assert there.contents["random_seed"] == here.contents["random_seed"]
-
-
-def test_a_worker_that_dies_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_train", os._exit)  # gets a run, and ends the process on it
-    [result] = run_sweep([Run("cnn9_25", 0, 0)], EXAMPLE, tmp_path, Protocol(epochs=1))
-    assert result.contents is None and "run the command again" in result.error
 
 
 def test_names_of_records():

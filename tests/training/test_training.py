@@ -1,20 +1,17 @@
 """Training: masked losses and metrics, resuming to the same result, and what is left on the disk."""
 
 import csv
-import importlib.util
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import asdict
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from support.training import LABELS, QUICK, RUN, assert_same
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core import outputs
@@ -25,34 +22,10 @@ from kipoi_motifrep.datasets.hdf5 import create_dataset, open_dataset
 from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.training import train as training
-from kipoi_motifrep.training.sweep import plan, run_sweep
-from kipoi_motifrep.training.train import Protocol, Run, masked_binary_crossentropy, train_run
+from kipoi_motifrep.training.runs import Protocol, Run
+from kipoi_motifrep.training.train import masked_binary_crossentropy, train_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # of running eagerly
-QUICK = Protocol(batch_size=16, epochs=3)
-RUN = Run("cnn_50_2", 0, 0)
-LABELS = ("left", "right", "rare")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "tiny.h5"
-    random = np.random.default_rng(0)
-    with create_dataset(path, 60, LABELS, {}) as writer:
-        for split, n in (("train", 70), ("valid", 20), ("test", 31)):
-            sequences = random.integers(0, 5, (n, 60)).astype(np.uint8)
-            labels = random.integers(-1, 2, (n, 3)).astype(np.int8)
-            labels[:, 2] = 0 if split == "test" else labels[:, 2]
-            writer.append(split, sequences, labels)
-    return open_dataset(path)
-
-
-@pytest.fixture(scope="module")
-def finished(dataset, tmp_path_factory):
-    """An uninterrupted run: its folder, result and the history as told."""
-    out, told = tmp_path_factory.mktemp("runs"), []
-    result = train_run(RUN, dataset, out, QUICK, told.append)
-    return RUN.folder(out), result, told
 
 
 # Loss and metrics
@@ -202,20 +175,6 @@ def test_saving_twice_gives_the_same_network(finished):
 # Interrupted runs
 
 
-def contents(folder):
-    network = keras.models.load_model(folder / "network.keras")
-    with open(folder / "history.csv", newline="") as file:
-        history = [[row["epoch"], row["loss"], row["val_loss"]] for row in csv.DictReader(file)]
-    return history, network.get_weights()
-
-
-def assert_same(folder, other):
-    (history, weights), (expected_history, expected_weights) = contents(folder), contents(other)
-    assert history == expected_history
-    for one, another in zip(weights, expected_weights, strict=True):
-        np.testing.assert_array_equal(one, another)
-
-
 class Killed(BaseException):
     pass
 
@@ -287,7 +246,7 @@ def test_a_run_killed_after_any_of_its_writes_ends_the_same(dataset, finished_ea
 
 def test_finished_work_is_not_done_again(dataset, finished, monkeypatch):
     folder, result, _ = finished
-    monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training._Training, "fit", lambda *_: pytest.fail("trained again"))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert train_run(RUN, dataset, folder.parent.parent, QUICK) == result
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
@@ -339,65 +298,6 @@ def test_an_empty_split_is_refused(tmp_path, capsys):
     assert said.startswith("kipoi-motifrep: error: ") and "split 'valid' is empty" in said
 
 
-@pytest.mark.parametrize("options, words", [
-    (["--epochs", "0"], "epochs is 0"), (["--batch-size", "0"], "batch_size is 0"), (["--patience", "0"],
-                                                                                         "patience is 0"),
-    (["--learning-rate", "0"], "learning_rate is 0"), (["--learning-rate", "nan"], "learning_rate is nan"),
-    (["--trials", "0"], "trials is 0"), (["--jobs", "0"], "jobs is 0"),
-    (["--architecture", "cnn_3"], "no architecture 'cnn_3'")])
-def test_options_that_make_no_sense(dataset, tmp_path, capsys, options, words):
-    assert cli.main(["train", dataset.path, "--out", str(tmp_path / "runs"), *options]) == 2
-    assert words in capsys.readouterr().err and not (tmp_path / "runs").exists()
-
-
-def test_train_on_a_file_that_is_no_dataset(tmp_path, capsys):
-    (tmp_path / "x.h5").write_text("text")
-    assert cli.main(["train", str(tmp_path / "x.h5"), "--out", str(tmp_path / "runs")]) == 2
-    assert "not a readable HDF5 file" in capsys.readouterr().err
-
-
-# Sweeps, in processes of their own
-
-
-def test_a_plan_takes_all_architectures_of_a_trial_before_the_next():
-    assert plan(["cnn_2", "cnn_4"], 2, 7) == [Run("cnn_2", 0, 7), Run("cnn_4", 0, 7), Run("cnn_2", 1, 7),
-                                              Run("cnn_4", 1, 7)]
-    assert len(plan(["all"], 1, 0)) == 17
-
-
-def test_a_network_that_fails_does_not_stop_the_others(dataset, finished, tmp_path):
-    broken = tmp_path / "cnn_2" / "trial_0"
-    broken.mkdir(parents=True)
-    (broken / "result.json").write_text("{broken")
-    (tmp_path / "cnn_4").write_text("a file where a folder should be")
-    runs = [Run("cnn_2", 0, 0), Run("cnn_4", 0, 0), RUN]
-    results = {result.run: result for result in run_sweep(runs, dataset.path, tmp_path, QUICK)}
-    assert set(results) == set(runs)
-    assert results[runs[0]].contents is None and "JSONDecodeError" in results[runs[0]].error
-    assert results[runs[1]].contents is None and "cnn_4" in results[runs[1]].error
-    assert results[RUN].contents["test"].keys() == finished[1]["test"].keys()
-    history, expected = contents(RUN.folder(tmp_path))[0], contents(finished[0])[0]
-    np.testing.assert_allclose(np.array(history, float), np.array(expected, float), rtol=1e-3)
-
-
-def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
-    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--architecture", "cnn_50_2", "--epochs", "6", "--batch-size", "4", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    state = tmp_path / "cnn_50_2" / "trial_0" / "state.keras"
-    while not state.exists() and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (state.parent / "result.json").exists()
-    told = []
-    result = train_run(RUN, dataset, tmp_path, Protocol(batch_size=4, epochs=6), told.append)
-    assert result["epochs"] == 6 and len(told) < 6
-    assert [row["epoch"] for row in told] == list(range(7 - len(told), 7))
-    left = [path.name for path in state.parent.iterdir() if not path.name.startswith(".")]
-    assert sorted(left) == ["history.csv", "network.keras", "result.json"]
-
-
 def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "LOCK_SECONDS", 0.2)
     folder = RUN.folder(tmp_path)
@@ -407,47 +307,3 @@ def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
     assert not list(folder.iterdir())
     with only_here(folder):
         pass  # free again after the refusal
-
-
-@pytest.mark.skipif(not list(Path("/proc/self/task").glob("*/children")), reason="processes are listed by Linux only")
-def test_workers_end_with_the_program(dataset, tmp_path):
-    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--architecture", "cnn_25", "cnn_50", "--jobs", "2", "--batch-size", "8", "--epochs",
-               "100000", "--patience", "100000", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(lambda: list(tmp_path.glob("*/trial_0/state.keras")))
-    tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
-    workers = [Path("/proc", pid) for task in tasks for pid in task.read_text().split()]
-    process.kill()
-    process.wait()
-    try:
-        assert len(workers) >= 3  # one of them keeps count of shared resources
-        wait_for(lambda: not any(map(is_running, workers)))
-    finally:
-        for worker in filter(is_running, workers):
-            os.kill(int(worker.name), signal.SIGKILL)
-
-
-def is_running(process):
-    try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it does not come"
-        time.sleep(0.1)
-
-
-@pytest.mark.parametrize(("backend", "problem"), [("nope", "must be one of tensorflow"), ("openvino", "not installed")])
-def test_a_backend_that_is_not_there_is_one_line(dataset, tmp_path, monkeypatch, capsys, backend, problem):
-    if backend == "openvino" and importlib.util.find_spec(backend):
-        pytest.skip("it is installed")
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    assert cli.main(["train", str(dataset.path), "-o", str(tmp_path / "out")]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and problem in said[0]
-    assert not (tmp_path / "out").exists()

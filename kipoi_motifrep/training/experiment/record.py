@@ -1,11 +1,11 @@
-"""What a finished network leaves for the tables: one small JSON file, fit to be kept in git."""
+"""Records of finished networks: one small JSON file each, which the tables are made from and which git can keep."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,14 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import write_text
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.pipeline import Interpretation
+from kipoi_motifrep.training.runs import Result
 
 FORMAT = 1
-PWM_DECIMALS = 5
-# Fields that a file calls otherwise.
-FILE_KEYS = {"architecture": "variant", "metrics": "figures"}
+DECIMALS = 5
+# The fields of a record that are written as they are, and what a file calls them.
+FILE_KEYS = {"architecture": "variant", "first_activation": "first_activation", "trial": "trial",
+             "random_seed": "random_seed", "task": "task", "training": "training", "metrics": "figures",
+             "database": "database"}
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,14 @@ class LayerRecord:
                          str(hit["orientation"]), *(float(f"{hit[key]:.6g}") for key in
                                                     ("p_value", "e_value", "q_value"))) for hit in found.matches.hits)
         coverage = found.representation.assignment.coverage
-        return cls(filters.bank.layer, filters.pwms.round(PWM_DECIMALS), filters.maximum, filters.n_sites,
+        return cls(filters.bank.layer, filters.pwms.round(DECIMALS), filters.maximum, filters.n_sites,
                    filters.fraction_firing, coverage, found.representation.assignment.labels, hits)
 
     def motifs(self) -> list[Motif]:
-        """See the filters as trimmed motifs, dead ones included."""
-        names = [f"filter{i}" for i in range(len(self.pwms))]
-        whole = [Motif(name, pwm / pwm.sum(axis=1, keepdims=True), nsites=len(pwm))
-                 for name, pwm in zip(names, self.pwms, strict=True)]
-        return [motif.trimmed() for motif in whole]
+        """Make trimmed motifs of the filters, dead ones included."""
+        # Rounded rows miss 1 by a little.
+        return [Motif(f"filter{i}", pwm / pwm.sum(axis=1, keepdims=True), nsites=n_sites).trimmed()
+                for i, (pwm, n_sites) in enumerate(zip(self.pwms, self.n_sites.tolist(), strict=True))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +122,12 @@ class RunRecord:
         Which initialisation.
     task : str
         Name of the data set.
-    training : Mapping
+    training : Result
         Contents of the network's ``result.json``.
     layers : tuple of LayerRecord
         The first convolution, and deeper ones where asked for.
     metrics : Mapping
-        For each layer the metrics of :data:`kipoi_motifrep.representation.METRICS`: "trained", "shuffled"
+        For each layer the metrics of `kipoi_motifrep.representation.metrics.METRICS`: "trained", "shuffled"
         (means) and "untrained".
     database : str
         Release, number of motifs, digest.
@@ -136,7 +138,7 @@ class RunRecord:
     trial: int
     random_seed: int
     task: str
-    training: Mapping[str, object]
+    training: Result
     layers: tuple[LayerRecord, ...]
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]]
     database: str
@@ -149,22 +151,19 @@ class RunRecord:
         path : str or path-like
             The file; it appears whole.
         """
-        fields = {FILE_KEYS.get(key, key): getattr(self, key) for key in (
-            "architecture", "first_activation", "trial", "random_seed", "task", "training", "metrics", "database")}
-        layers = [{"layer": layer.layer, "hits": [list(asdict(hit).values()) for hit in layer.hits],
-                   "maximum": _rounded(layer.maximum), "n_sites": layer.n_sites.tolist(),
-                   "fraction_firing": _rounded(layer.fraction_firing), "coverage": _rounded(layer.coverage),
-                   "labels": list(layer.labels), "pwms": _rounded(layer.pwms)}
-                  for layer in self.layers]
+        def rounded(values: np.ndarray) -> list:
+            return np.asarray(values, float).round(DECIMALS).tolist()
+
+        fields = {theirs: getattr(self, ours) for ours, theirs in FILE_KEYS.items()}
+        layers = [{"layer": layer.layer, "hits": [astuple(hit) for hit in layer.hits],
+                   "maximum": rounded(layer.maximum), "n_sites": layer.n_sites.tolist(),
+                   "fraction_firing": rounded(layer.fraction_firing), "coverage": rounded(layer.coverage),
+                   "labels": layer.labels, "pwms": rounded(layer.pwms)} for layer in self.layers]
         write_text(path, json.dumps({"format": FORMAT, **fields, "layers": layers}, separators=(",", ":")) + "\n")
 
 
-def _rounded(values: np.ndarray) -> list:
-    return np.asarray(values, float).round(PWM_DECIMALS).tolist()
-
-
 def read_record(path: str | os.PathLike) -> RunRecord:
-    """Read a record.
+    """Read the record of a run.
 
     Parameters
     ----------
@@ -179,26 +178,24 @@ def read_record(path: str | os.PathLike) -> RunRecord:
     Raises
     ------
     InputError
-        If the file is none.
+        If the file is none, or of another version.
     """
     try:
         saved = json.loads(Path(path).read_text(encoding="utf-8"))
-        layers = tuple(_layer(one) for one in saved.pop("layers"))
-        fields = {ours: saved.pop(theirs) for ours, theirs in FILE_KEYS.items()}
-        if saved.pop("format") != FORMAT:
+        if saved["format"] != FORMAT:
             raise InputError("was written by another version; remove it and run the experiment again", path=path)
-        return RunRecord(**fields, **saved, layers=layers)
+        layers = []
+        for layer in saved["layers"]:
+            arrays = {key: np.array(layer[key])
+                      for key in ("pwms", "maximum", "n_sites", "fraction_firing", "coverage")}
+            layers.append(LayerRecord(layer["layer"], **arrays, labels=tuple(layer["labels"]),
+                                      hits=tuple(Hit(*hit) for hit in layer["hits"])))
+        return RunRecord(layers=tuple(layers), **{ours: saved[theirs] for ours, theirs in FILE_KEYS.items()})
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError("is no record of a finished network; remove it and run the experiment again",
                          path=path) from error
-
-
-def _layer(saved: Mapping) -> LayerRecord:
-    arrays = {key: np.array(saved[key]) for key in ("pwms", "maximum", "n_sites", "fraction_firing", "coverage")}
-    return LayerRecord(saved["layer"], **arrays, labels=tuple(saved["labels"]),
-                       hits=tuple(Hit(*hit) for hit in saved["hits"]))
 
 
 def read_records(folder: str | os.PathLike) -> list[RunRecord]:
@@ -217,7 +214,7 @@ def read_records(folder: str | os.PathLike) -> list[RunRecord]:
     Raises
     ------
     InputError
-        If there are none.
+        If there are none, or one cannot be read.
     """
     paths = sorted((Path(folder) / "units").glob("*.json"))
     if not paths:
@@ -238,7 +235,12 @@ def record_name(architecture: str, first_activation: str, trial: int) -> str:
     Returns
     -------
     str
-        For example ``cnn_25.0.json`` or ``cnn_25.exponential.0.json``.
+        ReLU, the paper's activation, is not spelt out.
+
+    Examples
+    --------
+    >>> record_name("cnn_25", "relu", 0), record_name("cnn_25", "exponential", 0)
+    ('cnn_25.0.json', 'cnn_25.exponential.0.json')
     """
-    parts: Sequence[str] = [architecture, *([first_activation] if first_activation != "relu" else []), str(trial)]
-    return ".".join([*parts, "json"])
+    activation = "" if first_activation == "relu" else f".{first_activation}"
+    return f"{architecture}{activation}.{trial}.json"

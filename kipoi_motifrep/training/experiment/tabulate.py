@@ -39,13 +39,9 @@ def _metric(kind: str, key: str) -> Callable[[RunRecord, str], float | None]:
     return lambda record, layer: record.metrics[layer][kind].get(key)
 
 
-def _test(key: str) -> Callable[[RunRecord, str], float | None]:
-    return lambda record, layer: record.training["test"][key]
-
-
 COLUMNS = (
-    Column("auroc", _test("auroc")),
-    Column("aupr", _test("aupr")),
+    Column("auroc", lambda record, _: record.training["test"]["auroc"]),
+    Column("aupr", lambda record, _: record.training["test"]["aupr"]),
     Column("match", _metric("trained", "matched")),
     Column("true_match", _metric("trained", "true")),
     Column("tfs_covered", _metric("trained", "labels"), 1),
@@ -55,16 +51,17 @@ COLUMNS = (
     Column("untrained_match", _metric("untrained", "matched")),
     Column("untrained_index", _metric("untrained", "index")),
 )
+SHOWN = COLUMNS[:7]  # as wide as a terminal
 
 
 @dataclass(frozen=True, eq=False)
 class TableRow:
-    """All trials of one network.
+    """All trials of one architecture.
 
     Attributes
     ----------
     architecture, first_activation, layer : str
-        Which network, and which of its convolutions.
+        Which networks, and which of their convolutions.
     n_trials, n_filters : int
         How many.
     mean, sd : numpy.ndarray, shape (n_columns,)
@@ -79,9 +76,14 @@ class TableRow:
     mean: np.ndarray
     sd: np.ndarray
 
+    def of(self, column: str) -> tuple[float, float]:
+        """Look up mean and SD of a column."""
+        place = [one.name for one in COLUMNS].index(column)
+        return self.mean[place], self.sd[place]
+
 
 def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
-    """Sum up records.
+    """Compute means and standard deviations over the trials of each architecture.
 
     Parameters
     ----------
@@ -91,28 +93,24 @@ def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
     Returns
     -------
     list of TableRow
-        In the order of the paper's architectures; first layers, then deeper ones.
+        In the order of the paper's table; first layers, then deeper ones; ReLU, then other first activations.
     """
     order = list(ARCHITECTURES)
-    groups: dict[tuple[int, str, int, str], list[RunRecord]] = {}
+    groups: dict[tuple[bool, bool, int, str], list[RunRecord]] = {}
     for record in records:
         for layer in record.layers:
             key = (layer.layer != FIRST_LAYER, record.first_activation != "relu", order.index(record.architecture),
                    layer.layer)
             groups.setdefault(key, []).append(record)
-    return [_row(groups[key], key[-1]) for key in sorted(groups)]
-
-
-def _row(records: Sequence[RunRecord], layer: str) -> TableRow:
-    values = np.array([[_number(column.value(record, layer)) for column in COLUMNS] for record in records])
-    one = records[0]
-    n_filters = next(len(found.pwms) for found in one.layers if found.layer == layer)
-    sd = values.std(axis=0, ddof=1) if len(records) > 1 else np.full(len(COLUMNS), np.nan)
-    return TableRow(one.architecture, one.first_activation, layer, len(records), n_filters, values.mean(axis=0), sd)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
+    rows = []
+    for key in sorted(groups):
+        group, layer_name = groups[key], key[-1]
+        values = np.array([[column.value(record, layer_name) for column in COLUMNS] for record in group], float)
+        sd = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(COLUMNS), np.nan)
+        n_filters = next(len(layer.pwms) for layer in group[0].layers if layer.layer == layer_name)
+        rows.append(TableRow(group[0].architecture, group[0].first_activation, layer_name, len(group), n_filters,
+                             values.mean(axis=0), sd))
+    return rows
 
 
 def write_tables(records: Sequence[RunRecord], folder: str | os.PathLike) -> list[TableRow]:
@@ -128,7 +126,7 @@ def write_tables(records: Sequence[RunRecord], folder: str | os.PathLike) -> lis
     Returns
     -------
     list of TableRow
-        What ``table.tsv`` holds.
+        The rows of ``table.tsv``.
     """
     rows, folder = tabulate(records), Path(folder)
     header = ["variant", "first_activation", "layer", "filters", "trials",
@@ -137,18 +135,18 @@ def write_tables(records: Sequence[RunRecord], folder: str | os.PathLike) -> lis
         [row.architecture, row.first_activation, row.layer, row.n_filters, row.n_trials,
          *(_printed(number, column.decimals) for column, mean, sd in zip(COLUMNS, row.mean, row.sd, strict=True)
            for number in (mean, sd))] for row in rows))
-    each = [[record.architecture, record.first_activation, record.trial, record.random_seed,
-             record.training["epochs"], record.training["best_epoch"], layer.layer, len(layer.pwms),
-             *(_printed(_number(column.value(record, layer.layer)), column.decimals + 1) for column in COLUMNS)]
-            for record in records for layer in record.layers]
-    write_table(folder / "networks.tsv", [
-        "variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
-        *(column.name for column in COLUMNS)], each)
+    header = ["variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
+              *(column.name for column in COLUMNS)]
+    write_table(folder / "networks.tsv", header, (
+        [record.architecture, record.first_activation, record.trial, record.random_seed,
+         record.training["epochs"], record.training["best_epoch"], layer.layer, len(layer.pwms),
+         *(_printed(column.value(record, layer.layer), column.decimals + 1) for column in COLUMNS)]
+        for record in records for layer in record.layers))
     return rows
 
 
-def _printed(number: float, decimals: int) -> str:
-    return "" if np.isnan(number) else f"{number:.{decimals}f}"
+def _printed(number: float | None, decimals: int) -> str:
+    return "" if number is None or np.isnan(number) else f"{number:.{decimals}f}"
 
 
 def markdown(rows: Sequence[TableRow]) -> str:
@@ -163,19 +161,22 @@ def markdown(rows: Sequence[TableRow]) -> str:
     -------
     str
         A line a row.
+
+    Examples
+    --------
+    >>> values = np.arange(len(COLUMNS)) / 10
+    >>> row = TableRow("cnn_2", "relu", "conv1", n_trials=1, n_filters=30, mean=values, sd=values * np.nan)
+    >>> print(markdown([row]).splitlines()[2])
+    | cnn_2 | 1 | 0.000 | 0.100 | 0.200 | 0.300 | 0.4 | 0.500 | 0.600 |
     """
-    shown = COLUMNS[:7]
-    lines = ["| network | trials | " + " | ".join(column.name.replace("_", " ") for column in shown) + " |",
-             "|---" * (len(shown) + 2) + "|"]
+    lines = ["| network | trials | " + " | ".join(column.name.replace("_", " ") for column in SHOWN) + " |",
+             "|---" * (len(SHOWN) + 2) + "|"]
     for row in rows:
         name = row.architecture + (" (exponential)" if row.first_activation != "relu" else "")
         name += f" {row.layer}" if row.layer != FIRST_LAYER else ""
-        cells = (_mean_sd(mean, sd, column.decimals) for column, mean, sd in zip(shown, row.mean, row.sd, strict=False))
+        cells = []
+        for column in SHOWN:
+            mean, sd = (_printed(number, column.decimals) for number in row.of(column.name))
+            cells.append((mean or "-") + (f" ± {sd}" if mean and sd else ""))
         lines.append(f"| {name} | {row.n_trials} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _mean_sd(mean: float, sd: float, decimals: int) -> str:
-    if np.isnan(mean):
-        return "-"
-    return f"{mean:.{decimals}f}" + ("" if np.isnan(sd) else f" ± {sd:.{decimals}f}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE
 from kipoi_motifrep.pipeline import interpret
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.training.experiment.record import LayerRecord, RunRecord, read_record, record_name
+from kipoi_motifrep.training.runs import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Result, Run, check_result
 from kipoi_motifrep.training.sweep import plan, run_sweep
-from kipoi_motifrep.training.train import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Run, check_result, data_digest
+from kipoi_motifrep.training.train import data_digest
 
 SYNTHETIC = "synthetic"
 # Architectures whose deeper layers the paper looks at, too.
@@ -24,7 +25,7 @@ DEEPER = ("cnn_1", "cnn_1_3")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What to run.
+    """Which networks to train on which data, and where their records go.
 
     Attributes
     ----------
@@ -39,9 +40,17 @@ class Experiment:
     protocol : Protocol
         Of training.
     truth : str or None
-        Truth file for the metrics. The synthetic task has its own; without one, other tasks have no true matches.
+        File of the known motifs. The synthetic task has its own; without one, other tasks have no true matches.
     scheduler : str or None
         Address of a Dask scheduler to train on.
+
+    Examples
+    --------
+    >>> experiment = Experiment(Path("sweep"), protocol=Protocol(first_activation="exponential"))
+    >>> experiment.networks.as_posix()
+    'sweep/networks_exponential'
+    >>> experiment.record_path(Run("cnn_2", trial=0, seed=0)).as_posix()
+    'sweep/units/cnn_2.exponential.0.json'
     """
 
     folder: Path
@@ -61,7 +70,7 @@ class Experiment:
         return self.folder / ("networks" if activation == "relu" else f"networks_{activation}")
 
     def record_path(self, run: Run) -> Path:
-        """Where a run's record lies."""
+        """Name the file of a run's record."""
         return self.folder / "units" / record_name(run.architecture, self.protocol.first_activation, run.trial)
 
 
@@ -71,12 +80,17 @@ def dataset_of(experiment: Experiment) -> Dataset:
     Parameters
     ----------
     experiment : Experiment
-        What to run.
+        Its task says which.
 
     Returns
     -------
     Dataset
         Checked.
+
+    Raises
+    ------
+    InputError
+        If the task is no dataset file.
     """
     if experiment.task != SYNTHETIC:
         return open_dataset(experiment.task)
@@ -89,6 +103,8 @@ def dataset_of(experiment: Experiment) -> Dataset:
 def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | None, str]]:
     """Train and interpret all networks that have no record yet.
 
+    Records alone say what is done: a folder with nothing but ``units/`` is enough to go on.
+
     Parameters
     ----------
     experiment : Experiment
@@ -99,7 +115,7 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     run : Run
         A network.
     record : RunRecord or None
-        What it left; None if it failed, and the rest go on.
+        Its record; None if it failed, and the rest go on.
     error : str
         Why it failed.
 
@@ -111,27 +127,23 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     dataset = dataset_of(experiment)
     runs = plan(experiment.architectures, experiment.trials, experiment.seed)
     missing = [run for run in runs if not experiment.record_path(run).exists()]
-    _check_finished(experiment, [run for run in runs if run not in missing], dataset)
-    say(f"{len(runs) - len(missing)} of {len(runs)} networks are finished")
-    for result in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
+    finished = [experiment.record_path(run) for run in runs if run not in missing]
+    digest = data_digest(dataset) if finished else ""
+    for path in finished:
+        check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
+    say(f"{len(finished)} of {len(runs)} networks are finished")
+    for trained in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
                              experiment.scheduler):
-        record, error = None, result.error
-        if result.contents is not None:
+        record, error = None, trained.error
+        if trained.contents is not None:
             try:
-                record = record_run(experiment, result.run, result.contents, dataset)
+                record = record_run(experiment, trained.run, trained.contents, dataset)
             except (InputError, OSError) as failure:
                 error = one_line(failure)
-        yield result.run, record, error
+        yield trained.run, record, error
 
 
-def _check_finished(experiment: Experiment, runs: Sequence[Run], dataset: Dataset) -> None:
-    digest = data_digest(dataset) if runs else ""
-    for run in runs:
-        path = experiment.record_path(run)
-        check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
-
-
-def record_run(experiment: Experiment, run: Run, result: dict, dataset: Dataset) -> RunRecord:
+def record_run(experiment: Experiment, run: Run, result: Result, dataset: Dataset) -> RunRecord:
     """Interpret a trained network by the paper's settings, and write its record.
 
     Parameters
@@ -140,7 +152,7 @@ def record_run(experiment: Experiment, run: Run, result: dict, dataset: Dataset)
         What it belongs to.
     run : Run
         Which network.
-    result : dict
+    result : Result
         Contents of its ``result.json``.
     dataset : Dataset
         Its test sequences give the PWMs.
@@ -149,20 +161,25 @@ def record_run(experiment: Experiment, run: Run, result: dict, dataset: Dataset)
     -------
     RunRecord
         As written to ``units/``.
+
+    Raises
+    ------
+    InputError
+        If the network or the file of the known motifs cannot be read.
     """
-    network = run.folder(experiment.networks) / NETWORK_FILE
-    names = [f"conv{i}" for i in range(1, len(ARCHITECTURES[run.architecture].convs) + 1)]
+    synthetic = experiment.task == SYNTHETIC
+    n_layers = len(ARCHITECTURES[run.architecture].convs) if run.architecture in DEEPER else 1
     layers, metrics = [], {}
-    truth = experiment.truth or (SYNTHETIC if experiment.task == SYNTHETIC else None)
-    for layer in names if run.architecture in DEEPER else names[:1]:
-        found = interpret(network, dataset=dataset.path, layer=layer, database=PAPER_RELEASE,
-                          truth=truth, importance=False)
+    for layer in (f"conv{i}" for i in range(1, n_layers + 1)):
+        found = interpret(run.folder(experiment.networks) / NETWORK_FILE, dataset=dataset.path, layer=layer,
+                          database=PAPER_RELEASE, truth=experiment.truth or (SYNTHETIC if synthetic else None),
+                          importance=False)
         layers.append(LayerRecord.of(found))
         seen = found.representation
-        metrics[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean),
+        metrics[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean if seen.shuffled else {}),
                           "untrained": dict(seen.untrained or {})}
     record = RunRecord(run.architecture, experiment.protocol.first_activation, run.trial, run.random_seed,
-                       SYNTHETIC if experiment.task == SYNTHETIC else Path(dataset.path).stem, result, tuple(layers),
-                       metrics, found.matches.database.describe())
+                       SYNTHETIC if synthetic else Path(dataset.path).stem, result, tuple(layers), metrics,
+                       found.matches.database.describe())
     record.write(experiment.record_path(run))
     return record
