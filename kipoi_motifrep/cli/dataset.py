@@ -145,9 +145,9 @@ def _run_peaks(args: argparse.Namespace, options: dict[str, object]) -> None:
 
 def _run_table(args: argparse.Namespace, options: dict[str, object]) -> None:
     from kipoi_motifrep.datasets.table import build_from_table
-    from kipoi_motifrep.datasets.table_columns import Columns
+    from kipoi_motifrep.datasets.table_columns import ColumnChoice
 
-    columns = Columns(args.sequence, args.region, args.name, args.labels, args.digits, args.label_names,
+    columns = ColumnChoice(args.sequence, args.region, args.name, args.labels, args.digits, args.label_names,
                       args.split_column)
     build_from_table(args.output, args.table, args.fasta, columns=columns, masked=args.masked,
                      leave_out=args.leave_out, min_positives=args.min_positives, positive_only=args.positive_only,

@@ -37,7 +37,6 @@ PAPER_COLUMNS = {"Arid3a": 592, "CEBPB": 602, "FOSL1": 344, "Gabpa": 345, "MAFK"
 CODES_OF_CHANNELS = np.array([0, 2, 1, 3], np.uint8)  # A, G, C, T
 SLAB_BYTES = 64_000_000
 SAMPLES_AT_ONCE = 1 << 16
-WRITTEN_AT_ONCE = 4096
 COPIED_AT_ONCE = 1 << 20
 LONGEST_NUMBER = 6  # digits of a label column
 
@@ -306,8 +305,5 @@ def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, colu
                 if not len(kept):
                     raise InputError("no sample has one of these labels", path=part.path)
                 for samples, codes in part.codes(kept):
-                    for start in range(0, len(samples), WRITTEN_AT_ONCE):
-                        rows = samples[start:start + WRITTEN_AT_ONCE]
-                        sequences = np.ascontiguousarray(codes[:, start:start + WRITTEN_AT_ONCE].T)
-                        writer.append(part.split, sequences, labels[rows], [f"{part.split}_{row}" for row in rows])
+                    writer.append(part.split, codes.T, labels[samples], [f"{part.split}_{row}" for row in samples])
                 say(f"{part.path.name}: {len(kept)} of {part.n} samples have one of the labels")

@@ -38,6 +38,7 @@ from kipoi_motifrep.core.outputs import replacing, versions
 
 SPLITS = ("train", "valid", "test")
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 26
+WRITTEN_AT_ONCE = 4096
 VALUES = {"sequences": (0, N_CODE), "labels": (-1, 1)}
 # An object header of HDF5 holds 64 kB, and a text in an attribute takes 16 bytes of it.
 MOST_NAMES_IN_ATTRIBUTE = 4000
@@ -83,7 +84,7 @@ class DatasetWriter:
                                      compression="gzip", compression_opts=1)
 
     def append(self, split: str, sequences: np.ndarray, labels: np.ndarray,
-               names: Sequence[str] | None = None) -> None:
+               names: Sequence[str] | np.ndarray | None = None) -> None:
         """Add sequences to a split.
 
         Parameters
@@ -103,20 +104,42 @@ class DatasetWriter:
             If a name holds a NUL character, which HDF5 cannot store.
         """
         group = self._file[split]
-        start = len(group["sequences"])
-        _check_texts(() if names is None else names, "sequence")
-        if names is not None and "names" not in group:
-            group.create_dataset("names", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(4096,))
-        added = {"sequences": np.minimum(sequences, N_CODE), "labels": labels}
+        added = {"sequences": sequences, "labels": labels}
         if names is not None:
+            _check_texts(names, "sequence")
             added["names"] = np.asarray(names, object)
-        for key, values in added.items():
-            group[key].resize(start + len(values), axis=0)
-            group[key][start:] = values
-        self._check()
+            if "names" not in group:
+                group.create_dataset("names", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(4096,))
+        for begin in range(0, len(labels), WRITTEN_AT_ONCE):
+            for key, values in added.items():
+                rows, end = values[begin:begin + WRITTEN_AT_ONCE], len(group[key])
+                group[key].resize(end + len(rows), axis=0)
+                group[key][end:] = np.minimum(rows, N_CODE) if key == "sequences" else rows
+            self._check()
+
+    def deal(self, split: np.ndarray, sequences: np.ndarray, labels: np.ndarray,
+             names: Sequence[str] | np.ndarray) -> None:
+        """Add each sequence to a split of its own.
+
+        Parameters
+        ----------
+        split : numpy.ndarray of int, shape (n,)
+            Places in ``SPLITS``; sequences with other numbers are left out.
+        sequences, labels, names
+            As :meth:`append` takes them.
+
+        Raises
+        ------
+        InputError
+            If a name holds a NUL character, which HDF5 cannot store.
+        """
+        for number, name in enumerate(SPLITS):
+            rows = np.flatnonzero(split == number)
+            if len(rows):
+                self.append(name, sequences[rows], labels[rows], [names[row] for row in rows])
 
 
-def _check_texts(texts: Sequence[str], of: str) -> None:
+def _check_texts(texts: Sequence[str] | np.ndarray, of: str) -> None:
     wrong = next((text for text in texts if UNSTORABLE[of].search(text)), None)
     if wrong is not None:
         raise InputError(f"the name {wrong!r} of a {of} holds a control character such as NUL, or is no UTF-8; take it "

@@ -21,7 +21,7 @@ from kipoi_motifrep.core.errors import InputError
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
 DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-READ_AT_ONCE = 1 << 20
+READ_AT_ONCE = 1 << 16  # packed; zlib unpacks it to 64 MB at most
 LONGEST_DESCRIPTION = 1 << 16  # bytes of an array's name or shape
 
 
@@ -29,42 +29,17 @@ class _CutOff(Exception):
     pass
 
 
-class _Stream:
-    """The bytes of one element, unpacked where they are compressed."""
-
-    def __init__(self, file: BinaryIO, n_bytes: int, compressed: bool):
-        self._file, self._left = file, n_bytes
-        self._zlib = zlib.decompressobj() if compressed else None
-
-    def read(self, n: int) -> bytes:
-        found = bytearray()
-        while len(found) < n:
-            piece = self._piece(n - len(found))
-            if not piece:
-                raise _CutOff
-            found += piece
-        return bytes(found)
-
-    def _piece(self, most: int) -> bytes:
-        """Give at least one byte, or none at the end."""
-        if self._zlib is None:
-            return self._file.read(most)
-        while not self._zlib.eof:
-            packed = self._zlib.unconsumed_tail
-            if not packed:
-                packed = self._file.read(min(READ_AT_ONCE, self._left))
-                self._left -= len(packed)
-            piece = self._zlib.decompress(packed, most)
-            if piece:
-                return piece
-            if not packed:
-                raise _CutOff
-        return b""
-
-    def finish(self) -> None:
-        """Read to the end of compressed bytes: their checksum is compared there."""
-        while self._zlib is not None and self._piece(READ_AT_ONCE):
-            pass
+def _pieces(file: BinaryIO, n_bytes: int, compressed: bool) -> Iterator[bytes]:
+    """Go through one element's bytes; at the end of compressed ones, their checksum has been compared."""
+    unpack = zlib.decompressobj()
+    while n_bytes:
+        read = file.read(min(READ_AT_ONCE, n_bytes))
+        n_bytes -= len(read)
+        if not read:
+            raise _CutOff
+        yield unpack.decompress(read) if compressed else read
+    if compressed and not unpack.eof:
+        raise _CutOff
 
 
 class MatlabArray:
@@ -78,14 +53,28 @@ class MatlabArray:
         As MATLAB has it.
     """
 
-    def __init__(self, stream: _Stream, order: str, path: str | os.PathLike):
-        self._stream, self._order, self._path = stream, order, path
+    def __init__(self, pieces: Iterator[bytes], order: str, path: str | os.PathLike, nested: bool):
+        self._pieces, self._left, self._order, self._path = pieces, b"", order, path
+        if nested:  # a compressed element holds another with a tag of its own
+            self._read(8)
         self._description()  # flags
         self.shape = tuple(np.frombuffer(self._description(), f"{order}i4").tolist())
         self.name = self._description().decode("latin-1")
 
+    def _read(self, n: int) -> bytes:
+        parts, have = [self._left], len(self._left)
+        while have < n:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise _CutOff
+            parts.append(piece)
+            have += len(piece)
+        data = b"".join(parts)
+        self._left = data[n:]
+        return data[:n]
+
     def _tag(self) -> tuple[int, int, bytes | None]:
-        first, second = np.frombuffer(self._stream.read(8), f"{self._order}u4")
+        first, second = np.frombuffer(self._read(8), f"{self._order}u4")
         if first >> 16:  # up to four bytes of data lie in the tag itself
             n_bytes = int(first >> 16)
             return int(first & 0xFFFF), n_bytes, second.tobytes()[:n_bytes]
@@ -95,7 +84,7 @@ class MatlabArray:
         _, n_bytes, data = self._tag()
         if n_bytes > LONGEST_DESCRIPTION:
             raise _CutOff
-        return self._stream.read(n_bytes + -n_bytes % 8)[:n_bytes] if data is None else data
+        return self._read(n_bytes + -n_bytes % 8)[:n_bytes] if data is None else data
 
     def columns(self) -> Iterator[np.ndarray]:
         """Go once through the array, the first axis at a time.
@@ -119,8 +108,9 @@ class MatlabArray:
                              path=self._path)
         height = self.shape[0] * dtype.itemsize
         for i in range(prod(self.shape[1:])):
-            yield np.frombuffer(self._stream.read(height) if data is None else data[i * height:(i + 1) * height], dtype)
-        self._stream.finish()
+            yield np.frombuffer(self._read(height) if data is None else data[i * height:(i + 1) * height], dtype)
+        for _ in self._pieces:  # to the end
+            pass
 
 
 @contextmanager
@@ -159,10 +149,7 @@ def open_matlab5(path: str | os.PathLike, name: str) -> Iterator[MatlabArray]:
                 if behind > size:
                     raise _CutOff
                 if kind in (MATRIX, COMPRESSED):
-                    stream = _Stream(file, n_bytes, kind == COMPRESSED)
-                    if kind == COMPRESSED:
-                        stream.read(8)  # the tag of the array inside
-                    array = MatlabArray(stream, order, path)
+                    array = MatlabArray(_pieces(file, n_bytes, kind == COMPRESSED), order, path, kind == COMPRESSED)
                     if array.name == name:
                         yield array
                         return

@@ -30,7 +30,7 @@ from kipoi_motifrep.sequences.intervals import WIDEST, BedRows, as_int64, few, r
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.textfile import open_text
 
-WRITTEN_AT_ONCE = 4096
+WINDOWS_AT_ONCE = 4096
 ALL = "all"
 MOST_NEGATIVES = 10**6  # a positive
 # Intervals of a file that may reach past the ends of their chromosomes, as peak callers extend them; more of them, or
@@ -407,13 +407,11 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
         for number in progress(peaks.chromosomes, "chromosomes", unit="chromosome"):
             start, labels, split = chooser.windows(number)
             n += len(start)
-            for part, name in enumerate(SPLITS):
-                places = np.flatnonzero(split == part)
-                for begin in range(0, len(places), WRITTEN_AT_ONCE):
-                    rows = places[begin:begin + WRITTEN_AT_ONCE]
-                    codes = genome.fetch(np.full(len(rows), number), start[rows], rule.window)
-                    writer.append(name, codes, labels[rows], [f"{genome.names[number]}:{first}-{first + rule.window}"
-                                                              for first in start[rows]])
+            for begin in range(0, len(start), WINDOWS_AT_ONCE):
+                rows = slice(begin, begin + WINDOWS_AT_ONCE)
+                codes = genome.fetch(np.full(len(start[rows]), number), start[rows], rule.window)
+                writer.deal(split[rows], codes, labels[rows], [f"{genome.names[number]}:{first}-{first + rule.window}"
+                                                               for first in start[rows]])
         if not n:
             raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
                              f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")

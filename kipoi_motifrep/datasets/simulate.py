@@ -91,33 +91,27 @@ def simulate(n: int = N_SEQUENCES, seed: int = 0) -> Simulated:
         raise InputError(f"number of sequences is {n}; at least 10 are needed for the three splits")
     if seed < 0:
         raise InputError(f"seed is {seed}; it must not be negative")
+    # The width, start and columns of each motif are looked up in one table of all columns, the background's first; so
+    # a base is drawn by its column's number alone.
     random = np.random.default_rng(seed)
     matrices = load_planted_motifs()
-    columns, first_column, widths = _stack(matrices)
+    widths = np.array([len(pwm) for pwm in matrices])
+    first_column = 1 + widths.cumsum() - widths
+    columns = np.concatenate([np.full((1, 4), 0.25), *matrices]).cumsum(axis=1)
     n_motifs = np.searchsorted(COUNT_THRESHOLDS, random.random(n), side="left").clip(1)
-    column_at = np.zeros((n, LENGTH), np.intp)  # column 0 is the background
+    column_at = np.zeros((n, LENGTH), np.intp)
     labels = np.zeros((n, len(LABEL_NAMES)), np.int8)
     for k in np.unique(n_motifs):
         rows = np.flatnonzero(n_motifs == k)
         motifs = random.integers(len(matrices), size=(len(rows), k))
         starts = _draw_starts(random, widths[motifs])
-        np.put_along_axis(labels, _into(rows, motifs // 2, labels.shape[1]), 1, axis=None)
-        for slot in range(k):
-            _plant(column_at, rows, starts[:, slot], motifs[:, slot], first_column, widths)
+        labels[rows[:, None], motifs // 2] = 1
+        for slot, motif in np.ndindex(k, len(matrices)):
+            here = motifs[:, slot] == motif
+            offsets = np.arange(widths[motif])
+            column_at[rows[here, None], starts[here, slot, None] + offsets] = first_column[motif] + offsets
     sequences = (random.random((n, LENGTH, 1)) >= columns[column_at][..., :3]).sum(axis=-1, dtype=np.uint8)
     return Simulated(sequences, labels, random.permutation(n))
-
-
-def _into(rows: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:
-    return (rows[:, None] * width + columns).ravel()
-
-
-def _stack(matrices: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put the background and all matrices' cumulative columns into one array."""
-    widths = np.array([len(pwm) for pwm in matrices])
-    first_column = 1 + np.concatenate([[0], widths.cumsum()[:-1]])
-    columns = np.concatenate([np.full((1, 4), 0.25), *matrices]).cumsum(axis=1)
-    return columns, first_column, widths
 
 
 def _draw_starts(random: np.random.Generator, widths: np.ndarray) -> np.ndarray:
@@ -131,14 +125,6 @@ def _draw_starts(random: np.random.Generator, widths: np.ndarray) -> np.ndarray:
         gaps[todo] = np.round(draws / draws.sum(axis=1, keepdims=True) * left[todo, None])
         todo = todo[gaps[todo].sum(axis=1) != left[todo]]
     return gaps[:, :-1].cumsum(axis=1) + widths.cumsum(axis=1) - widths
-
-
-def _plant(column_at: np.ndarray, rows: np.ndarray, starts: np.ndarray, motifs: np.ndarray,
-           first_column: np.ndarray, widths: np.ndarray) -> None:
-    for motif in np.unique(motifs):
-        here = motifs == motif
-        offsets = np.arange(widths[motif])
-        column_at[rows[here, None], starts[here, None] + offsets] = first_column[motif] + offsets
 
 
 def simulate_published() -> Simulated:
@@ -202,14 +188,11 @@ def write_simulated(path: str | os.PathLike, simulated: Simulated, provenance: d
     dict
         Number of sequences in each split.
     """
-    n = len(simulated.split)
-    bounds = np.round(np.cumsum([0, *SPLIT_FRACTIONS.values()]) * n).astype(int)
-    provenance = {**provenance, "sources": {"motifs": MOTIFS, "release": RELEASE}}
-    counts = {}
-    with create_dataset(path, LENGTH, LABEL_NAMES, provenance) as writer:
-        for split, start, stop in zip(SPLIT_FRACTIONS, bounds, bounds[1:], strict=False):
-            rows = simulated.split[start:stop]
-            writer.append(split, simulated.sequences[rows], simulated.labels[rows],
-                          [f"sequence_{row}" for row in rows])
-            counts[split] = len(rows)
-    return counts
+    rows = simulated.split
+    bounds = np.round(np.cumsum([0, *SPLIT_FRACTIONS.values()]) * len(rows)).astype(int)
+    counts = np.diff(bounds).tolist()
+    with create_dataset(path, LENGTH, LABEL_NAMES,
+                        {**provenance, "sources": {"motifs": MOTIFS, "release": RELEASE}}) as writer:
+        writer.deal(np.repeat(np.arange(len(counts)), counts), simulated.sequences[rows], simulated.labels[rows],
+                    [f"sequence_{row}" for row in rows])
+    return dict(zip(SPLIT_FRACTIONS, counts, strict=True))

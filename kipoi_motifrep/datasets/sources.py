@@ -10,7 +10,9 @@ import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.datasets.hdf5 import SPLITS, open_dataset
+from kipoi_motifrep.datasets.hdf5 import open_dataset
+
+ROWS_AT_ONCE = 1 << 16
 
 
 def describe_sources(paths: Iterable[str | os.PathLike]) -> list[dict[str, object]]:
@@ -31,20 +33,15 @@ def describe_sources(paths: Iterable[str | os.PathLike]) -> list[dict[str, objec
     InputError
         If a file is missing or cannot be read.
     """
-    found = []
+    found: list[dict[str, object]] = []
     for path in dict.fromkeys(map(str, paths)):
         if path == "-" or Path(path).is_fifo():
             found.append({"path": path})
+        elif not Path(path).exists():
+            raise InputError("there is no such file", path=path)
         else:
-            found.append({"path": path, "bytes": _size(path), "sha256": file_digest(path)})
+            found.append({"path": path, "bytes": Path(path).stat().st_size, "sha256": file_digest(path)})
     return found
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except FileNotFoundError as error:
-        raise InputError("there is no such file", path=path) from error
 
 
 def summary(path: str | os.PathLike) -> tuple[str, str]:
@@ -63,17 +60,16 @@ def summary(path: str | os.PathLike) -> tuple[str, str]:
         TSV: positives and, where there are any, masked labels of each label and split.
     """
     dataset = open_dataset(path)
+    n = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
+    line = (f"{path}: {sum(map(len, dataset.splits.values()))} sequences of {dataset.length} bp, "
+            f"{len(dataset.label_names)} labels ({n})")
     positives, masked = {}, {}
-    for name in SPLITS:
-        labels = dataset[name].read("labels")
-        positives[name], masked[name] = (labels == 1).sum(axis=0), (labels < 0).sum(axis=0)
-    n = {name: len(dataset[name]) for name in SPLITS}
-    line = (f"{path}: {sum(n.values())} sequences of {dataset.length} bp, {len(dataset.label_names)} labels ("
-            + ", ".join(f"{count} {name}" for name, count in n.items()) + ")")
-    with_masks = any(np.any(counts) for counts in masked.values())
-    header = ["label", *SPLITS, *(f"{name}_masked" for name in SPLITS if with_masks)]
-    rows = [header]
-    for i, label in enumerate(dataset.label_names):
-        rows.append([label, *(positives[name][i] for name in SPLITS),
-                     *(masked[name][i] for name in SPLITS if with_masks)])
+    for name, split in dataset.splits.items():
+        counts = np.zeros((2, len(dataset.label_names)), np.int64)
+        for start in range(0, len(split), ROWS_AT_ONCE):
+            labels = split.read("labels", start, start + ROWS_AT_ONCE)
+            counts += (labels == 1).sum(axis=0), (labels < 0).sum(axis=0)
+        positives[name], masked[f"{name}_masked"] = counts
+    columns = positives | (masked if any(counts.any() for counts in masked.values()) else {})
+    rows = zip(("label", *dataset.label_names), *((name, *counts) for name, counts in columns.items()), strict=True)
     return line, "\n".join("\t".join(map(str, row)) for row in rows)

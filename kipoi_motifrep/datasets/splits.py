@@ -17,14 +17,15 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets import HELD_OUT_BLOCK, HELD_OUT_TEST, HELD_OUT_VALID
+from kipoi_motifrep.datasets.overlaps import merge
 from kipoi_motifrep.sequences.genome import bare
 
 TRAIN, VALID, TEST, NONE = 0, 1, 2, -1
-WHOLE = 1 << 60  # past every chromosome's end
+WHOLE = 1 << 40  # past every chromosome's end
 LARGEST_SEED = (1 << 63) - 1
 LARGEST_BLOCK = 10**12
-_RANGE = re.compile(r"(\S+?):([\d,]+)-([\d,]+)$")
-_FRACTION = re.compile(r"\d*\.\d*|[01]e-?\d+")
+_RANGE = re.compile(r"(\S+?):(\d[\d,]{0,30})-(\d[\d,]{0,30})")
+_FRACTION = re.compile(r"\d*\.\d+|\d+\.|[01]e-?\d+")
 
 
 def check_seed(seed: int) -> None:
@@ -51,7 +52,7 @@ class HeldOut:
     Attributes
     ----------
     regions : tuple of (str, int, int)
-        Chromosome without ``chr``, start, end; merged and in order.
+        Chromosome without ``chr``, start, end; those that overlap or touch are one.
     fraction : float
         Of the blocks or sequences outside all regions; 0 where regions are given.
     texts : tuple of str
@@ -86,34 +87,26 @@ def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
     texts = (texts,) if isinstance(texts, str) else tuple(map(str, texts))
     if texts in ((), ("none",)):
         return HeldOut((), 0.0, texts)
-    if len(texts) == 1 and _FRACTION.fullmatch(texts[0]) and texts[0] != ".":
+    if len(texts) == 1 and _FRACTION.fullmatch(texts[0]):
         fraction = float(texts[0])
         if not 0 <= fraction < 1:
             raise InputError(f"{option} is {fraction:g}; a fraction must be below 1")
         return HeldOut((), fraction, texts)
-    return HeldOut(_merged([_parse_region(text, option) for text in texts]), 0.0, texts)
-
-
-def _parse_region(text: str, option: str) -> tuple[str, int, int]:
-    found = _RANGE.match(text)
-    if not found:
-        if ":" in text:
+    names: list[str] = []
+    ranges = []
+    for text in texts:
+        found = _RANGE.fullmatch(text)
+        if not found and ":" in text:
             raise InputError(f"{option} {text}: write a range as chr20:30000000-40000000")
-        return bare(text), 0, WHOLE
-    start, end = (int(number.replace(",", "")) for number in found.groups()[1:])
-    if start >= end:
-        raise InputError(f"{option} {text}: the range has no bases")
-    return bare(found[1]), start, end
-
-
-def _merged(regions: list[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
-    merged: list[tuple[str, int, int]] = []
-    for chromosome, start, end in sorted(regions):
-        if merged and merged[-1][0] == chromosome and start <= merged[-1][2]:
-            merged[-1] = chromosome, merged[-1][1], max(end, merged[-1][2])
-        else:
-            merged.append((chromosome, start, end))
-    return tuple(merged)
+        start, end = (min(int(number.replace(",", "")), WHOLE) for number in found.groups()[1:]) if found else (
+            0, WHOLE)
+        if start >= end:
+            raise InputError(f"{option} {text}: the range has no bases")
+        name = bare(found[1] if found else text)
+        names += [name] if name not in names else []
+        ranges.append((names.index(name), start, end))
+    merged = np.transpose(merge(*np.array(ranges, np.int64).T)).tolist()
+    return HeldOut(tuple((names[number], start, end) for number, start, end in merged), 0.0, texts)
 
 
 class Splitter:
@@ -153,7 +146,11 @@ class Splitter:
         if not 1 <= block <= LARGEST_BLOCK:
             raise InputError(f"--block is {block}; it must be from 1 to {LARGEST_BLOCK}")
         check_seed(seed)
-        self._check_overlap()
+        for a in self._held[VALID].regions:
+            for b in self._held[TEST].regions:
+                if a[0] == b[0] and a[1] < b[2] and b[1] < a[2]:
+                    raise InputError(f"--valid {' '.join(self._held[VALID].texts)} and --test "
+                                     f"{' '.join(self._held[TEST].texts)} overlap on chromosome {a[0]}")
         self._counts = np.zeros(3)
         self._seen: set[tuple[int, tuple[str, int, int]]] = set()
         self._chromosomes: list[str] = []
@@ -163,13 +160,6 @@ class Splitter:
     def by_region(self) -> bool:
         """Whether chromosomes or ranges are held out, not only fractions."""
         return any(held.regions for held in self._held.values())
-
-    def _check_overlap(self) -> None:
-        for a in self._held[VALID].regions:
-            for b in self._held[TEST].regions:
-                if a[0] == b[0] and a[1] < b[2] and b[1] < a[2]:
-                    raise InputError(f"--valid {' '.join(self._held[VALID].texts)} and --test "
-                                     f"{' '.join(self._held[TEST].texts)} overlap on chromosome {a[0]}")
 
     def assign(self, chromosome: str, start: np.ndarray, end: np.ndarray,
                weight: np.ndarray | None = None) -> np.ndarray:
@@ -189,30 +179,35 @@ class Splitter:
         numpy.ndarray of int8, shape (n,)
             ``TRAIN``, ``VALID``, ``TEST`` or ``NONE``.
         """
+        # 1. What lies in a region that is held out belongs to its split, what only reaches into one to none. 2. Where
+        # fractions are held out, the rest is dealt in blocks.
         chromosome = bare(chromosome)
         self._chromosomes.append(chromosome)
         split = np.zeros(len(start), np.int8)
-        touched = np.zeros(len(start), bool)
+        rest = np.ones(len(start), bool)
         for number, held in self._held.items():
             for region in held.regions:
-                if region[0] != chromosome:
-                    continue
-                inside = (start >= region[1]) & (end <= region[2])
-                overlaps = (start < region[2]) & (end > region[1])
-                split[inside] = number
-                split[overlaps & ~inside] = NONE
-                touched |= overlaps
-                if inside.any():
-                    self._seen.add((number, region))
-        if self.fractions[0] < 1 and not touched.all():
-            rest = np.flatnonzero(~touched)
-            split[rest] = self._deal(chromosome, start[rest], end[rest], None if weight is None else weight[rest])
+                if region[0] == chromosome:
+                    inside = (start >= region[1]) & (end <= region[2])
+                    overlaps = (start < region[2]) & (end > region[1])
+                    split[inside] = number
+                    split[overlaps & ~inside] = NONE
+                    rest &= ~overlaps
+                    if inside.any():
+                        self._seen.add((number, region))
+        if self.fractions[0] < 1 and rest.any():
+            split[rest] = self._deal_blocks(chromosome, start[rest], end[rest],
+                                            None if weight is None else weight[rest])
         self.n_between += int(np.count_nonzero(split == NONE))
         return split
 
-    def _deal(self, chromosome: str, start: np.ndarray, end: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    def _deal_blocks(self, chromosome: str, start: np.ndarray, end: np.ndarray,
+                     weight: np.ndarray | None) -> np.ndarray:
         if (end - start).max() > self._block:
             raise InputError(f"--block is {self._block}, less than a window of {(end - start).max()} bp")
+        # 1. Weigh each block by the windows that begin in it. 2. Go through the blocks that any window lies in, in
+        # random order, and give each to the split that is furthest below its share of the weight so far. 3. A window
+        # belongs to the split of both its ends, or to none; none is longer than a block, so no third is between them.
         first, last = start // self._block, (end - 1) // self._block
         weights = np.bincount(first, weight, minlength=int(last.max()) + 1)
         split_of_block = np.zeros(len(weights), np.int8)
@@ -257,6 +252,8 @@ def deal_by_key(keys: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     numpy.ndarray of int8, shape (n,)
         ``TRAIN``, ``VALID`` or ``TEST``.
     """
+    # The first of the sequences in the order of their keys are the test's, the next the validation's. A bound between
+    # equal keys moves down to the first of them.
     split = np.zeros(len(keys), np.int8)
     order = np.argsort(keys, kind="stable")
     ranked = keys[order]

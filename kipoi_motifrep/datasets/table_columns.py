@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from kipoi_motifrep.core.errors import InputError, a_few
@@ -18,12 +18,12 @@ MASKED = {"", "-1", "-1.0", "na", "nan", "n/a", ".", "?"}
 LOOKED_AT = 100  # rows, for finding columns
 SHOWN_COLUMNS = 20
 _DNA = re.compile(r"[ACGTN]{8,}", re.IGNORECASE)
-_REGION = re.compile(r"(?:.*::)?([^\s:]+):(\d+)-(\d+)(?:\([-+.]\))?")
+_REGION = re.compile(r"(?:.*::)?(\S+?):(\d{1,15})-(\d{1,15})(?:\([-+.]\))?")  # longer numbers are no positions
 _BETWEEN_NAMES = re.compile(r"[_,;|\s]+")
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnChoice:
     """What the user says of a table's columns; headers, or numbers from 1.
 
     Attributes
@@ -38,6 +38,11 @@ class Columns:
         Instead of the headers.
     split : str, optional
         Column with train, valid or test.
+
+    Raises
+    ------
+    InputError
+        If labels are in columns of their own and in one of digits.
     """
 
     sequence: str | None = None
@@ -48,9 +53,13 @@ class Columns:
     label_names: Sequence[str] | None = None
     split: str | None = None
 
+    def __post_init__(self):
+        if self.labels and self.digits:
+            raise InputError("--labels and --digits exclude each other")
+
 
 @dataclass(frozen=True)
-class Layout:
+class TableColumns:
     """Places of the columns in a row; None where there is none.
 
     Attributes
@@ -88,17 +97,39 @@ def parse_region(text: str) -> tuple[str, int, int] | None:
     -------
     tuple of (str, int, int), or None
         Chromosome, start and end as written; None if the text is no region.
+
+    Examples
+    --------
+    >>> parse_region("peak_7::chr1:100-300(+)")
+    ('chr1', 100, 300)
     """
     found = _REGION.fullmatch(text.strip())
     return (found[1], int(found[2]), int(found[3])) if found else None
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Say whether a table's first row is its header: no sequence, region or label is in it."""
+    """Say whether a table's first row is its header: no sequence, region or label is in it.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        The row.
+
+    Returns
+    -------
+    bool
+        False for a row of data.
+
+    Examples
+    --------
+    >>> is_header(["name", "sequence", "CEBPB"]), is_header(["site_1", "ACGTACGTAC", "1"])
+    (True, False)
+    """
     return not any(_DNA.fullmatch(field) or parse_region(field) or field in ("0", "1") for field in fields)
 
 
-class Finder:
+def find_columns(path: str | os.PathLike, header: Sequence[str], rows: Sequence[Sequence[str]], choice: ColumnChoice,
+                 with_fasta: bool) -> TableColumns:
     """Find the columns of one table.
 
     Parameters
@@ -109,52 +140,63 @@ class Finder:
         Names of all columns.
     rows : sequence of sequences of str
         Its first rows; at least one, all as long as the header.
+    choice : ColumnChoice
+        What the user says.
+    with_fasta : bool
+        Whether the sequences come from elsewhere.
+
+    Returns
+    -------
+    TableColumns
+        Where everything is.
+
+    Raises
+    ------
+    InputError
+        If a column is not there, or none holds sequences or labels.
+
+    Examples
+    --------
+    >>> found = find_columns("t.tsv", ["site", "dna", "MAX"], [["s1", "ACGTACGT", "1"]], ColumnChoice(), False)
+    >>> found.sequence, found.labels, found.label_names
+    (1, (2,), ('MAX',))
     """
+    # For each kind of column: what the user says; else a header that says so; else the first row, where a cell looks
+    # like one. Labels come last: all columns that are still free and hold nothing but label codes, unless one header
+    # is cut into as many names as its cells have digits.
+    lower, finder = [text.lower() for text in header], _Finder(path, header, rows)
+    name = finder.place(choice.name, "--name")
+    if name is None:
+        name = _first(lower, NAME_HEADERS)
+    split = finder.place(choice.split, "--split-column")
+    sequence = None if with_fasta else finder.sequence(choice.sequence, lower)
+    region = finder.region(choice.region, lower)
+    labels, digits, label_names = finder.labels(choice, {sequence, name, split, *region})
+    if choice.label_names and len(choice.label_names) != len(label_names):
+        raise InputError(f"--label-names gives {len(choice.label_names)} names for {len(label_names)} labels",
+                         path=path)
+    label_names = tuple(choice.label_names or label_names)
+    if len(set(label_names)) < len(label_names):
+        raise InputError("two labels have one name; give other ones with --label-names", path=path)
+    if with_fasta and name is None:
+        name = next((i for i in range(len(header)) if i not in {split, *labels}), None)
+    return TableColumns(sequence, region, name, labels, digits, label_names, split)
+
+
+def _first(texts: Sequence[str], wanted: Set[str]) -> int | None:
+    return next((i for i, text in enumerate(texts) if text in wanted), None)
+
+
+class _Finder:
+    """One table's header and first rows."""
 
     def __init__(self, path: str | os.PathLike, header: Sequence[str], rows: Sequence[Sequence[str]]):
         self._path, self._header, self._rows = path, list(header), rows
 
-    def layout(self, columns: Columns, with_fasta: bool) -> Layout:
-        """Find all columns.
+    def place(self, column: str | None, option: str) -> int | None:
+        return None if column is None else self._place(column, option)
 
-        Parameters
-        ----------
-        columns : Columns
-            What the user says.
-        with_fasta : bool
-            Whether the sequences come from elsewhere.
-
-        Returns
-        -------
-        Layout
-            Where everything is.
-
-        Raises
-        ------
-        InputError
-            If a column is not there, or none holds sequences or labels.
-        """
-        sequence = None if with_fasta else self._sequence(columns.sequence)
-        region = self._region(columns.region)
-        split = self._place(columns.split, "--split-column")
-        name = self._place(columns.name, "--name")
-        if name is None:
-            name = next((i for i, text in enumerate(self._header) if text.lower() in NAME_HEADERS), None)
-        taken = {sequence, name, split, *region}
-        labels, digits, names = self._labels(columns, taken)
-        if columns.label_names and len(columns.label_names) != len(names):
-            raise InputError(f"--label-names gives {len(columns.label_names)} names for {len(names)} labels",
-                             path=self._path)
-        names = tuple(columns.label_names or names)
-        if len(set(names)) < len(names):
-            raise InputError("two labels have one name; give other ones with --label-names", path=self._path)
-        if with_fasta and name is None:
-            name = next((i for i in range(len(self._header)) if i not in {split, *labels}), None)
-        return Layout(sequence, region, name, labels, digits, names, split)
-
-    def _place(self, column: str | None, option: str) -> int | None:
-        if column is None:
-            return None
+    def _place(self, column: str, option: str) -> int:
         if column in self._header:
             return self._header.index(column)
         if column.isdecimal() and 1 <= int(column) <= len(self._header):
@@ -162,47 +204,45 @@ class Finder:
         raise InputError(f"{option}: there is no column {column!r}; there are {a_few(self._header, SHOWN_COLUMNS)}",
                          path=self._path)
 
-    def _sequence(self, column: str | None) -> int:
+    def sequence(self, column: str | None, lower: Sequence[str]) -> int:
         if column is not None:
             return self._place(column, "--sequence")
-        for i, text in enumerate(self._header):
-            if text.lower() in SEQUENCE_HEADERS:
-                return i
+        named = _first(lower, SEQUENCE_HEADERS)
+        if named is not None:
+            return named
         dna = [i for i, field in enumerate(self._rows[0]) if _DNA.fullmatch(field)]
         if not dna:
             raise InputError("no column holds sequences; say which with --sequence COLUMN, or give --fasta FILE",
                              path=self._path)
         return max(dna, key=lambda i: len(self._rows[0][i]))
 
-    def _region(self, column: str | None) -> tuple[int, ...]:
+    def region(self, column: str | None, lower: Sequence[str]) -> tuple[int, ...]:
         if column is not None:
             return (self._place(column, "--region"),)
         for i, field in enumerate(self._rows[0]):
             if parse_region(field):
                 return (i,)
-        lower = [text.lower() for text in self._header]
-        three = [next((i for i, text in enumerate(lower) if text in names), None) for names in RANGE_HEADERS]
-        return () if None in three else tuple(three)
+        three = [place for names in RANGE_HEADERS if (place := _first(lower, names)) is not None]
+        return tuple(three) if len(three) == 3 else ()
 
-    def _labels(self, columns: Columns, taken: set[int | None]) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
-        if columns.labels and columns.digits:
-            raise InputError("--labels and --digits exclude each other")
-        if columns.labels:
-            places = tuple(self._place(column, "--labels") for column in columns.labels)
-            return places, False, tuple(self._header[i] for i in places)
-        if columns.digits is not None:
-            place = self._place(columns.digits, "--digits")
-            return (place,), True, self._digit_names(place, columns.label_names)
-        for i in range(len(self._header)):
-            if i not in taken and self._names_in_header(i):
-                return (i,), True, self._names_in_header(i)
-        places = tuple(i for i in range(len(self._header)) if i not in taken and self._looks_like_label(i))
+    def labels(self, choice: ColumnChoice, taken: Set[int | None]) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
+        free = [i for i in range(len(self._header)) if i not in taken]
+        if choice.digits is not None:
+            place = self._place(choice.digits, "--digits")
+            names = self._names_of_digits(place) or tuple(choice.label_names or ())
+            return (place,), True, names or tuple(f"label_{k}" for k in range(1, len(self._rows[0][place]) + 1))
+        if not choice.labels:
+            for i in free:
+                if names := self._names_of_digits(i):
+                    return (i,), True, names
+        places = tuple(self._place(column, "--labels") for column in choice.labels or ()) or tuple(
+            i for i in free if self._looks_like_label(i))
         if not places:
             raise InputError("no column holds labels; say which with --labels COLUMN ... or --digits COLUMN",
                              path=self._path)
         return places, False, tuple(self._header[i] for i in places)
 
-    def _names_in_header(self, i: int) -> tuple[str, ...]:
+    def _names_of_digits(self, i: int) -> tuple[str, ...]:
         """Cut a header into as many names as the column has digits, with or without a word in front."""
         digits = self._rows[0][i]
         if len(digits) < 2 or not digits.isdecimal():
@@ -210,63 +250,7 @@ class Finder:
         names = tuple(name for name in _BETWEEN_NAMES.split(self._header[i]) if name)
         return names[len(names) - len(digits):] if len(digits) <= len(names) <= len(digits) + 1 else ()
 
-    def _digit_names(self, i: int, given: Sequence[str] | None) -> tuple[str, ...]:
-        names = self._names_in_header(i)
-        if names or given:
-            return names or tuple(given)
-        return tuple(f"label_{k}" for k in range(1, len(self._rows[0][i]) + 1))
-
     def _looks_like_label(self, i: int) -> bool:
         values = {row[i].strip().lower() for row in self._rows}
-        codes = POSITIVE | NEGATIVE
-        return bool(values & codes) and all(value in codes | MASKED or (len(value) == 1 and value.isdecimal())
-                                            for value in values)
-
-
-class LabelCodes:
-    """Turn the texts of labels into 1, 0 and -1.
-
-    Parameters
-    ----------
-    masked : sequence of str
-        Codes that mean "unknown", beside the usual ones.
-    """
-
-    def __init__(self, masked: Sequence[str] = ()):
-        self._codes = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0), **dict.fromkeys(MASKED, -1),
-                       **dict.fromkeys((code.lower() for code in masked), -1)}
-
-    def read(self, texts: Sequence[str], names: Sequence[str], path: str | os.PathLike, row: int) -> list[int]:
-        """Read the labels of one row.
-
-        Parameters
-        ----------
-        texts, names : sequence of str
-            Codes, and the labels they are of.
-        path : str or path-like
-            The table, for errors.
-        row : int
-            Line of it.
-
-        Returns
-        -------
-        list of int
-            1, 0 or -1 each.
-
-        Raises
-        ------
-        InputError
-            If there are too few or too many, or one is unknown.
-        """
-        if len(texts) != len(names):
-            raise InputError(f"has {len(texts)} label digits, and there are {len(names)} labels", path=path, row=row)
-        try:
-            return [self._codes[text] for text in texts]
-        except KeyError:
-            pass
-        found = [self._codes.get(text.strip().lower()) for text in texts]
-        if None in found:
-            i = found.index(None)
-            raise InputError(f"label {names[i]} is {texts[i]!r}, neither 0 nor 1; if it means 'unknown', give --masked "
-                             f"{texts[i].strip()}, or choose other columns with --labels", path=path, row=row)
-        return found
+        return bool(values & (POSITIVE | NEGATIVE)) and all(
+            value in POSITIVE | NEGATIVE | MASKED or (len(value) == 1 and value.isdecimal()) for value in values)
