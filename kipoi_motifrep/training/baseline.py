@@ -1,11 +1,14 @@
-"""How far known motifs alone go: scan a data set with a matrix for each label, as a floor for networks."""
+"""Scanning a data set with known motifs, a matrix for each label: the accuracy that a network has to beat.
+
+The steps: find the matrices of each label; score every sequence by its best site of each of them; choose for each label
+the matrix that tells best in training; judge it on the test split.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -84,25 +87,31 @@ def best_sites(sequences: np.ndarray, motifs: Sequence[Motif]) -> np.ndarray:
     -------
     numpy.ndarray of float32, shape (n, m)
         Scores, to three decimals: the same for a sequence and its reverse complement.
+
+    Examples
+    --------
+    >>> motif = Motif("TATA", np.eye(4)[[3, 0, 3, 0]], nsites=100)
+    >>> best_sites(np.array([[1, 3, 0, 3, 0, 2], [1, 1, 1, 1, 1, 1]], np.uint8), [motif]).round(1)
+    array([[  8. ],
+           [-26.6]], dtype=float32)
     """
+    def log_odds(motif: Motif) -> np.ndarray:
+        n = motif.nsites or UNKNOWN_SITES
+        return np.log2((n * motif.pwm + PSEUDOCOUNT / 4) / (n + PSEUDOCOUNT) / 0.25).astype(np.float32)
+
     scores = np.empty((len(sequences), len(motifs)), np.float32)
     widths = np.array([motif.width for motif in motifs], int)
     # Zeros for all but the four bases: they add nothing to a score.
     bases = one_hot(sequences, one_hot_table(np.int8)).astype(np.float32)
-    for width in np.unique(widths):
+    for width in np.unique(widths):  # motifs of one width are one tensor product
         chosen = np.flatnonzero(widths == width)
-        odds = np.stack([_log_odds(strand) for i in chosen for strand in (motifs[i], motifs[i].reverse_complement())])
+        odds = np.stack([log_odds(strand) for i in chosen for strand in (motifs[i], motifs[i].reverse_complement())])
         short = max(width - sequences.shape[1], 0)
         padded = np.pad(bases, ((0, 0), (short, short), (0, 0)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)  # (n, places, 4, width)
         found = np.tensordot(windows, odds, ([3, 2], [1, 2])).max(axis=1)
         scores[:, chosen] = found.reshape(len(sequences), len(chosen), 2).max(axis=2)
     return scores.round(SCORE_DECIMALS)
-
-
-def _log_odds(motif: Motif) -> np.ndarray:
-    n = motif.nsites or UNKNOWN_SITES
-    return np.log2((n * motif.pwm + PSEUDOCOUNT / 4) / (n + PSEUDOCOUNT) / 0.25).astype(np.float32)
 
 
 def candidates(labels: Sequence[str], database: Database, truth: KnownMotifs | None = None) -> dict[str, list[Motif]]:
@@ -122,18 +131,30 @@ def candidates(labels: Sequence[str], database: Database, truth: KnownMotifs | N
     -------
     dict of str to list of Motif
         Empty for a label without any; a matrix that several releases share comes once.
+
+    Raises
+    ------
+    InputError
+        If none of the matrices of `truth` is in the database.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.motifs.jaspar import load
+    >>> [motif.name for motif in candidates(["FOSL1"], load("JASPAR2016"))["FOSL1"]]
+    ['MA0477.1']
     """
     if truth is None:
-        owners = [_factors(motif) for motif in database]
+        factors = [_factors(motif) for motif in database]
     else:
-        targets = truth.against(database)
-        owners = [set() if label is None else {label.casefold()} for label in targets.of_target]
-    found: dict[str, dict[tuple, Motif]] = {label: {} for label in labels}
-    for motif, own in zip(database, owners, strict=True):
-        for label in labels:
-            if label.casefold() in own:
-                found[label].setdefault((motif.name, motif.pwm.tobytes()), motif)
-    return {label: list(motifs.values()) for label, motifs in found.items()}
+        factors = [set() if label is None else {label.casefold()} for label in truth.against(database).of_target]
+    found = {}
+    for label in labels:
+        own: dict[tuple[str, bytes], Motif] = {}
+        for motif, names in zip(database, factors, strict=True):
+            if label.casefold() in names:
+                own.setdefault((motif.name, motif.pwm.tobytes()), motif)
+        found[label] = list(own.values())
+    return found
 
 
 def _factors(motif: Motif) -> set[str]:
@@ -146,7 +167,7 @@ def scan_baseline(dataset: str | os.PathLike, *,
                   database: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
                   taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
                   truth: str | os.PathLike | None = None, output: str | os.PathLike | None = None) -> list[ScanResult]:
-    """Measure what scanning with known motifs gives on a data set.
+    """Measure how well scanning with known motifs predicts the labels of a data set.
 
     For each label, the matrix with the highest AUROC of best sites in the
     training split is judged on the test split. A site's score is its log-odds.
@@ -178,19 +199,28 @@ def scan_baseline(dataset: str | os.PathLike, *,
     data = open_dataset(dataset)
     check_splits(data)
     if output is not None:
-        _check_output(output, dataset)
+        check_output_file(output)
+        if os.path.exists(output) and os.path.samefile(output, dataset):
+            raise InputError("is the data set itself; name another file for the table", path=output)
     motifs = join_databases(_releases_with(taxon, collection)) if database is None else \
         open_databases(database, taxon, collection)
     known = None if truth is None else read_known_motifs(truth)
     found = candidates(data.label_names, motifs, known)
     if not any(found.values()):
-        raise InputError(_nothing_found(data.label_names, motifs, truth), path=dataset)
-    results = _scan(data, found)
+        shown = a_few(data.label_names, SHOWN_LABELS)
+        raise InputError(f"none of its labels ({shown}) is in {truth}" if truth is not None else
+                         f"none of its labels ({shown}) names a factor of {motifs.name}; say which matrices are "
+                         "theirs with --truth", path=dataset)
+    results = _judge(data, found)
     if output is not None:
-        _write(results, output, {
+        write_table(output, HEADER, (
+            (one.label, _printed(one.auroc), _printed(one.aupr), one.n_positives, one.n_negatives,
+             one.motif.name if one.motif else None, one.motif.alt_name if one.motif else None, one.n_candidates,
+             _printed(one.train_auroc)) for one in results))
+        write_json(f"{os.fspath(output)}.json", parameters_record("baseline", {
             "dataset": os.path.basename(dataset), "data": data_digest(data), "database": motifs.describe(),
             "taxon": taxon, "collection": collection, "truth": known.name if known else None,
-            "truth_sha256": known.digest if known else None, "pseudocount": PSEUDOCOUNT})
+            "truth_sha256": known.digest if known else None, "pseudocount": PSEUDOCOUNT}))
     return results
 
 
@@ -205,58 +235,33 @@ def _releases_with(taxon: str | Sequence[str] | None, collection: str | Sequence
     return found or [open_database(LATEST_RELEASE, taxon, collection)]  # which says what it lacks
 
 
-def _check_output(output: str | os.PathLike, dataset: str | os.PathLike) -> None:
-    check_output_file(output)
-    if os.path.exists(output) and os.path.samefile(output, dataset):
-        raise InputError("is the data set itself; name another file for the table", path=output)
+def _judge(data: Dataset, found: Mapping[str, Sequence[Motif]]) -> list[ScanResult]:
+    """Score both splits once with all motifs; then choose and judge label by label."""
+    motifs = list(dict.fromkeys(motif for own in found.values() for motif in own))
+    place = {motif: i for i, motif in enumerate(motifs)}
 
+    def scores_and_labels(split: Split) -> tuple[np.ndarray, np.ndarray]:
+        batches = progress(split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch",
+                           total=-(-len(split) // BATCH_SIZE))
+        return np.concatenate([best_sites(sequences, motifs) for sequences, _ in batches]), split.read("labels")
 
-def _nothing_found(labels: Sequence[str], database: Database, truth: str | os.PathLike | None) -> str:
-    shown = a_few(labels, SHOWN_LABELS)
-    if truth is not None:
-        return f"none of its labels ({shown}) is in {truth}"
-    return f"none of its labels ({shown}) names a factor of {database.name}; say which matrices are theirs with --truth"
-
-
-def _scan(data: Dataset, found: Mapping[str, Sequence[Motif]]) -> list[ScanResult]:
-    motifs = list({id(motif): motif for own in found.values() for motif in own}.values())
-    place = {id(motif): i for i, motif in enumerate(motifs)}
-    (train, train_labels), (test, test_labels) = (
-        (_scores(data[split], motifs), data[split].read("labels")) for split in ("train", "test"))
+    (train, train_labels), (test, test_labels) = (scores_and_labels(data[split]) for split in ("train", "test"))
     results = []
     for i, label in enumerate(data.label_names):
-        own = [place[id(motif)] for motif in found[label]]
-        best, in_training = _best(train_labels[:, [i]], train[:, own])
-        auroc = aupr = np.nan
-        if best is not None:
-            judged = accuracy(test_labels[:, [i]], test[:, [own[best]]])
+        own = [place[motif] for motif in found[label]]
+        in_training = accuracy(np.repeat(train_labels[:, [i]], len(own), axis=1), train[:, own]).auroc
+        motif, train_auroc, auroc, aupr = None, np.nan, np.nan, np.nan
+        if not np.isnan(in_training).all():
+            best = own[int(np.nanargmax(in_training))]  # the first of equals
+            motif, train_auroc = motifs[best], float(np.nanmax(in_training))
+        elif len(own) == 1:  # a single matrix needs no choice
+            best, motif = own[0], motifs[own[0]]
+        if motif is not None:
+            judged = accuracy(test_labels[:, [i]], test[:, [best]])
             auroc, aupr = float(judged.auroc[0]), float(judged.aupr[0])
-        results.append(ScanResult(label, None if best is None else motifs[own[best]], len(own), in_training, auroc,
-                                  aupr, *(int((test_labels[:, i] == value).sum()) for value in (1, 0))))
+        positives, negatives = (int((test_labels[:, i] == value).sum()) for value in (1, 0))
+        results.append(ScanResult(label, motif, len(own), train_auroc, auroc, aupr, positives, negatives))
     return results
-
-
-def _best(labels: np.ndarray, scores: np.ndarray) -> tuple[int | None, float]:
-    """Choose the column that tells (n, 1) labels best, and give its AUROC; the first of equals."""
-    auroc = accuracy(np.repeat(labels, scores.shape[1], axis=1), scores).auroc
-    if not np.isnan(auroc).all():
-        return int(np.nanargmax(auroc)), float(np.nanmax(auroc))
-    return (0 if len(auroc) == 1 else None), np.nan  # a single matrix needs no choice
-
-
-def _scores(split: Split, motifs: Sequence[Motif]) -> np.ndarray:
-    """Score a split, a batch at a time: (n, m)."""
-    total = -(-len(split) // BATCH_SIZE)
-    return np.concatenate([best_sites(sequences, motifs) for sequences, _ in
-                           progress(split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch", total=total)])
-
-
-def _write(results: Sequence[ScanResult], output: str | os.PathLike, parameters: Mapping[str, object]) -> None:
-    write_table(output, HEADER, [
-        (one.label, _printed(one.auroc), _printed(one.aupr), one.n_positives, one.n_negatives,
-         one.motif.name if one.motif else None, one.motif.alt_name if one.motif else None, one.n_candidates,
-         _printed(one.train_auroc)) for one in results])
-    write_json(Path(f"{os.fspath(output)}.json"), parameters_record("baseline", parameters))
 
 
 def _printed(value: float) -> str | None:
