@@ -14,6 +14,7 @@ from kipoi_motifrep import InputError, interpret, match, read_motifs
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.datasets.hdf5 import create_dataset
 from kipoi_motifrep.datasets.simulate import LABEL_NAMES, MOTIFS
+from kipoi_motifrep.networks.keras_files import save_network
 from kipoi_motifrep.report import read_interpretation
 from kipoi_motifrep.representation import coverage, read_known_motifs
 
@@ -245,6 +246,34 @@ def test_pytorch_network(small, tmp_path):
     assert found.representation.importance.labels == ("odd", "even")
     assert found.report.network.name == "Small"
     assert "is distributed" in found.report.sentence
+
+
+def test_a_filter_that_raises_an_output_is_positive(small):
+    model = Small()
+    with torch.no_grad():
+        model.body[-1].weight[:] = torch.tensor([1.0, -1.0]).reshape(2, 1)
+    report = interpret(model, dataset=small / "small.h5", database="JASPAR2016", null=False).report
+    assert all(row.importance[0] > 0 > row.importance[1] for row in report.filters if row.status == "active")
+    assert [row.importance for row in report.filters] == list(report.heat_maps[0].values)
+
+
+def test_a_network_of_train_is_called_by_its_architecture_else_by_its_folder(small, tmp_path):
+    model = keras.Sequential([keras.Input((LENGTH, 4)), layers.Conv1D(3, 3, activation="relu"),
+                              layers.GlobalMaxPooling1D(), layers.Dense(2)])
+    (tmp_path / "mine").mkdir()
+    names = []
+    for path, note in ((tmp_path / "network.keras", {"architecture": "cnn_25"}), (tmp_path / "mine/network.keras", {}),
+                       (tmp_path / "other.keras", {"architecture": "cnn_25"})):
+        save_network(model, path, note)
+        report = interpret(path, dataset=small / "small.h5", database="JASPAR2016", null=False, importance=False).report
+        names.append(report.network.name)
+        assert report.sentence.startswith(names[-1])
+    assert names == ["cnn_25", "mine", "other"]
+    assert [note for note in report.notes if "see 3 bases at most" in note and "--layer" in note]
+
+
+def test_filters_as_wide_as_motifs_bring_no_advice(shipped):
+    assert not [note for note in read_interpretation(shipped / "cnn_25").notes if "--layer" in note]
 
 
 def test_dataset_names_outputs_and_fasta_gives_the_same_filters(small):

@@ -1,0 +1,178 @@
+"""The pages in a browser: sorting, filtering, widths, contrast, print."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from support.chromium import Browser, needs_chromium
+
+from kipoi_motifrep.report.comparison import comparison_page
+from kipoi_motifrep.report.page import report_page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser, tmp_path, report):
+    path = tmp_path / "report.html"
+    path.write_text(report_page(report), encoding="utf-8")
+    browser.open(path)
+    return browser
+
+
+NAMES = "[...document.querySelectorAll('#filter-table > tbody')].filter(b => !b.hidden).map(b => " \
+    "b.rows[0].cells[0].firstChild.textContent.trim())"
+
+
+def press(browser, key):
+    browser.run(f"document.querySelector('#filter-table th[data-sort={key}] button').click()")
+    return browser.run(NAMES)
+
+
+def choose(browser, control, value):
+    browser.run(f"(e => {{ e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
+                f"(document.getElementById('{control}'))")
+    return browser.run(NAMES)
+
+
+def expected_order(report, key, down):
+    """Python's own sort: what is missing comes last, ties in the network's order."""
+    known = [row for row in report.filters if key(row) is not None]
+    order = sorted(known, key=key) if not down else sorted(known, key=lambda row: -key(row))
+    return [row.name for row in order + [row for row in report.filters if key(row) is None]]
+
+
+@needs_chromium
+def test_the_page_loads_nothing_and_has_no_errors(opened, tmp_path, report):
+    assert opened.requests == [(tmp_path / "report.html").resolve().as_uri()]
+    assert opened.errors == []
+    assert opened.run("document.querySelectorAll('svg.logo').length") > len(report.filters)
+    assert opened.run("document.querySelector('.picture svg').getBoundingClientRect().height") > 50
+    assert opened.run("getComputedStyle(document.body).maxWidth") != "none"  # the style is in force
+
+
+@needs_chromium
+def test_sorting(opened, report):
+    def e_value(row):
+        return row.best.e_value if row.best else None
+
+    assert press(opened, "e") == expected_order(report, e_value, False)
+    assert press(opened, "e") == expected_order(report, e_value, True)
+    assert press(opened, "coverage") == expected_order(report, lambda row: row.coverage, True)
+    assert press(opened, "sites") == expected_order(report, lambda row: row.n_sites, True)
+    by_name = [row.name for row in sorted((row for row in report.filters if row.best),
+                                          key=lambda row: row.best.name.lower())]
+    assert press(opened, "name")[:len(by_name)] == by_name
+    assert opened.run("[...document.querySelectorAll('[aria-sort]')].map(h => h.dataset.sort + h.ariaSort)") == [
+        "nameascending"]
+    assert press(opened, "n") == [row.name for row in report.filters]
+    assert opened.errors == []
+
+
+@needs_chromium
+def test_sorting_by_keyboard(opened, report):
+    opened.run("document.querySelector('th[data-sort=sites] button').focus()")
+    for kind in ("keyDown", "keyUp"):
+        opened.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    assert opened.run(NAMES) == expected_order(report, lambda row: row.n_sites, True)
+
+
+@needs_chromium
+def test_filtering(opened, report):
+    assert choose(opened, "kind", "silent") == [row.name for row in report.filters if row.status != "active"]
+    assert opened.run("document.getElementById('shown').textContent") == "2 of 20 filters"
+    choose(opened, "kind", "")
+    assert choose(opened, "find", "sp1-RELATED") == [row.name for row in report.filters
+                                                    if row.best and row.best.name == "SP1"]
+    choose(opened, "find", "")
+    assert choose(opened, "output", "1") == [row.name for row in report.filters if "CEBPB" in row.speaks_for]
+    assert choose(opened, "find", "nothing like this") == []
+    assert opened.run("document.getElementById('nothing').hidden") is False
+    opened.run("document.getElementById('reset').click()")
+    assert len(opened.run(NAMES)) == len(report.filters)
+    # A link to a filter that is not shown brings it back.
+    choose(opened, "kind", "silent")
+    opened.run("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); "
+               "location.hash = '#filter-0' })")
+    assert "filter0" in opened.run(NAMES)
+    assert opened.errors == []
+
+
+@needs_chromium
+def test_pictures_stay_the_same_when_they_are_joined(browser, tmp_path, report):
+    path = tmp_path / "report.html"
+    path.write_text(report_page(report), encoding="utf-8")
+    boxes = "[...document.querySelectorAll('.picture svg')].map(s => { const b = s.getBBox(); " \
+        "return [b.x, b.y, b.width, b.height] })"
+    browser.open(path, script=False)
+    before = browser.run(boxes)
+    browser.open(path)
+    end = time.monotonic() + 30
+    while not browser.run("'flat' in document.getElementById('filter-table').dataset") and time.monotonic() < end:
+        time.sleep(0.05)
+    assert browser.run("document.querySelectorAll('#filter-table use').length") == 0
+    assert np.allclose(browser.run(boxes), before, atol=0.2)
+
+
+@needs_chromium
+def test_the_page_is_whole_without_script(browser, tmp_path, report):
+    path = tmp_path / "report.html"
+    path.write_text(report_page(report), encoding="utf-8")
+    browser.open(path, script=False)
+    assert browser.run("getComputedStyle(document.getElementById('controls')).display") == "none"
+    assert browser.run("[...document.querySelectorAll('#filter-table > tbody')].every(b => b.offsetHeight > 0)")
+    assert browser.run("document.querySelectorAll('#filter-table thead button').length") == 0
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [400, 705, 1000, 1140, 1280])
+def test_no_width_makes_the_page_scroll_sideways(browser, tmp_path, report, width):
+    for name, html in (("r", report_page(report)), ("c", comparison_page([report] * 4, list("abcd")))):
+        path = tmp_path / f"{name}.html"
+        path.write_text(html, encoding="utf-8")
+        browser.open(path, width=width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+@needs_chromium
+def test_texts_are_harmless_in_a_browser(browser, tmp_path, evil):
+    for html in (report_page(evil), comparison_page([evil, evil], ["<img src=x onerror=alert(1)>", "b"])):
+        path = tmp_path / "evil.html"
+        path.write_text(html, encoding="utf-8")
+        browser.open(path)
+        assert browser.run("document.scripts.length") == 1 and browser.errors == [] and len(browser.requests) == 1
+
+
+@needs_chromium
+def test_the_page_prints(opened, tmp_path):
+    opened.print(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+CONTRAST = """[...document.querySelectorAll('main *, header *, footer *')].filter(e => e.checkVisibility()
+  && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && !e.closest('svg, option')).map(e => {
+  const rgba = c => (c.match(/[\\d.]+/g) || []).map(Number);
+  let back = e;
+  while (back && rgba(getComputedStyle(back).backgroundColor)[3] === 0) back = back.parentElement;
+  const light = c => c.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const pair = [light(rgba(getComputedStyle(e).color)),
+    back ? light(rgba(getComputedStyle(back).backgroundColor)) : 1].sort((a, b) => b - a);
+  return [(pair[0] + 0.05) / (pair[1] + 0.05), e.className + ' ' + e.textContent.trim().slice(0, 40)];
+}).filter(([contrast]) => contrast < 4.5)"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_all_text(opened, scheme):
+    opened.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    try:
+        opened.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert opened.run(CONTRAST) == []
+    finally:
+        opened.call("Emulation.setEmulatedMedia", features=[])
