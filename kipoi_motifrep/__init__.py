@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kipoi_motifrep.cli.program import cli_main as cli_main
     from kipoi_motifrep.core.errors import InputError as InputError
-    from kipoi_motifrep.datasets.deepsea import build_from_bundle as build_from_bundle
+    from kipoi_motifrep.datasets.from_deepsea import build_from_bundle as build_from_bundle
+    from kipoi_motifrep.datasets.from_peaks import build_from_peaks as build_from_peaks
+    from kipoi_motifrep.datasets.from_table import build_from_table as build_from_table
     from kipoi_motifrep.datasets.hdf5 import open_dataset as open_dataset
     from kipoi_motifrep.datasets.loader import DatasetDl as DatasetDl
-    from kipoi_motifrep.datasets.peaks import build_from_peaks as build_from_peaks
-    from kipoi_motifrep.datasets.table import build_from_table as build_from_table
     from kipoi_motifrep.filters import FilterPWMs as FilterPWMs
     from kipoi_motifrep.filters import extract_filters as extract_filters
     from kipoi_motifrep.filters import filter_pwms as filter_pwms
@@ -67,9 +67,9 @@ __version__ = "0.1.0"
 
 # Public name -> module that holds it.
 _PUBLIC = {
-    "build_from_bundle": "datasets.deepsea",
-    "build_from_peaks": "datasets.peaks",
-    "build_from_table": "datasets.table",
+    "build_from_bundle": "datasets.from_deepsea",
+    "build_from_peaks": "datasets.from_peaks",
+    "build_from_table": "datasets.from_table",
     "cli_main": "cli.program",
     "Database": "motifs.jaspar",
     "DatasetDl": "datasets.loader",

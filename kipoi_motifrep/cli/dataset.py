@@ -132,7 +132,7 @@ def _splitter(args: argparse.Namespace):
 
 def _run_peaks(args: argparse.Namespace, options: dict[str, object]) -> None:
     from kipoi_motifrep.core.errors import InputError
-    from kipoi_motifrep.datasets.peaks import ALL, Rule, build_from_peaks, parse_tracks
+    from kipoi_motifrep.datasets.from_peaks import ALL, Rule, build_from_peaks, parse_tracks
 
     try:
         negatives = ALL if args.negatives == ALL else float(args.negatives)
@@ -144,7 +144,7 @@ def _run_peaks(args: argparse.Namespace, options: dict[str, object]) -> None:
 
 
 def _run_table(args: argparse.Namespace, options: dict[str, object]) -> None:
-    from kipoi_motifrep.datasets.table import build_from_table
+    from kipoi_motifrep.datasets.from_table import build_from_table
     from kipoi_motifrep.datasets.table_columns import ColumnChoice
 
     columns = ColumnChoice(args.sequence, args.region, args.name, args.labels, args.digits, args.label_names,
@@ -155,8 +155,8 @@ def _run_table(args: argparse.Namespace, options: dict[str, object]) -> None:
 
 
 def _run_deepsea(args: argparse.Namespace, options: dict[str, object]) -> None:
-    from kipoi_motifrep.datasets.deepsea import build_from_bundle, parse_columns
     from kipoi_motifrep.datasets.download import download
+    from kipoi_motifrep.datasets.from_deepsea import build_from_bundle, parse_columns
 
     columns = parse_columns(args.columns)
     if args.download:

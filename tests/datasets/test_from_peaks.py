@@ -25,8 +25,8 @@ from support.dataset_files import (
 
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.datasets.from_peaks import Rule, build_from_peaks
 from kipoi_motifrep.datasets.hdf5 import SPLITS
-from kipoi_motifrep.datasets.peaks import Rule, build_from_peaks
 from kipoi_motifrep.datasets.splits import Splitter
 from kipoi_motifrep.datasets.table_columns import parse_region
 from kipoi_motifrep.sequences import genome as genome_module

@@ -20,7 +20,7 @@ from support.deepsea_bundle import COUNTS, LENGTH, N_COLUMNS, PAPER, PARTS, expe
 
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.datasets import deepsea
+from kipoi_motifrep.datasets import from_deepsea
 from kipoi_motifrep.datasets.hdf5 import SPLITS, open_dataset
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
 from kipoi_motifrep.sequences.alphabet import decode
@@ -66,10 +66,10 @@ def test_any_storage_of_train_and_any_block_size_give_the_same(tmp_path, monkeyp
     write_matlab73(path, {"trainxdata": one_hot}, **storage)
     with h5py.File(path, "a") as file:
         file["traindata"] = labels.T
-    monkeypatch.setattr(deepsea, "SLAB_BYTES", budget)
-    monkeypatch.setattr(deepsea, "SAMPLES_AT_ONCE", 32)
+    monkeypatch.setattr(from_deepsea, "SLAB_BYTES", budget)
+    monkeypatch.setattr(from_deepsea, "SAMPLES_AT_ONCE", 32)
     found = {}
-    part = deepsea._open_part(tmp_path, "train")
+    part = from_deepsea._open_part(tmp_path, "train")
     kept = part.labels(PAPER)
     for samples, codes in part.codes(np.flatnonzero(kept.any(axis=1))):
         for i, sample in enumerate(samples):
