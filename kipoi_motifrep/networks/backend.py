@@ -58,6 +58,28 @@ def import_keras() -> ModuleType:
     return keras
 
 
+def import_tf_keras() -> ModuleType:
+    """Import Keras 2, which lives on as tf-keras, as :func:`import_keras` imports Keras.
+
+    Returns
+    -------
+    module
+        ``tf_keras``.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if importlib.util.find_spec("tf_keras") is None:
+        raise InputError("files of Keras 1 and 2 need tf-keras, which is not installed (pip install tf_keras)")
+    with _quiet_start():
+        import tf_keras
+    logging.getLogger("tensorflow").addFilter(_no_retracing)
+    return tf_keras
+
+
 def _no_retracing(record: logging.LogRecord) -> bool:
     # It is said of parts of a network that are compiled one after the other, each once, as here.
     return "triggered tf.function retracing" not in record.getMessage()

@@ -53,8 +53,9 @@ def fill(model: keras.Model, config: Mapping, path: Path, suffix: str) -> None:
     else:
         with h5py.File(path, "r") as file:
             _check_inside(file)
-            n_filled = _fill_named(model, file["model_weights"], config)
-            backend = file.attrs.get("backend", file["model_weights"].attrs.get("backend", "tensorflow"))
+            group = file.get("model_weights", file)
+            n_filled = _fill_named(model, group, config)
+            backend = file.attrs.get("backend", group.attrs.get("backend", "tensorflow"))
         if backend in ("theano", b"theano"):
             _flip(model)
     if n_filled != len(model.weights):

@@ -1,7 +1,7 @@
-"""A Kipoi model class for Keras 3: verified weights, activations and input gradients.
+"""A Kipoi model class for Keras files of any age: verified weights, activations and input gradients.
 
-Kipoi's own ``KerasModel`` was written for Keras 2: under Keras 3 it cannot give
-activations or gradients, cannot open a downloaded weight file (Kipoi saves it
+Kipoi's own ``KerasModel`` was written for Keras 2: under Keras 3 it opens no file of Keras 2,
+cannot give activations or gradients, cannot open a downloaded weight file (Kipoi saves it
 under its bare md5, without a suffix) and never checks that md5.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from numbers import Integral
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,21 +29,29 @@ REDUCTIONS = ("sum", "max", "min", "absmax")
 
 
 class Keras3Model(KerasModel):
-    """A whole Keras model from a ``.keras`` or ``.h5`` file, for ``defined_as`` in a model.yaml.
+    """A Keras model, for ``defined_as`` in a model.yaml; takes the arguments of Kipoi's own class.
 
-    The file is opened in Keras's safe mode: code in it does not run.
+    Code in the files does not run; that of `custom_objects`, a part of the Kipoi model as
+    its loader is, does.
 
     Parameters
     ----------
     weights : str
-        The file; a download that Kipoi named by its md5 is recognised and checked.
+        A whole model or weights, of Keras 1, 2 or 3; a download that Kipoi named by its md5
+        is recognised and checked.
+    arch : str, optional
+        JSON or YAML file of the architecture, for weights alone.
+    custom_objects : str, optional
+        Python file with a dictionary ``OBJECTS`` of classes and functions.
+    backend, image_dim_ordering : str, optional
+        Part of Kipoi's signature; the files themselves say what is needed of them.
     md5 : str, optional
-        Expected md5 of a local file.
+        Expected md5 of a local file of weights.
 
     Attributes
     ----------
-    model : keras.Model
-        The network.
+    model : keras.Model or tf_keras.Model
+        The network; of tf-keras for files of Keras 1 and 2.
 
     Raises
     ------
@@ -51,12 +61,15 @@ class Keras3Model(KerasModel):
 
     MODEL_PACKAGE = "keras"
 
-    def __init__(self, weights: str, md5: str | None = None):
+    def __init__(self, weights: str, arch: str | None = None, custom_objects: str | None = None,
+                 backend: str | None = None, image_dim_ordering: str | None = None, md5: str | None = None):
         show_plainly_in_kipoi()
         check_md5(weights, md5)
-        self.weights, self.arch, self.backend, self.image_dim_ordering = weights, None, None, None
-        self.custom_objects, self.gradient_functions, self.activation_functions = {}, {}, {}
-        self.model = load_keras(weights)
+        if arch is not None:
+            check_md5(arch)
+        self.weights, self.arch, self.backend, self.image_dim_ordering = weights, arch, backend, image_dim_ordering
+        self.gradient_functions, self.activation_functions = {}, {}
+        self.model = load_keras(weights, arch, custom_objects)
         self._folder = os.getcwd()  # Kipoi makes the model in its own folder
 
     @property
@@ -186,8 +199,7 @@ class Keras3Model(KerasModel):
         return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
 
     def _layer(self, layer: int | str) -> keras.layers.Layer:
-        import keras
-
+        keras = _keras_of(self.model)
         layers = [one for one in self.model.layers if not isinstance(one, keras.layers.InputLayer)]
         if isinstance(layer, int) or str(layer).isdigit():
             if 1 <= int(layer) <= len(layers):
@@ -201,17 +213,32 @@ class Keras3Model(KerasModel):
     def _output_layer(self) -> keras.layers.Layer:
         if len(self.model.outputs) > 1:
             raise InputError("the network has several outputs; choose one of their layers for input_grad")
-        return self.model.outputs[0]._keras_history.operation
+        return self.model.outputs[0]._keras_history[0]
 
     def _network_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> keras.Model:
-        import keras
-
         # A layer that is shared with other models has uses outside this one.
         known = _tensors(self.model)
-        nodes = [node for node in layer._inbound_nodes if id(node.outputs[0]) in known]
-        outputs = _before_activation(layer, nodes) if pre_nonlinearity else [node.outputs[0] for node in nodes]
-        inputs = self.model.inputs
-        return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
+        nodes = [node for node in layer._inbound_nodes if id(_output(node)) in known]
+        outputs = _before_activation(_keras_of(self.model), layer, nodes) if pre_nonlinearity else \
+            list(map(_output, nodes))
+        inputs, one = self.model.inputs, _keras_of(self.model)
+        return one.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
+
+
+def _keras_of(network: keras.Model) -> ModuleType:
+    """Give the module that a network is of: ``keras``, or ``tf_keras`` for files of Keras 1 and 2."""
+    roots = {base.__module__.split(".")[0] for base in type(network).__mro__}
+    return sys.modules["tf_keras" if "tf_keras" in roots else "keras"]
+
+
+def _inputs(node) -> list:
+    """List the tensors that a use of a layer gets."""
+    return node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors
+
+
+def _output(node):
+    """Give the first tensor that a use of a layer makes; tf-keras has one alone without a list."""
+    return node.outputs[0] if isinstance(node.outputs, (list, tuple)) else node.outputs
 
 
 def _tensors(network: keras.Model) -> set[int]:
@@ -222,7 +249,7 @@ def _tensors(network: keras.Model) -> set[int]:
         if id(tensor) not in known:
             known.add(id(tensor))
             operation, node, _ = tensor._keras_history
-            waiting += operation._inbound_nodes[node].input_tensors
+            waiting += _inputs(operation._inbound_nodes[node])
     return known
 
 
@@ -230,17 +257,15 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def _before_activation(layer: keras.layers.Layer, nodes: list) -> list:
+def _before_activation(keras: ModuleType, layer: keras.layers.Layer, nodes: list) -> list:
     """Give what enters a layer's activation function at each of its uses."""
-    import keras
-
-    entering = [node.input_tensors[0] for node in nodes]
+    entering = [_inputs(node)[0] for node in nodes]
     activation = getattr(layer, "activation", None)
     if isinstance(layer, keras.layers.Activation | keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU
                   | keras.layers.PReLU | keras.layers.Softmax):
         return entering
     if activation is None or activation is keras.activations.linear:
-        return [node.outputs[0] for node in nodes]
+        return list(map(_output, nodes))
     # The same layer without its activation and with the same weights.
     linear = layer.__class__.from_config({**layer.get_config(), "activation": "linear",
                                           "name": f"{layer.name}_before_activation"})
@@ -251,9 +276,7 @@ def _before_activation(layer: keras.layers.Layer, nodes: list) -> list:
 
 def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None,
               avg_func: str | None) -> np.ndarray:
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
+    if _keras_of(network).backend.backend() != "tensorflow":
         raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
     import tensorflow as tf
 
@@ -305,6 +328,7 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
         If the file is missing or differs.
     """
     name = os.path.basename(path)
+    name = name.removeprefix("md5:")  # some groups of the zoo write it so
     expected = md5 or (name if re.fullmatch("[0-9a-f]{32}", name) else None)
     if os.path.isdir(path):
         raise InputError("is a folder, not a weight file; save the network as one file", path=path)
@@ -313,6 +337,6 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
     if expected is None:
         return
     found = file_digest(path, "md5")
-    if found != expected.lower():
+    if found != expected.lower().removeprefix("md5:"):
         raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
                          "file and fetch it again", path=path)

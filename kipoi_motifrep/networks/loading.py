@@ -1,28 +1,30 @@
-"""From what a user has (a Kipoi model, a Keras file, a model in memory) to a :class:`Network`."""
+"""From what a user has (a Kipoi model, a file, a model in memory) to a :class:`Network`."""
 
 from __future__ import annotations
 
 import inspect
 import io
 import os
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.backend import import_keras
+from kipoi_motifrep.networks.files import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
 
-KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
-TORCH_SUFFIXES = (".pt", ".pth", ".pkl", ".ckpt", ".bin", ".safetensors")
+# A name that ends so and is not here is a file that is missing, not a model of the zoo.
+FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".hd5", ".pt", ".pth", ".pt2", ".pkl", ".ckpt", ".bin", ".safetensors",
+                 ".onnx", ".pb")
 OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a TensorFlow graph",
           "tensorflow2": "a TensorFlow SavedModel"}
 
 
 def is_file_model(model: object) -> bool:
-    """Tell whether a model is named by a bare weight file.
+    """Tell whether a model is named by a bare file.
 
     Parameters
     ----------
@@ -32,19 +34,27 @@ def is_file_model(model: object) -> bool:
     Returns
     -------
     bool
-        True for paths that end like a Keras or PyTorch file.
+        True for files that are here, and for names that end like one.
+
+    Examples
+    --------
+    >>> is_file_model("network.keras"), is_file_model("DeepSEA/predict")
+    (True, False)
     """
-    return isinstance(model, (str, os.PathLike)) and str(model).lower().endswith(KERAS_SUFFIXES + TORCH_SUFFIXES)
+    return isinstance(model, (str, os.PathLike)) and (
+        Path(model).is_file() or (str(model).lower().endswith(FILE_SUFFIXES) and not Path(model).is_dir()))
 
 
 def load_model(model: object, source: str | None = None) -> object:
-    """Load a model without running code that comes inside its weight file.
+    """Load a model without running code that comes inside its files.
 
     Parameters
     ----------
     model : str, path-like or object
-        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, or a
-        model that is loaded already.
+        Name or directory of a Kipoi model; a file of Keras or PyTorch, known by its
+        contents; a :class:`~kipoi_motifrep.networks.files.NetworkFile` for weights and
+        their network; or a model that is loaded already. A path that is here is never
+        looked up in Kipoi's zoo.
     source : str, optional
         Kipoi source of a model's name; ``dir`` when the name is a directory
         or a member of a group here, else ``kipoi``.
@@ -52,7 +62,7 @@ def load_model(model: object, source: str | None = None) -> object:
     Returns
     -------
     object
-        A Kipoi model, a Keras model, or what was given.
+        A Kipoi model, a Keras model, a module, or what was given.
 
     Raises
     ------
@@ -61,14 +71,68 @@ def load_model(model: object, source: str | None = None) -> object:
     """
     if not isinstance(model, (str, os.PathLike)):
         return model
-    if is_file_model(model):
-        return _load_keras_file(Path(model))
-    return _load_kipoi(str(model), source or ("dir" if is_here(Path(model)) else "kipoi"))
+    path = Path(model)
+    arch = model.arch if isinstance(model, NetworkFile) else None
+    if is_file_model(model) or arch is not None:
+        return _load_file(path, arch)
+    if path.is_dir() and not (path / "model.yaml").is_file():
+        kind = kind_of(path)
+        if kind in CURES:
+            raise refuse(path, kind)
+        if path.name.lower().endswith(FILE_SUFFIXES):
+            raise InputError("is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
+                             f"model, which has a model.yaml: {path}/", path=path)
+    return _load_kipoi(str(model), source or ("dir" if is_here(path) else "kipoi"))
 
 
 def is_here(model: Path) -> bool:
-    """Tell whether a name is a model's folder here, or one of a group of models here."""
-    return model.is_dir() or any((folder / "model-template.yaml").is_file() for folder in model.parents)
+    """Tell whether a name is a model's folder here, or one of a group of models here.
+
+    Parameters
+    ----------
+    model : pathlib.Path
+        The name.
+
+    Returns
+    -------
+    bool
+        True if Kipoi's source for it is ``dir``.
+    """
+    return model.exists() or any((folder / "model-template.yaml").is_file() for folder in model.parents)
+
+
+@contextmanager
+def own_model_classes() -> Iterator[None]:
+    """Let Kipoi make its Keras and PyTorch models with classes of ours within the block.
+
+    Its own class for Keras opens no file of Keras 2 any more, and that for PyTorch no
+    weights that were saved on a GPU where there is none.
+    """
+    import kipoi.model
+
+    from kipoi_motifrep.networks.kipoi_model import Keras3Model
+
+    class TorchModel(kipoi.model.PyTorchModel):
+        """Kipoi's class, whose weights go to the CPU where there is no GPU."""
+
+        def __init__(self, *args, **kwargs):
+            from kipoi_motifrep.networks.torch_files import without_gpu
+
+            without_gpu()
+            super().__init__(*args, **kwargs)
+
+    own = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
+    kept = {name: getattr(kipoi.model, name) for name in own}
+    known = dict(kipoi.model.AVAILABLE_MODELS)
+    try:
+        for name, one in own.items():
+            setattr(kipoi.model, name, one)
+        kipoi.model.AVAILABLE_MODELS.update(keras=Keras3Model, pytorch=TorchModel)
+        yield
+    finally:
+        for name, one in kept.items():
+            setattr(kipoi.model, name, one)
+        kipoi.model.AVAILABLE_MODELS.update(known)
 
 
 def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
@@ -168,13 +232,9 @@ def inner_network(model: object) -> tuple[str, object]:
     """
     for network in _networks_in(model):
         kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
-        if "torch" in kinds and "RecursiveScriptModule" not in {base.__name__ for base in type(network).__mro__}:
-            return "PyTorch", network
-        if "keras" in kinds:
-            return "Keras", network
+        return "PyTorch" if "torch" in kinds else "Keras", network
     kind = f"{type(model).__module__}.{type(model).__name__}"
-    raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module (not TorchScript) with a convolution "
-                     "is needed")
+    raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module with a convolution is needed")
 
 
 def _networks_in(model: object) -> list:
@@ -182,7 +242,8 @@ def _networks_in(model: object) -> list:
     attributes = getattr(model, "__dict__", {})
     held = [model, getattr(model, "model", None), *attributes.values()]
     return [one for one in held if any(
-        (base.__module__.split(".")[0], base.__name__) in (("keras", "Model"), ("torch", "Module"))
+        (base.__module__.split(".")[0], base.__name__) in (("keras", "Model"), ("tf_keras", "Model"),
+                                                           ("torch", "Module"))
         for base in type(one).__mro__)]
 
 
@@ -197,16 +258,15 @@ def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
     return {"0": tuple(inputs.shape)}
 
 
-def _load_keras_file(path: Path):
-    if path.is_dir():
-        raise InputError("is a folder, not a file; save the network as one file, or, for the folder of a Kipoi model, "
-                         f"write {path}/", path=path)
+def _load_file(path: Path, arch: str | None):
     if not path.is_file():
         raise InputError("there is no such file", path=path)
-    if path.suffix.lower() in TORCH_SUFFIXES:
-        raise InputError("a bare PyTorch file holds weights without a network; give the Kipoi model that uses it",
-                         path=path)
-    return load_keras(path)
+    kind = kind_of(path)
+    if kind in READ_BY_TORCH:
+        from kipoi_motifrep.networks.torch_files import load_torch
+
+        return load_torch(path, arch)
+    return load_keras(path, arch)
 
 
 def _load_kipoi(name: str, source: str):
@@ -227,7 +287,7 @@ def _load_kipoi(name: str, source: str):
         import_keras()  # Kipoi would import it with all its messages
     try:
         # Kipoi prints pages there, such as that the shapes of a loader without its default arguments do not fit.
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), own_model_classes():
             return kipoi.get_model(name, source)
     except InputError:
         raise

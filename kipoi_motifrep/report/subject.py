@@ -11,7 +11,8 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.extract import Opened
-from kipoi_motifrep.networks.keras_files import read_metadata, suffix_of
+from kipoi_motifrep.networks.files import KERAS, kind_of
+from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.networks.loading import is_file_model, is_here
 from kipoi_motifrep.report.schema import Citation, NetworkSummary
 
@@ -151,7 +152,7 @@ def _schema_labels(loaded: object) -> list[str]:
 
 def _note(model: object) -> Mapping[str, object]:
     """Note in a ``.keras`` file; by its contents, since Keras 2.12 gave ``.h5`` files that name."""
-    if isinstance(model, (str, os.PathLike)) and is_file_model(model) and suffix_of(model) == ".keras":
+    if isinstance(model, (str, os.PathLike)) and is_file_model(model) and kind_of(model) == KERAS:
         return read_metadata(model)
     return {}
 

@@ -1,0 +1,278 @@
+"""What a file of a network is, told by its contents and never by its name, and the limit on what it may unpack to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kipoi_motifrep.core.errors import InputError
+
+KERAS, HDF5 = "a .keras file", "an HDF5 file"
+STATE, SCRIPT, EXPORTED, SAFETENSORS = ("a file of torch.save", "a TorchScript file", "a torch.export file",
+                                        "a .safetensors file")
+READ_BY_TORCH = (STATE, SCRIPT, EXPORTED, SAFETENSORS)
+
+# A file that begins so is of this kind; the first that fits counts.
+STARTS = (
+    (b"\x89HDF", HDF5),
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", STATE),  # a number that torch.save wrote first, before version 1.6
+    (b"\x80", "a Python pickle"),
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"version https://git-lfs", "a pointer of Git LFS"),
+)
+# What is known and not read, and the way that works.
+CURES = {
+    "a Python pickle": "which is code and is not run; save a PyTorch module's state_dict() by torch.save, or a Keras "
+                       "model as .keras",
+    "compressed by gzip": "unpack it first",
+    "a pointer of Git LFS": "not the file itself; fetch that by 'git lfs pull'",
+    "a web page": "not the file behind it; was the address of the download right?",
+    "an ONNX file": "which is not read; give the PyTorch module or Keras model that it was exported from",
+    "a TensorFlow Lite file": "which is not read; give the Keras model that it was made from",
+    "a checkpoint of TensorFlow": "which has no network in it; build the network in TensorFlow, load the checkpoint, "
+                                  "and save it as one .keras or .h5 file",
+    "a SavedModel folder": "which shows no layers; open it with tf_keras.models.load_model and save it as one .h5 file",
+    "a NumPy archive": "which has no network in it; put its arrays into the network, and save that as a whole",
+    "a network's description without its weights": "give the file of weights, and this one by --arch",
+}
+KNOWN = ("the files read are .keras, .h5 and weights of Keras, and state dicts, checkpoints, TorchScript and .pt2 of "
+         "PyTorch")
+
+LIMIT = "KIPOI_MOTIFREP_MAX_UNPACKED_GB"
+DEFAULT_LIMIT = 1.0
+# Trained weights are noise: no compression makes them smaller than this part of their size.
+HONEST_RATIO = 4
+
+
+@dataclass(frozen=True)
+class NetworkFile(os.PathLike):
+    """A file of weights with the description of the network that they belong to.
+
+    Parameters
+    ----------
+    path : str
+        The file of weights.
+    arch : str
+        For Keras: the JSON or YAML file of the architecture. For PyTorch:
+        ``FILE.py:Class``, which is the user's own code and is run.
+
+    Examples
+    --------
+    >>> pair = NetworkFile("weights.h5", arch="model.json")
+    >>> str(pair)
+    'weights.h5'
+    """
+
+    path: str
+    arch: str
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def kind_of(path: str | os.PathLike) -> str:
+    """Tell what a file is by its contents.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An existing file or folder, whatever its name.
+
+    Returns
+    -------
+    str
+        In words: one of :data:`KERAS`, :data:`HDF5`, :data:`READ_BY_TORCH`, or a key of
+        :data:`CURES`; empty if it is not known.
+
+    Raises
+    ------
+    InputError
+        If it is a zip archive that was cut off.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".h5") as file:
+    ...     _ = file.write(b"<!DOCTYPE html>")
+    ...     file.flush()
+    ...     kind_of(file.name)
+    'a web page'
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _kind_of_folder(path)
+    with open(path, "rb") as file:
+        start = file.read(4096)
+        file.seek(-min(8, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        end = file.read()
+    if start.startswith(b"PK\x03\x04"):
+        return _kind_of_archive(path)
+    for beginning, kind in STARTS:
+        if start.startswith(beginning):
+            return kind
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return SAFETENSORS
+    # The number at the end of TensorFlow's tables; the other files of a checkpoint have none, but usual names.
+    if end == b"\x57\xfb\x80\x8b\x24\x75\x47\xdb" or re.search(r"\.(meta|data-\d{5}-of-\d{5})$", path.name):
+        return "a checkpoint of TensorFlow"
+    if start[4:8] == b"TFL3":
+        return "a TensorFlow Lite file"
+    if re.match(rb"\x08[\x01-\x14][\x12\x1a\x22\x2a\x32\x3a]", start):  # its version, then a name or the graph
+        return "an ONNX file"
+    return _kind_of_text(start)
+
+
+def _kind_of_folder(path: Path) -> str:
+    if (path / "saved_model.pb").is_file():
+        return "a SavedModel folder"
+    return "a checkpoint of TensorFlow" if (path / "checkpoint").is_file() else ""
+
+
+def _kind_of_archive(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise InputError("no whole .keras or PyTorch file; was its download cut off?", path=path) from error
+    last = {name.split("/", 1)[-1] for name in names}  # PyTorch's lie in a folder named after the file
+    if "config.json" in names:
+        return KERAS
+    if "archive_format" in last or "serialized_exported_program.json" in names:
+        return EXPORTED
+    if "data.pkl" in last:
+        return SCRIPT if "constants.pkl" in last else STATE
+    return "a NumPy archive" if all(name.endswith(".npy") for name in names) else ""
+
+
+def _kind_of_text(start: bytes) -> str:
+    text = start.decode("utf-8", "replace").lstrip("\ufeff \r\n\t")
+    if re.match("(?i)<(!doctype|html|head|body|[?]xml)", text):
+        return "a web page"
+    described = text.startswith("{") and '"class_name"' in text
+    if described or re.search("^(class_name|backend|config|keras_version):", text, re.MULTILINE):
+        return "a network's description without its weights"
+    return ""
+
+
+def refuse(path: str | os.PathLike, kind: str) -> InputError:
+    """Say what a file is that is not read, and the way that works.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    kind : str
+        From :func:`kind_of`.
+
+    Returns
+    -------
+    InputError
+        To be raised.
+
+    Examples
+    --------
+    >>> print(refuse("net.h5", "compressed by gzip"))
+    net.h5: is compressed by gzip: unpack it first
+    """
+    if kind in CURES:
+        return InputError(f"is {kind}: {CURES[kind]}", path=path)
+    return InputError(f"is {kind or 'not of a known kind'}; {KNOWN}", path=path)
+
+
+def check_unpacked(path: str | os.PathLike, unpacked: int) -> None:
+    """Refuse a small file that says it unpacks to gigabytes, before it does.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    unpacked : int
+        Bytes that its headers give for its contents.
+
+    Raises
+    ------
+    InputError
+        If they are more than the limit, which the environment can lift, and more than a
+        few times the file.
+
+    Examples
+    --------
+    >>> check_unpacked(__file__, 10_000)
+    """
+    given = os.environ.get(LIMIT, "")
+    try:
+        limit = float(given or DEFAULT_LIMIT)
+    except ValueError as error:
+        raise InputError(f"{LIMIT} is {given!r}; it must be a number of gigabytes") from error
+    size = os.path.getsize(path)
+    if unpacked > max(limit * 1e9, HONEST_RATIO * size):
+        raise InputError(f"its {size / 1e6:.3g} MB unpack to {unpacked / 1e9:.3g} GB, more than the limit of {limit:g} "
+                         f"GB; if you trust it, set the environment variable {LIMIT} to a larger number", path=path)
+
+
+def unpacked_size(archive: zipfile.ZipFile) -> int:
+    """Add up the bytes that the members of an archive unpack to, by its directory.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+        Opened for reading.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    return sum(member.file_size for member in archive.infolist())
+
+
+def read_description(path: str | os.PathLike) -> dict:
+    """Read a network's architecture as Keras writes it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON or YAML file of ``model.to_json()`` or ``to_yaml()``.
+
+    Returns
+    -------
+    dict
+        With ``class_name`` and ``config``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("is no readable text; an architecture is a JSON or YAML file of Keras", path=path) from error
+    try:
+        found = json.loads(text)
+        found = json.loads(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
+    except ValueError:
+        found = _from_yaml(text)
+    if not isinstance(found, dict) or not {"class_name", "config"} <= set(found):
+        raise InputError("is no architecture of Keras: a JSON or YAML file with class_name and config", path=path)
+    return found
+
+
+def _from_yaml(text: str) -> object:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads Python's tuples, which Keras wrote, and no other object."""
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError:
+        return None

@@ -1,0 +1,262 @@
+"""Files of PyTorch: weights put into the user's own module, TorchScript and exported networks; no file's code runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import io
+import json
+import re
+import struct
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.networks.files import EXPORTED, SAFETENSORS, SCRIPT, check_unpacked, kind_of, unpacked_size
+
+if TYPE_CHECKING:
+    import torch
+
+HOW = ("give the file of its class as well (--arch FILE.py:Class), save it as TorchScript (torch.jit.script(module)"
+       ".save), or work in Python: kipoi_motifrep.interpret(module, ...)")
+# Where checkpoints keep the state dict; Lightning's is the first.
+STATE_NAMES = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
+# What TorchScript could do to files, in the words of its own source.
+SCRIPT_CODE = re.compile(rb"\b(torch|ops\.\w+)\.(save|from_file|load\w*)\(")
+# Of an exported network: its operations, and the names in the formulas of its shapes, which PyTorch evaluates.
+OPERATION = re.compile(r"torch\.ops\.aten\.(?!from_file|save)\w+\.\w+|_operator\.(add|sub|mul|floordiv|mod|neg|getitem|"
+                       r"eq|ne|lt|le|gt|ge|truediv|pow)|torch\.sym_\w+|math\.\w+|")
+FORMULA = re.compile(r"(?:[suf]\d+|Symbol|Integer|positive|nonnegative|integer|True|False|FloorDiv|CeilDiv|Mod|Max|Min|"
+                     r"[\d\s()+*/,.='<>-])*")
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+          "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+
+
+class Inert:
+    """Stands for a class of a pickle that PyTorch does not know: its contents, and none of its code."""
+
+    def __init__(self, *arguments: object, **named: object):
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        self.__dict__.update(state if isinstance(state, Mapping) else {})
+
+
+def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
+    """Open a PyTorch file by its contents, on the CPU.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A state dict or checkpoint of ``torch.save``, ``.safetensors``, TorchScript, or ``.pt2``.
+    arch : str, optional
+        For weights alone: ``FILE.py:Class``, or ``FILE.py:function`` that makes the module.
+        It is the user's own file, and is run.
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If the file holds weights without a network, code, or weights of another network.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("is a file of PyTorch, which is not installed (pip install torch)", path=path) from error
+    kind = kind_of(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, unpacked_size(archive))
+    if arch is not None and kind in (SCRIPT, EXPORTED):
+        raise InputError(f"is {kind}, which holds the whole network; leave --arch out", path=path)
+    try:
+        if kind == SCRIPT:
+            return _script(path)
+        if kind == EXPORTED:
+            return _exported(path)
+        weights, settings = _weights(path, kind)
+    except InputError:
+        raise
+    except Exception as error:  # PyTorch fails in any way on a file that is damaged
+        raise InputError(f"PyTorch {torch.__version__} cannot open it ({flattened(error)})", path=path) from error
+    if not weights:
+        raise InputError(f"holds no weights that have names, which a state dict has; {HOW}", path=path)
+    if arch is None:
+        raise InputError(f"holds weights without a network; {HOW}", path=path)
+    return _filled(_module(arch, settings), weights, path, arch).eval()
+
+
+def without_gpu() -> None:
+    """Let PyTorch put weights that were saved on a GPU on the CPU, in this process, where there is no GPU.
+
+    For code of others that does not say so (``map_location``) when it loads them.
+    """
+    import torch
+
+    def place(storage: object, location: str) -> object:
+        return storage if location.startswith("cuda") and not torch.cuda.is_available() else None
+
+    if not torch.cuda.is_available():
+        torch.serialization.register_package(15, lambda storage: None, place)  # before PyTorch's own for GPUs, 20
+
+
+# Weights, and the class that they are for
+
+
+def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
+    """Read a file's tensors by name, and the arguments of the class where a Lightning checkpoint has them."""
+    import torch
+
+    if kind == SAFETENSORS:
+        data = path.read_bytes()
+        (n,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8:8 + n])
+        header.pop("__metadata__", None)
+        return {name: torch.frombuffer(bytearray(data[8 + n:][slice(*one["data_offsets"])]),
+                                       dtype=getattr(torch, DTYPES[one["dtype"]])).reshape(one["shape"])
+                for name, one in header.items()}, {}
+    # Classes that the unpickler does not know come with settings and whole modules; they are filled, but never run.
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
+    with torch.serialization.safe_globals([(Inert, name) for name in names]):
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    settings = found.get("hyper_parameters") if isinstance(found, Mapping) else None
+    return dict(_named_tensors(found)), settings if isinstance(settings, Mapping) else {}
+
+
+def _named_tensors(found: object) -> Iterator[tuple[str, torch.Tensor]]:
+    """Find the state dict in what a file held: itself, a part of a checkpoint, or a module's own."""
+    import torch
+
+    if isinstance(found, Mapping):
+        tensors = {name: one for name, one in found.items() if isinstance(name, str) and isinstance(one, torch.Tensor)}
+        inner = next((found[name] for name in STATE_NAMES if not tensors and name in found), None)
+        yield from tensors.items() if inner is None else _named_tensors(inner)
+    elif isinstance(found, Inert):
+        inside = vars(found)
+        for place in ("_parameters", "_buffers"):
+            yield from ((name, one) for name, one in inside.get(place, {}).items() if one is not None)
+        for name, part in inside.get("_modules", {}).items():
+            yield from ((f"{name}.{inner}", one) for inner, one in _named_tensors(part))
+
+
+def _module(arch: str, settings: Mapping) -> torch.nn.Module:
+    """Run the user's file, and make the module that it defines."""
+    import torch
+
+    file, _, name = str(arch).rpartition(":")
+    path = Path(file)
+    if not file.endswith(".py") or not path.is_file():
+        raise InputError(f"--arch {arch}: for weights of PyTorch give FILE.py:Class, a file of Python that is here")
+    say(f"{path}: runs, for its {name}")
+    spec = importlib.util.spec_from_file_location(f"kipoi_motifrep_arch_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look
+    sys.path.insert(0, str(path.parent.absolute()))
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, name):
+            raise InputError(f"defines no {name!r}", path=path)
+        found = getattr(module, name)
+        if not isinstance(found, torch.nn.Module):
+            # As Lightning does: those of the checkpoint's settings that the class takes.
+            takes = inspect.signature(found).parameters
+            found = found(**{key: value for key, value in settings.items() if key in takes})
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{name} cannot be made ({type(error).__name__}: {flattened(error)}); a function without "
+                         f"arguments that makes it can stand in its place: FILE.py:function", path=path) from error
+    finally:
+        sys.path.remove(str(path.parent.absolute()))
+    if not isinstance(found, torch.nn.Module):
+        raise InputError(f"{name} makes a {type(found).__name__}, which is no torch.nn.Module", path=path)
+    return found
+
+
+def _filled(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path, arch: str) -> torch.nn.Module:
+    """Load weights by their names, which wrappers such as Lightning's and DataParallel's put a prefix to."""
+    wanted = module.state_dict()
+    needed = [name for name in wanted if not name.endswith("num_batches_tracked")]  # older files have none
+    prefix = next((name.removesuffix(needed[0]) for name in weights if needed and name.endswith(f".{needed[0]}")), "")
+    given = {name.removeprefix(prefix): one for name, one in weights.items() if name.startswith(prefix)}
+    missing = [name for name in needed if name not in given]
+    other = [name for name in given if name not in wanted]
+    if missing or other:
+        first = f"has no {missing[0]!r}" if missing else f"has {other[0]!r}, which that has not"
+        raise InputError(f"its weights are not those of {arch}: it {first}", path=path)
+    try:
+        module.load_state_dict({**wanted, **given})
+    except RuntimeError as error:
+        raise InputError(f"its weights are not those of {arch}: {flattened(error)}", path=path) from error
+    return module
+
+
+# Whole networks
+
+
+def _script(path: Path) -> torch.nn.Module:
+    """Open a TorchScript file, whose code is no Python, but could save files."""
+    import torch
+
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.endswith(".py") and SCRIPT_CODE.search(archive.read(member)):
+                raise InputError("has code that reads or writes other files, and is not run", path=path)
+    return torch.jit.load(str(path), map_location="cpu").eval()
+
+
+def _exported(path: Path) -> torch.nn.Module:
+    """Open a file of ``torch.export.save`` after a look at all that PyTorch would evaluate in it."""
+    import torch
+
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if re.search(r"(^|/)(aotinductor|custom_obj|opaque_obj)", member):
+                raise InputError("holds compiled code or objects of Python, which are not run; export the network "
+                                 "without them", path=path)
+            if member.endswith(".json"):
+                _check_exported(json.loads(archive.read(member)), path)
+            elif member.endswith(".pt"):  # else PyTorch would unpickle what this cannot open
+                torch.load(io.BytesIO(archive.read(member)), weights_only=True, map_location="cpu")
+    with open(path, "rb") as file:
+        program = torch.export.load(file)
+    program._guards_code = []  # of Python
+    module = torch.export.unflatten(program)
+    module.check_input_constraints = False
+    samples = [node.meta["val"] for node in program.graph.nodes
+               if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]
+    # Often exported for one batch: it is of use if three sequences give what each gives alone.
+    if samples and isinstance(samples[0].shape[0], int):
+        with torch.no_grad():
+            alone = [[torch.rand(one.shape) for one in samples] for _ in range(3)]
+            together = module(*(torch.cat(parts) for parts in zip(*alone, strict=True)))
+            if not torch.allclose(together, torch.cat([module(*one) for one in alone]), atol=1e-4):
+                raise InputError(f"was exported for batches of {samples[0].shape[0]} only; export it again with a "
+                                 "dynamic first axis (dynamic_shapes)", path=path)
+    return module
+
+
+def _check_exported(one: object, path: Path) -> None:
+    """Let only operations on tensors and plain formulas of shapes pass."""
+    if isinstance(one, list):
+        for inner in one:
+            _check_exported(inner, path)
+    if not isinstance(one, dict):
+        return
+    for key, value in one.items():
+        if (key == "target" and not OPERATION.fullmatch(str(value))) or (key == "use_pickle" and value) or \
+                (key == "expr_str" and not FORMULA.fullmatch(str(value))) or \
+                (key == "range_constraints" and not all(map(FORMULA.fullmatch, value))):
+            shown = str(value)[:80]
+            raise InputError(f"holds {shown!r}, which could run code, and is not opened; export the network again "
+                             "without it", path=path)
+        _check_exported(value, path)
