@@ -14,6 +14,7 @@ def main() -> None:
     import kipoi.plugin
 
     from kipoi_motifrep.core.errors import InputError, one_line
+    from kipoi_motifrep.networks.loading import own_model_classes
 
     kipoi.plugin.PLUGINS.append({
         "plugin": "kipoi_motifrep",
@@ -24,7 +25,8 @@ def main() -> None:
     from kipoi.__main__ import main as kipoi_main
 
     try:
-        kipoi_main()
+        with own_model_classes():
+            kipoi_main()
     except InputError as error:
         print(f"kipoi: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)

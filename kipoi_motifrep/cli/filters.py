@@ -34,7 +34,10 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Any command's parser.
     """
-    parser.add_argument("model", help="name or directory of a Kipoi model, or a bare .keras / .h5 file")
+    parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras or PyTorch")
+    parser.add_argument("--arch", metavar="FILE",
+                        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
+                             "of PyTorch, which is run")
     parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
     sequences = parser.add_mutually_exclusive_group(required=True)
     sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
@@ -85,10 +88,34 @@ def run(args: argparse.Namespace) -> None:
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
     if args.dataloader_args is not None:
         given["dataloader_args"] = loader_arguments(args.dataloader_args)
-    found = extract_filters(given.pop("model"), **given)
+    found = extract_filters(model_of(given), **given)
     statuses = [status for bank in found for status in bank.status]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     say(f"{args.output}: {len(statuses)} filters ({counts}), from {found[0].n_sequences} sequences")
+
+
+def model_of(given: dict) -> object:
+    """Take the model out of a command's arguments.
+
+    Parameters
+    ----------
+    given : dict
+        With ``model`` and ``arch``, which are removed.
+
+    Returns
+    -------
+    str or NetworkFile
+        Weights and architecture together where both are given.
+
+    Examples
+    --------
+    >>> model_of({"model": "network.keras", "arch": None})
+    'network.keras'
+    """
+    from kipoi_motifrep.networks.files import NetworkFile
+
+    model, arch = given.pop("model"), given.pop("arch")
+    return model if arch is None else NetworkFile(model, arch)
 
 
 def loader_arguments(texts: list[str]) -> dict[str, object]:

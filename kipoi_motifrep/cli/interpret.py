@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         given[name] = match.names(given[name])
     if args.labels is not None:
         given["labels"] = [name.strip() for name in args.labels.split(",")]
-    found = interpret(given.pop("model"), **given)
+    found = interpret(filters.model_of(given), **given)
     for note in found.report.notes:
         say(f"note: {note}")
     print(found.report.sentence)

@@ -49,7 +49,7 @@ HONEST_RATIO = 4
 
 
 @dataclass(frozen=True)
-class NetworkFile(os.PathLike):
+class NetworkFile(os.PathLike[str]):
     """A file of weights with the description of the network that they belong to.
 
     Parameters

@@ -68,7 +68,8 @@ class Keras3Model(KerasModel):
         if arch is not None:
             check_md5(arch)
         self.weights, self.arch, self.backend, self.image_dim_ordering = weights, arch, backend, image_dim_ordering
-        self.gradient_functions, self.activation_functions = {}, {}
+        self.gradient_functions: dict[str, keras.Model] = {}
+        self.activation_functions: dict[str, keras.Model] = {}
         self.model = load_keras(weights, arch, custom_objects)
         self._folder = os.getcwd()  # Kipoi makes the model in its own folder
 
@@ -306,7 +307,7 @@ def _full_index(filter_idx: int | slice | tuple, shape: Sequence[int]) -> tuple[
     for one, size in zip(index, shape, strict=True):
         if isinstance(one, slice):
             continue
-        if not isinstance(one, Integral) or not -size <= one < size:
+        if not isinstance(one, Integral) or not -size <= int(one) < size:
             raise InputError(f"filter_idx is {filter_idx!r}; the layer gives {_shape(tuple(shape)[1:])} values a "
                              "sequence, counted from 0")
     return tuple(one if isinstance(one, slice) else int(one) for one in index)

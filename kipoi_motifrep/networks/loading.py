@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TypeGuard
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.backend import import_keras
@@ -23,7 +24,7 @@ OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a TensorFlow graph",
           "tensorflow2": "a TensorFlow SavedModel"}
 
 
-def is_file_model(model: object) -> bool:
+def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
     """Tell whether a model is named by a bare file.
 
     Parameters
@@ -82,6 +83,9 @@ def load_model(model: object, source: str | None = None) -> object:
         if path.name.lower().endswith(FILE_SUFFIXES):
             raise InputError("is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
                              f"model, which has a model.yaml: {path}/", path=path)
+        if source in (None, "dir") and not any((one / "model-template.yaml").is_file() for one in path.parents):
+            raise InputError("is a folder without a model.yaml, so no Kipoi model; name the network's file in it",
+                             path=path)
     return _load_kipoi(str(model), source or ("dir" if is_here(path) else "kipoi"))
 
 
@@ -190,6 +194,8 @@ def loader_alphabet(model: object, arguments: Mapping | None = None) -> str:
     """
     loader = getattr(model, "default_dataloader", None)
     try:
+        if loader is None:
+            return "ACGT"
         alphabet = inspect.signature(loader).parameters["alphabet"].default
     except (KeyError, TypeError, ValueError):
         return "ACGT"
@@ -231,6 +237,8 @@ def inner_network(model: object) -> tuple[str, object]:
         If there is none.
     """
     for network in _networks_in(model):
+        if "RecursiveScriptModule" in {base.__name__ for base in type(network).__mro__}:
+            raise InputError("TorchScript, whose layers cannot be followed yet; give the module itself")
         kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
         return "PyTorch" if "torch" in kinds else "Keras", network
     kind = f"{type(model).__module__}.{type(model).__name__}"

@@ -12,7 +12,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.progress import say
@@ -101,7 +101,7 @@ def without_gpu() -> None:
     """
     import torch
 
-    def place(storage: object, location: str) -> object:
+    def place(storage: Any, location: str) -> Any:
         return storage if location.startswith("cuda") and not torch.cuda.is_available() else None
 
     if not torch.cuda.is_available():
