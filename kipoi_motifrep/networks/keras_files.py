@@ -26,7 +26,16 @@ import h5py
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.networks.backend import import_keras
-from kipoi_motifrep.networks.files import HDF5, KERAS, check_unpacked, kind_of, read_description, refuse, unpacked_size
+from kipoi_motifrep.networks.files import (
+    CURES,
+    HDF5,
+    KERAS,
+    check_unpacked,
+    kind_of,
+    read_description,
+    refuse,
+    unpacked_size,
+)
 from kipoi_motifrep.networks.keras1 import is_keras_1
 from kipoi_motifrep.networks.keras2 import of_keras_3
 from kipoi_motifrep.networks.keras2_weights import fill
@@ -97,8 +106,10 @@ def suffix_of(path: str | os.PathLike) -> str:
         If it is neither.
     """
     kind = kind_of(path)
-    if kind not in SUFFIXES:
+    if kind in CURES:
         raise refuse(path, kind)
+    if kind not in SUFFIXES:
+        raise InputError(f"is neither a .keras nor a Keras .h5 file{f', but {kind}' if kind else ''}", path=path)
     return SUFFIXES[kind]
 
 

@@ -274,6 +274,8 @@ def _load_file(path: Path, arch: str | None):
         from kipoi_motifrep.networks.torch_files import load_torch
 
         return load_torch(path, arch)
+    if not kind:
+        raise refuse(path, kind)
     return load_keras(path, arch)
 
 
