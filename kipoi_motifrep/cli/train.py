@@ -42,6 +42,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, architecture: str, t
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (default: 0.001)")
     parser.add_argument("--first-activation", default="relu", choices=["relu", "exponential"],
                         help="after the first convolution (default: relu)")
+    parser.add_argument("--augment-reverse-complement", action="store_true",
+                        help="show each training sequence on a strand drawn anew in each epoch; not in the paper")
+    parser.add_argument("--weight-rare-labels", action="store_true",
+                        help="let the positives and the negatives of each label count the same in the loss; not in the "
+                             "paper")
 
 
 def protocol_of(args: argparse.Namespace) -> Protocol:
@@ -49,7 +54,9 @@ def protocol_of(args: argparse.Namespace) -> Protocol:
     from kipoi_motifrep.training.runs import Protocol
 
     return Protocol(batch_size=args.batch_size, epochs=args.epochs, patience=args.patience,
-                    learning_rate=args.learning_rate, first_activation=args.first_activation)
+                    learning_rate=args.learning_rate, first_activation=args.first_activation,
+                    augment_reverse_complement=args.augment_reverse_complement,
+                    weight_rare_labels=args.weight_rare_labels)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -74,6 +74,10 @@ class Protocol:
         Of Adam.
     first_activation : str
         Activation after the first convolution.
+    augment_reverse_complement : bool
+        Show each training sequence on a strand that is drawn anew in each epoch. Not in the paper.
+    weight_rare_labels : bool
+        Let the ones and the zeros of each label count the same in the loss. Not in the paper.
 
     Raises
     ------
@@ -96,13 +100,19 @@ class Protocol:
     beta_1: float = 0.95
     beta_2: float = 0.999
     first_activation: str = "relu"
+    augment_reverse_complement: bool = False
+    weight_rare_labels: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate is {self.learning_rate}; it must be a positive number")
+
+    def saved(self) -> dict[str, object]:
+        """Spell the protocol out as in its files. An option that is off is left out: files from before it lack it."""
+        return {name: value for name, value in asdict(self).items() if value is not False}
 
 
 PAPER_PROTOCOL = Protocol()
@@ -215,5 +225,5 @@ def check_result(result: Result, seed: int, protocol: Protocol, digest: str,
     InputError
         If it is not.
     """
-    if (result["seed"], result["protocol"], result["data"]) != (seed, asdict(protocol), digest):
+    if (result["seed"], result["protocol"], result["data"]) != (seed, protocol.saved(), digest):
         raise InputError("is of a network trained with other data, settings or seed; choose another --out", path=path)

@@ -15,7 +15,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,7 +25,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import only_here, replacing, versions, write_json
 from kipoi_motifrep.datasets.hdf5 import Dataset, Split
 from kipoi_motifrep.networks.keras_files import read_metadata, save_network
-from kipoi_motifrep.sequences.alphabet import one_hot
+from kipoi_motifrep.sequences.alphabet import one_hot, reverse_complement
 from kipoi_motifrep.training.architectures import build
 from kipoi_motifrep.training.runs import (
     HISTORY_FILE,
@@ -43,10 +42,14 @@ from kipoi_motifrep.training.runs import (
 if TYPE_CHECKING:
     import keras
 
+    Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
+
+MOST_WEIGHT = 100.0  # of a label's rare class: no single sequence outweighs a batch of the paper's size
 PREDICTION_BATCH = 500  # sequences; more take more memory and are not faster
 
 
-def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor,
+                               weights: np.ndarray | None = None) -> keras.KerasTensor:
     """Binary cross-entropy, averaged over the labels that are not -1.
 
     Parameters
@@ -55,6 +58,8 @@ def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTen
         1, 0 or -1.
     y_pred : tensor, shape (n, T)
         Probabilities.
+    weights : numpy.ndarray, shape (2, T), optional
+        Of the zeros and of the ones of each label, from :func:`class_weights`; 1 by default.
 
     Returns
     -------
@@ -72,8 +77,37 @@ def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTen
     known = ops.cast(ops.not_equal(y_true, MASKED), y_pred.dtype)
     p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
     y = ops.cast(y_true, y_pred.dtype) * known
-    losses = -(y * ops.log(p) + (1 - y) * ops.log(1 - p))
-    return ops.sum(losses * known) / ops.maximum(ops.sum(known), 1.0)
+    losses = -(y * ops.log(p) + (1 - y) * ops.log(1 - p)) * known
+    if weights is not None:
+        losses = losses * (weights[1] * y + weights[0] * (1 - y))
+    return ops.sum(losses) / ops.maximum(ops.sum(known), 1.0)
+
+
+def class_weights(labels: np.ndarray) -> np.ndarray:
+    """Weigh the zeros and the ones of each label so that both count the same in the loss.
+
+    A class weighs the more the rarer it is, but at most :data:`MOST_WEIGHT`; up to
+    there, the mean weight of a label is 1.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n, T)
+        1, 0, or -1 for masked.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (2, T)
+        Weights of the zeros, and of the ones. 1 where a label has one class only.
+
+    Examples
+    --------
+    >>> class_weights(np.array([[1, 1], [0, -1], [0, 1], [0, 1]])).tolist()
+    [[0.6666666865348816, 1.0], [2.0, 1.0]]
+    """
+    counts = np.stack([(labels == value).sum(axis=0) for value in (0, 1)])
+    weights = counts.sum(axis=0) / (2 * np.maximum(counts, 1))
+    weights[:, (counts == 0).any(axis=0)] = 1
+    return np.minimum(weights, MOST_WEIGHT).astype(np.float32)
 
 
 def check_splits(dataset: Dataset) -> None:
@@ -216,14 +250,26 @@ class _Training:
     @property
     def settings(self) -> dict[str, object]:
         """What the state of an interrupted run must agree with."""
-        return {"protocol": asdict(self.protocol), "unit": self.run.saved(), "data": self.data}
+        return {"protocol": self.protocol.saved(), "unit": self.run.saved(), "data": self.data}
 
     def build(self) -> keras.Model:
         """Build the network with fresh weights, not compiled."""
         return build(self.run.architecture, self.dataset.length, len(self.dataset.label_names),
                      self.protocol.first_activation)
 
-    def start(self) -> keras.Model:
+    def loss(self, labels: np.ndarray) -> Loss:
+        """Choose the loss, by the protocol and the training labels (n, T)."""
+        if not self.protocol.weight_rare_labels:
+            return masked_binary_crossentropy
+        weights = class_weights(labels)
+
+        # The state on the disk names the function; its weights follow from the data, whose digest is there.
+        def weighted_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+            return masked_binary_crossentropy(y_true, y_pred, weights)
+
+        return weighted_binary_crossentropy
+
+    def start(self, loss: Loss) -> keras.Model:
         """Build and compile the network; its weights depend on the run's seed."""
         import keras
 
@@ -236,10 +282,10 @@ class _Training:
             # Faster, with the same results. XLA makes these networks slower on a CPU, and faster on a GPU.
             options = {"jit_compile": "auto" if tensorflow.config.list_physical_devices("GPU") else False,
                        "steps_per_execution": 10}
-        model.compile(optimizer, loss=masked_binary_crossentropy, **options)
+        model.compile(optimizer, loss=loss, **options)
         return model
 
-    def resume(self) -> keras.Model:
+    def resume(self, loss: Loss) -> keras.Model:
         """Take the network, its optimizer, its dropout and the history from the state on the disk."""
         import keras
 
@@ -248,8 +294,7 @@ class _Training:
             raise InputError("was begun with other data or settings; choose another --out or remove it",
                              path=self.folder)
         self.history = cast(list[Epoch], saved["history"])
-        model = keras.saving.load_model(
-            self.state_file, custom_objects={"masked_binary_crossentropy": masked_binary_crossentropy})
+        model = keras.saving.load_model(self.state_file, custom_objects={loss.__name__: loss})
         for state, value in zip(_dropout_states(model), cast(list, saved["dropout"]), strict=True):
             state.assign(np.array(value, np.uint32))
         return model
@@ -267,22 +312,26 @@ class _Training:
     def fit(self, on_epoch: Callable[[Epoch], None] | None) -> None:
         """Train, from the start or from the last epoch on the disk.
 
-        In each epoch: put the training sequences in an order that depends on the run's seed and the epoch alone, so
-        that a resumed run sees the same one; train on them batch by batch; measure the loss of the validation split;
-        keep the epoch. Stop after the protocol's epochs or patience.
+        In each epoch: draw the order of the training sequences and, if asked for, their strands, by the run's seed and
+        the epoch alone, so that a resumed run sees the same ones; train on them batch by batch; measure the loss of the
+        validation split; keep the epoch. Stop after the protocol's epochs or patience.
         """
         import keras
 
         keras.utils.set_random_seed(self.run.random_seed)
-        model = self.resume() if self.state_file.exists() else self.start()
         train, valid = self.dataset["train"], self.dataset["valid"]
         sequences, labels = train.read("sequences"), train.read("labels")
+        loss = self.loss(labels)
+        model = self.resume(loss) if self.state_file.exists() else self.start(loss)
         valid_batches = _batches(valid.read("sequences"), valid.read("labels"), PREDICTION_BATCH,
                                  np.arange(len(valid)))
         while not self.is_over:
             number, begin = len(self.history) + 1, time.perf_counter()
-            order = np.random.default_rng([self.run.random_seed, number]).permutation(len(train))
-            fitted = model.fit(_batches(sequences, labels, self.protocol.batch_size, order), shuffle=False, verbose=0)
+            random = np.random.default_rng([self.run.random_seed, number])
+            order = random.permutation(len(train))
+            flipped = random.random(len(train)) < 0.5 if self.protocol.augment_reverse_complement else None
+            batches = _batches(sequences, labels, self.protocol.batch_size, order, flipped)
+            fitted = model.fit(batches, shuffle=False, verbose=0)
             epoch = Epoch(epoch=number, loss=float(fitted.history["loss"][0]),
                           val_loss=float(model.evaluate(valid_batches, verbose=0)),
                           seconds=round(time.perf_counter() - begin, 3))
@@ -304,7 +353,7 @@ class _Training:
         test = self.dataset["test"]
         measured = accuracy(test.read("labels"), predict_split(network, test))
         result = cast(Result, {
-            **self.run.saved(), "random_seed": self.run.random_seed, "protocol": asdict(self.protocol),
+            **self.run.saved(), "random_seed": self.run.random_seed, "protocol": self.protocol.saved(),
             "data": self.data, "n_sequences": {name: len(split) for name, split in self.dataset.splits.items()},
             "n_parameters": sum(math.prod(weight.shape) for weight in network.trainable_weights),
             "epochs": len(self.history), "best_epoch": self.best["epoch"],
@@ -329,8 +378,21 @@ class _Training:
             path.unlink(missing_ok=True)
 
 
-def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray) -> keras.utils.PyDataset:
-    """Make Keras batches that are one-hot encoded only when they are used: memory holds a byte a base."""
+def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray,
+             flipped: np.ndarray | None = None) -> keras.utils.PyDataset:
+    """Make Keras batches that are one-hot encoded only when they are used: memory holds a byte a base.
+
+    Parameters
+    ----------
+    sequences, labels : numpy.ndarray, shape (n, L) and (n, T)
+        Codes, and 1, 0 or -1.
+    batch_size : int
+        Sequences a step.
+    order : numpy.ndarray of int, shape (m,)
+        Which sequences, one after the other.
+    flipped : numpy.ndarray of bool, shape (n,), optional
+        Those that are shown as their reverse complement; none by default.
+    """
     import keras
 
     class Batches(keras.utils.PyDataset):
@@ -339,7 +401,10 @@ def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: 
 
         def __getitem__(self, i):
             rows = order[i * batch_size:(i + 1) * batch_size]
-            return one_hot(sequences[rows]), labels[rows].astype(np.float32)
+            codes = sequences[rows]
+            if flipped is not None:
+                codes = np.where(flipped[rows, None], reverse_complement(codes), codes)
+            return one_hot(codes), labels[rows].astype(np.float32)
 
     return Batches()
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from dataclasses import asdict
 
 import keras
 import numpy as np
@@ -114,7 +113,7 @@ def test_result(finished, dataset):
     folder, result, _ = finished
     assert json.loads((folder / "result.json").read_text()) == result
     assert (result["variant"], result["trial"], result["seed"]) == ("cnn_50_2", 0, 0)
-    assert result["protocol"] == asdict(QUICK) and result["n_sequences"] == {"train": 70, "valid": 20, "test": 31}
+    assert result["protocol"] == QUICK.saved() and result["n_sequences"] == {"train": 70, "valid": 20, "test": 31}
     assert result["versions"]["keras"] == keras.__version__ and result["backend"] == keras.backend.backend()
     network = keras.models.load_model(folder / "network.keras")
     assert result["n_parameters"] == network.count_params() - 2 * (30 + 64 + 96)
@@ -158,7 +157,7 @@ def test_metadata_travels_with_the_network(finished, tmp_path):
     folder, result, _ = finished
     metadata = read_metadata(folder / "network.keras")
     assert metadata["variant"] == "cnn_50_2" and metadata["label_names"] == list(LABELS)
-    assert metadata["training"]["data"] == result["data"] and metadata["training"]["protocol"] == asdict(QUICK)
+    assert metadata["training"]["data"] == result["data"] and metadata["training"]["protocol"] == QUICK.saved()
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
     assert read_metadata(tmp_path / "other.keras") == {}
     (tmp_path / "text.keras").write_text("no archive")
