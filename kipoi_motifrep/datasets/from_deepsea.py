@@ -25,10 +25,10 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.progress import progress, say
+from kipoi_motifrep.core.textfile import GZIP_MAGIC
 from kipoi_motifrep.datasets.hdf5 import DAMAGE, SPLITS, create_dataset, stored
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
 from kipoi_motifrep.datasets.sources import describe_sources
-from kipoi_motifrep.sequences.textfile import GZIP_MAGIC
 
 # The labels of Koo & Eddy (2019), counted from 0. Positives in train.mat: 27652, 85354, 19724, 34194, 43528, 87290,
 # 9792, 22758, 17450, 7528, 4516, 31146.

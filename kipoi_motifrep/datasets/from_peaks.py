@@ -20,6 +20,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress, say
+from kipoi_motifrep.core.textfile import open_text
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.datasets.hdf5 import SPLITS, create_dataset
 from kipoi_motifrep.datasets.overlaps import merge, shared_bases, touched
@@ -28,7 +29,6 @@ from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
 from kipoi_motifrep.sequences.genome import Genome, bare
 from kipoi_motifrep.sequences.intervals import WIDEST, BedRows, as_int64, few, read_rows
 from kipoi_motifrep.sequences.problems import Problems
-from kipoi_motifrep.sequences.textfile import open_text
 
 WINDOWS_AT_ONCE = 4096
 ALL = "all"

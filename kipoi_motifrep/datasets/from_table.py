@@ -14,6 +14,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress, say
+from kipoi_motifrep.core.textfile import open_text
 from kipoi_motifrep.datasets.hdf5 import create_dataset
 from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed, deal_by_key
@@ -31,7 +32,6 @@ from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, reverse_com
 from kipoi_motifrep.sequences.fasta import read_fasta, resize
 from kipoi_motifrep.sequences.intervals import WIDEST
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
-from kipoi_motifrep.sequences.textfile import open_text
 
 ROWS_AT_ONCE = 4096
 LONGEST_FIELD = 1 << 27

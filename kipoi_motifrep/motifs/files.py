@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs.formats.cisbp import parse_cisbp
-from kipoi_motifrep.motifs.formats.detect import detect_format
-from kipoi_motifrep.motifs.formats.homer import format_homer, parse_homer
 from kipoi_motifrep.motifs.formats.meme import format_meme, parse_meme
-from kipoi_motifrep.motifs.formats.pfm import format_jaspar, parse_jaspar
-from kipoi_motifrep.motifs.formats.source import Source
-from kipoi_motifrep.motifs.formats.spelling import word
+from kipoi_motifrep.motifs.formats.plain import KNOWN, format_homer, format_jaspar, parse_plain
+from kipoi_motifrep.motifs.formats.text import MotifText, word
 from kipoi_motifrep.motifs.formats.transfac import format_transfac, parse_transfac
-from kipoi_motifrep.motifs.formats.uniprobe import parse_uniprobe
 from kipoi_motifrep.motifs.motif import Motif, check_background
 
-PARSERS = {"meme": parse_meme, "jaspar": parse_jaspar, "pfm": parse_jaspar, "transfac": parse_transfac,
-           "homer": parse_homer, "cisbp": parse_cisbp, "uniprobe": parse_uniprobe}
 WRITERS = {"meme": format_meme, "jaspar": format_jaspar, "transfac": format_transfac, "homer": format_homer}
+_RENAMED = "{motifs} had the name of another of this file and are called NAME_2, NAME_3, ..."
+_MEME = re.compile(r"\s*(MEME version|letter-probability matrix)")
+_TRANSFAC_START, _TRANSFAC_MATRIX = re.compile(r"(VV|AC|ID|NA|DE|XX|P0|PO)(\s|$)"), re.compile(r"P[0O]\s+[ACGTU]\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +36,14 @@ class MotifFile(Sequence):
     background : numpy.ndarray, shape (4,), or None
         Letter frequencies, if the file states them (MEME only).
     format : str
-        ``meme``, ``jaspar``, ``pfm``, ``transfac``, ``homer``, ``cisbp`` or ``uniprobe``.
+        ``meme``, ``transfac``, ``jaspar`` (letters and brackets), ``pfm`` (a row a letter), ``homer`` (a row a
+        position), ``cisbp`` (named columns), ``uniprobe`` or ``universalmotif``.
     path : pathlib.Path
         The file.
     digest : str
         SHA-256 of its bytes, hexadecimal.
+    rna : bool, default False
+        Whether its letters are those of RNA, which has one strand.
     """
 
     motifs: tuple[Motif, ...]
@@ -51,6 +51,7 @@ class MotifFile(Sequence):
     format: str
     path: Path
     digest: str
+    rna: bool = False
 
     def __len__(self) -> int:
         return len(self.motifs)
@@ -67,12 +68,13 @@ class MotifFile(Sequence):
 
 
 def read_motifs(path: str | os.PathLike) -> MotifFile:
-    """Read a motif file of any known format, plain or gzip-compressed.
+    r"""Read a motif file of any known format, plain or packed with gzip, bzip2 or xz.
 
     The format is found by content: MEME (minimal in every shape, and MEME's text
-    output), JASPAR (``jaspar`` with brackets, ``pfm`` rows with or without a
-    header), TRANSFAC, HOMER, CIS-BP, UniPROBE. RNA motifs are read with U as T.
-    Results refer to motifs by name, so a name that occurs twice is refused.
+    output), TRANSFAC and its relatives, and everything that is titles and matrices:
+    JASPAR, HOMER, HOCOMOCO, CIS-BP, UniPROBE, universalmotif, logomaker. Rows may be
+    positions or letters, numbers counts or probabilities. RNA motifs are read with U
+    as T.
 
     Parameters
     ----------
@@ -82,24 +84,57 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     Returns
     -------
     MotifFile
-        Its motifs, background, format and digest.
+        Its motifs, background, format and digest. Results refer to motifs by name, so
+        a name that occurs again gets a number behind it, and a note says so.
 
     Raises
     ------
     InputError
         Names the file, the row and what is wrong there.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "m.pfm")
+    ...     _ = open(path, "w").write(">MA1 X\n1 0 4\n1 0 0\n1 4 0\n1 0 0\n")
+    ...     read_motifs(path)[0]
+    <Motif MA1 X, width 3, NGA>
     """
-    source = Source.read(path)
-    kind = detect_format(source)
-    found, background = PARSERS[kind](source)
+    text = MotifText.read(path)
+    filled = list(text.filled())
+    if not filled:
+        raise text.error(f"empty, or not text; a motif file is needed ({KNOWN})")
+    if filled[0][1].startswith("<"):
+        raise text.error("an XML or HTML page; give the text file of motifs instead (MEME's is meme.txt)",
+                         filled[0][0])
+    background = None
+    first = next((line for _, line in filled if not line.startswith("#")), "")
+    if any(map(_MEME.match, text.lines)):
+        kind = "meme"
+        found, background = parse_meme(text)
+    elif _TRANSFAC_START.match(first) or (not first.startswith(">") and any(map(_TRANSFAC_MATRIX.match, text.lines))):
+        kind, found = "transfac", parse_transfac(text)
+    else:
+        found, kind = parse_plain(text)
     if not found:
-        raise source.error(f"no motifs in this {kind} file")
-    rows: dict[str, int] = {}
-    for row, motif in found:
-        first = rows.setdefault(motif.name, row)
-        if first != row:
-            raise source.error(f"motif {motif.name} is here twice (first in row {first}); rename one", row)
-    return MotifFile(tuple(motif for _, motif in found), background, kind, source.path, source.digest)
+        raise text.error(f"no motifs in this {kind} file")
+    motifs = tuple(_with_names_of_their_own(text, [motif for _, motif in found]))
+    text.say_remarks()
+    return MotifFile(motifs, background, kind, text.path, text.digest, text.rna)
+
+
+def _with_names_of_their_own(text: MotifText, motifs: list[Motif]) -> Iterator[Motif]:
+    """Give a name that occurs again a number: the second ``X`` is ``X_2``."""
+    names, taken = {motif.name for motif in motifs}, set[str]()
+    for motif in motifs:
+        name, n = motif.name, 1
+        while name in taken or (n > 1 and name in names):
+            n += 1
+            name = f"{motif.name}_{n}"
+        taken.add(name)
+        text.remarks[_RENAMED] += n > 1
+        yield motif if n == 1 else replace(motif, name=name)
 
 
 def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str = "meme",

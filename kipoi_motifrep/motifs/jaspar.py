@@ -13,7 +13,7 @@ import re
 import sqlite3
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -22,11 +22,15 @@ import numpy as np
 
 from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.motifs import Motif, read_motifs
+from kipoi_motifrep.motifs.formats.plain import NoMotifsError
+from kipoi_motifrep.motifs.formats.text import word
 
 LATEST_RELEASE = "JASPAR2026"
 PAPER_RELEASE = "JASPAR2016"  # Koo & Eddy 2019
 CACHE_VERSION = 1
+MOST_NAMED = 5  # databases that are listed by name where several are searched as one
 _RELEASE = re.compile(r"(?:JASPAR)?(\d{4})", re.IGNORECASE)
 _TEXT_FIELDS = ("id", "name", "collection", "taxon", "tf_class", "tf_family")
 _NOTHING = {"", "-", "unknown"}  # how JASPAR says that a class or family is not known
@@ -46,11 +50,22 @@ class Database:
         What was selected, such as ``JASPAR2026 CORE vertebrates``, or a file's path.
     release : str
         JASPAR release; empty for files.
+    rna : bool, default False
+        Whether a part of it is RNA, which has one strand.
+    target_names : tuple of str, optional
+        A name of its own for each motif, by which tables refer to it; the motifs' names by
+        default.
     """
 
     motifs: tuple[Motif, ...]
     name: str
     release: str = ""
+    rna: bool = False
+    target_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.target_names:
+            object.__setattr__(self, "target_names", tuple(motif.name for motif in self.motifs))
 
     def __len__(self) -> int:
         return len(self.motifs)
@@ -140,37 +155,39 @@ def load(release: str = LATEST_RELEASE, collection: str | Sequence[str] | None =
 
 def open_database(spec: str | os.PathLike, taxon: str | Sequence[str] | None = "vertebrates",
                   collection: str | Sequence[str] | None = "CORE") -> Database:
-    """Open a JASPAR release or any motif file as a database.
+    """Open a JASPAR release, any motif file, or a folder of them as a database.
 
     Parameters
     ----------
     spec : str or path-like
-        Release (``JASPAR2016``, ``2016``) or path of a motif file. A file named like a
-        release is reached by ``./2016``.
+        Release (``JASPAR2016``, ``2016``) or path. A file named like a release is reached
+        by ``./2016``.
     taxon, collection : str, sequence of str or None
         Selection in a release; see `load`. Files are taken whole.
 
     Returns
     -------
     Database
-        Its motifs.
+        Its motifs; those of a folder by the names of its files.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or a file cannot be read.
     """
-    if isinstance(spec, str) and _RELEASE.fullmatch(spec.strip()):
-        return load(spec, collection, taxon)
-    if not Path(spec).exists():
-        raise InputError(f"no such motif file, and no JASPAR release ({', '.join(releases())})", path=spec)
-    return Database(read_motifs(spec).motifs, str(spec))
+    return open_databases([spec], taxon, collection)
 
 
 def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
                    taxon: str | Sequence[str] | None = "vertebrates",
                    collection: str | Sequence[str] | None = "CORE") -> Database:
-    """Open several databases as one; motifs that are in two of them stay in twice.
+    """Open several databases as one; see `join_databases`.
 
     Parameters
     ----------
     specs : sequence of str or path-like, or one of them
-        What `open_database` takes.
+        What `open_database` takes. Files with an empty table, as CIS-BP has them for
+        licensed motifs, are left out with a note if others are not empty.
     taxon, collection : str, sequence of str or None
         Selection in releases; see `load`.
 
@@ -178,15 +195,47 @@ def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
     -------
     Database
         Motifs in the order of `specs`.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one cannot be read.
     """
     specs = [specs] if isinstance(specs, str | os.PathLike) else list(specs)
     if not specs:
         raise InputError("no motif database; give a JASPAR release or a motif file")
-    return join_databases([open_database(spec, taxon, collection) for spec in specs])
+    parts, empty = [], []
+    for spec in specs:
+        if isinstance(spec, str) and _RELEASE.fullmatch(spec.strip()):
+            parts.append(load(spec, collection, taxon))
+            continue
+        path = Path(spec)
+        if not path.exists():
+            raise InputError(f"no such motif file, and no JASPAR release ({', '.join(releases())})", path=spec)
+        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")) \
+            if path.is_dir() else [path]
+        if not files:
+            raise InputError("this folder has no files; give a motif file or a folder of them", path=spec)
+        read = []
+        for file in files:
+            try:
+                found = read_motifs(file)
+                read.append(Database(found.motifs, str(spec if file is path else file), rna=found.rna))
+            except NoMotifsError as error:
+                empty.append(error)
+        if path.is_dir() and read:
+            parts.append(replace(join_databases(read), name=str(spec)))
+        else:
+            parts += read
+    if not parts:
+        raise empty[0]
+    if empty:
+        say(f"left out {len(empty)} file{'s' * (len(empty) > 1)} with an empty table ({empty[0]})")
+    return join_databases(parts)
 
 
 def join_databases(parts: Sequence[Database]) -> Database:
-    """Make several databases one; motifs that are in two of them stay in twice.
+    """Make several databases one.
 
     Parameters
     ----------
@@ -196,13 +245,30 @@ def join_databases(parts: Sequence[Database]) -> Database:
     Returns
     -------
     Database
-        Their motifs in order.
+        Their motifs in order. Motifs that are in two of them stay in twice; where another
+        has a name already, its name in tables is ``NAME@DATABASE``.
+
+    Examples
+    --------
+    >>> one, other = (Database((Motif("CTCF", [[1, 0, 0, 0]]),), file) for file in ("a.meme", "b.meme"))
+    >>> join_databases([one, other]).target_names
+    ('CTCF', 'CTCF@b')
     """
     if len(parts) == 1:
         return parts[0]
-    names = dict.fromkeys(part.release for part in parts if part.release)
-    return Database(tuple(motif for part in parts for motif in part), " + ".join(part.name for part in parts),
-                    ", ".join(names))
+    names: dict[str, None] = {}  # in order
+    for part in parts:
+        for given in part.target_names:
+            name, n = given, 1
+            while name in names:
+                name = f"{given}@{word(part.release or Path(part.name).stem)}" + f"_{n}" * (n > 1)
+                n += 1
+            names[name] = None
+    said = " + ".join(part.name for part in parts) if len(parts) <= MOST_NAMED else \
+        f"{parts[0].name} + {len(parts) - 1} more"
+    releases_in = dict.fromkeys(part.release for part in parts if part.release)
+    return Database(tuple(motif for part in parts for motif in part), said, ", ".join(releases_in),
+                    any(part.rna for part in parts), tuple(names))
 
 
 def _release_name(release: str) -> str:

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +64,9 @@ class Matches:
             return (motif.name, status, *[""] * (len(COLUMNS) - 3), n_matches)
         hit = self.hits[place]
         target = self.database.motifs[hit["target"]]
-        return (motif.name, status, target.name, target.alt_name, "::".join(target.tf_class),
-                "::".join(target.tf_family), *(f"{hit[name]:g}" for name in ("e_value", "q_value", "p_value")),
+        return (motif.name, status, self.database.target_names[hit["target"]], target.alt_name,
+                "::".join(target.tf_class), "::".join(target.tf_family),
+                *(f"{hit[name]:g}" for name in ("e_value", "q_value", "p_value")),
                 int(hit["offset"]), str(hit["orientation"]), int(hit["overlap"]), n_matches)
 
     def write(self, folder: str | os.PathLike) -> None:
@@ -88,7 +89,9 @@ class Matches:
         folder : str or path-like
             Where to; it is made when it is missing.
         """
-        tomtom_tsv = tomtom_table(self.hits, self.queries, self.database.motifs, _command_line(self.parameters))
+        targets = [replace(motif, name=name)  # as databases searched as one may share names
+                   for motif, name in zip(self.database, self.database.target_names, strict=True)]
+        tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
         rows = [COLUMNS, *self.table()]
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
         write_text(Path(folder) / "matches.tsv", "".join("\t".join(field(str(x)) for x in row) + "\n" for row in rows))
@@ -194,8 +197,8 @@ def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database
         If the table is not about these motifs.
     """
     motifs, path = read_motifs(queries), Path(folder) / "tomtom.tsv"
-    places = [{field(motif.name): place for place, motif in reversed(list(enumerate(one)))}
-              for one in (motifs, database.motifs)]
+    places = [{field(name): place for place, name in enumerate(names)}
+              for names in ([motif.name for motif in motifs], database.target_names)]
     lines = path.read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     try:

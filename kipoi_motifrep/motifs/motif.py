@@ -81,8 +81,8 @@ class Motif:
         if not isinstance(other, Motif):
             return NotImplemented
         return (self._key() == other._key() and np.array_equal(self.pwm, other.pwm)
-                and (self.counts is None) == (other.counts is None)
-                and (self.counts is None or np.array_equal(self.counts, other.counts)))
+                and (other.counts is None if self.counts is None else
+                     other.counts is not None and np.array_equal(self.counts, other.counts)))
 
     def __hash__(self) -> int:
         return hash(self._key())

@@ -10,8 +10,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
-from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text
 
 
 class Record(NamedTuple):
@@ -52,8 +52,9 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
         With the row: if the file is empty or no FASTA, or a sequence is empty
         or has characters that are no nucleotides.
     """
-    header, row, parts = None, 0, []
-    number = 0
+    header: bytes | None = None
+    parts: list[tuple[int, bytes]] = []
+    row = number = 0
     with open_text(path) as file:
         for number, line in enumerate(_lines(file), 1):
             line = line.strip()

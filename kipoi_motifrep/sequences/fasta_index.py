@@ -18,7 +18,7 @@ from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.progress import say
-from kipoi_motifrep.sequences.textfile import BYTE_ORDER_MARK, CR_ALONE, GZIP_MAGIC, UTF16, UTF16_MARKS, open_text
+from kipoi_motifrep.core.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text, packed_with, refuse_what_is_no_text
 
 LARGE_FILE = 200_000_000
 LONGEST_HEADER = 1 << 16
@@ -81,7 +81,7 @@ def open_index(path: str) -> Index:
     """
     bgzip = _check_kind(path)
     fai, gzi = _index_files(Path(path), bgzip)
-    index = Index(*_read_index(path, fai), fai, gzi if bgzip else None)
+    index = _read_index(path, fai, gzi if bgzip else None)
     _check_names(path, index)
     if not bgzip:
         _check_last(path, index)
@@ -103,10 +103,11 @@ def _check_kind(path: str) -> bool:
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else _reason(error)
         raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
-    if head[:2] == GZIP_MAGIC:
-        if head[12:14] != b"BC":
-            raise InputError("is gzip, which cannot be read at random; unpack it (gunzip), or pack it with bgzip: "
-                             f"gunzip -c {path} | bgzip > genome.fa.bgz", path=path)
+    if packer := packed_with(head):
+        if head[12:14] != b"BC" or packer != "gzip":
+            tool = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz"}[packer]
+            raise InputError(f"is {packer}, which cannot be read at random; unpack it ({tool}), or pack it with bgzip: "
+                             f"{tool} -c {path} | bgzip > genome.fa.bgz", path=path)
         if tail != BGZIP_END:
             raise InputError("is cut off (bgzip's end mark is missing); fetch it again", path=path)
         return True
@@ -125,8 +126,7 @@ def _no_fasta(path: str | os.PathLike, row: int, line: bytes) -> InputError:
     if line.startswith(BYTE_ORDER_MARK):
         return InputError("starts with a byte-order mark, which an index does not allow; remove it, for example with: "
                           f"tail -c +4 {path} > genome.fa", path=path, row=row)
-    if line.startswith(UTF16_MARKS):
-        return InputError(UTF16, path=path)
+    refuse_what_is_no_text(line, path)
     return InputError(NO_FASTA, path=path, row=row)
 
 
@@ -162,7 +162,7 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
             if bgzip:
                 options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
         except InputError as error:
-            if error.__cause__ is None:  # a folder or a device has the index's name
+            if not isinstance(error.__cause__, OSError):  # a folder or a device has the index's name
                 raise
             raise InputError(f"its index cannot be written to {fai.parent} ({_reason(error.__cause__)}); make the "
                              "genome's folder writable, or set XDG_CACHE_HOME to one that is", path=path) from error
@@ -205,7 +205,7 @@ def _text(name: bytes) -> str:
     return name.decode(errors="replace")  # as BED files are read, so that equal names stay equal
 
 
-def _read_index(path: str, fai: Path) -> tuple[list[str], *tuple[np.ndarray, ...]]:
+def _read_index(path: str, fai: Path, gzi: Path | None) -> Index:
     try:
         lines = fai.read_bytes().splitlines()
     except OSError as error:
@@ -223,7 +223,8 @@ def _read_index(path: str, fai: Path) -> tuple[list[str], *tuple[np.ndarray, ...
         numbers.append((length, offset, bases, line_bytes))
     if not names:
         raise InputError("holds no sequences", path=path)
-    return names, *np.array(numbers, np.int64).T
+    length, offset, bases, line_bytes = np.array(numbers, np.int64).T
+    return Index(names, length, offset, bases, line_bytes, fai, gzi)
 
 
 def _damaged(fai: Path, row: int) -> InputError:

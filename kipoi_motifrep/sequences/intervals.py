@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.textfile import open_text
 from kipoi_motifrep.sequences.genome import Genome, LetterError
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
-from kipoi_motifrep.sequences.textfile import open_text
 
 ROWS_AT_ONCE = 1 << 15
 SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")

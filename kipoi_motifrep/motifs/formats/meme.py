@@ -9,29 +9,26 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from kipoi_motifrep.core.letters import BASES
-from kipoi_motifrep.motifs.formats.source import Source, is_number
-from kipoi_motifrep.motifs.formats.spelling import decimal, plain, word
+from kipoi_motifrep.motifs.formats.tables import motif_of
+from kipoi_motifrep.motifs.formats.text import MotifText, decimal, is_number, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 
 _MATRIX = "letter-probability matrix"
 _FIELD = re.compile(r"(\w+)\s*=\s*([^\s=]+)")
 # What may follow a matrix whose header does not state its width.
 _AFTER_MATRIX = re.compile(r"MOTIF\b|URL\b|[-*#]|letter-probability|log-odds|Motif\b|Time\b|SUMMARY\b")
+# A letter of an ALPHABET block: its name, colour and complement, or the letters that it stands for.
+_LETTER = re.compile(r'\S\s*(=|~|$|"|[0-9A-Fa-f]{6}\b)')
 # MEME writes "MOTIF name alt width = 8 sites = 20 ..." above its sections.
 _SUMMARY = re.compile(r"\s+width\s*=\s*\d+.*$")
 
 
-def looks_like_meme(lines: list[str]) -> bool:
-    """Tell whether lines are a MEME file."""
-    return any(line.lstrip().startswith(("MEME version", _MATRIX)) for line in lines)
-
-
-def parse_meme(source: Source) -> tuple[list[tuple[int, Motif]], np.ndarray | None]:
+def parse_meme(text: MotifText) -> tuple[list[tuple[int, Motif]], np.ndarray | None]:
     """Read a MEME file.
 
     Parameters
     ----------
-    source : Source
+    text : MotifText
         The file.
 
     Returns
@@ -40,120 +37,125 @@ def parse_meme(source: Source) -> tuple[list[tuple[int, Motif]], np.ndarray | No
         With the row of the ``MOTIF`` line.
     background : numpy.ndarray, shape (4,), or None
         Letter frequencies, if the file states them.
+
+    Raises
+    ------
+    InputError
+        Names the row and what is wrong there.
     """
-    lines = source.lines
+    lines = text.lines
     starts = [i for i, line in enumerate(lines) if re.match(r"\s*MOTIF\b", line)]
     header_stop = starts[0] if starts else len(lines)
-    _check_alphabet(source, header_stop)
-    background = _background(source, header_stop)
+    _check_alphabet(text, header_stop)
+    background = _background(text, header_stop)
     motifs = []
     for start, stop in itertools.pairwise([*starts, len(lines)]):
-        motifs.append((start + 1, _section(source, start, stop)))
+        motifs.append((start + 1, _section(text, start, stop)))
     stray = next((i for i in range(header_stop) if lines[i].lstrip().startswith(_MATRIX)), None)
     if stray is not None:
-        raise source.error("a matrix without a MOTIF line before it", stray + 1)
+        raise text.error("a matrix without a MOTIF line before it", stray + 1)
     return motifs, background
 
 
-def _check_alphabet(source: Source, stop: int) -> None:
-    for i in range(stop):
-        line = source.lines[i].strip()
-        if not line.upper().startswith("ALPHABET"):
-            continue
-        plain = re.match(r"ALPHABET\s*=\s*(\S+)\s*$", line, re.IGNORECASE)
-        letters = plain.group(1) if plain else _defined_letters(source, i + 1, stop)
-        if letters.upper().replace("U", "T") != BASES:
-            raise source.error(f"alphabet {letters} is not DNA; only motifs over ACGT (or ACGU) can be used", i + 1)
+def _check_alphabet(text: MotifText, stop: int) -> None:
+    """See that the letters are A C G T or A C G U, by name (``ALPHABET= ACGT``) or one by one in a block."""
+    start = next((i for i in range(stop) if text.lines[i].strip().upper().startswith("ALPHABET")), None)
+    if start is None:
         return
+    named = re.match(r"ALPHABET\s*=\s*(\S+)\s*$", text.lines[start].strip(), re.IGNORECASE)
+    letters, ended, core = named[1] if named else "", True, set[str]()
+    if not named:
+        # Core letters stand alone or in pairs; the others are defined by "=". The block ends with END ALPHABET, or,
+        # in MEME's own output, with a line of asterisks.
+        for line in map(str.strip, text.lines[start + 1:stop]):
+            ended = line.upper().startswith("END ALPHABET") or (line.startswith("**") and bool(core))
+            if ended or (line and not line.startswith("**") and not _LETTER.match(line)):
+                break
+            if line and not line.startswith("**") and "=" not in re.sub(r'"[^"]*"', "", line):
+                core.update(line[0] + (re.search(r"~\s*(\S)", line) or ["", ""])[1])
+        letters = "".join(sorted(core))
+    if letters.upper().replace("U", "T") != BASES:
+        if not ended and core < {*BASES}:
+            raise text.error("the ALPHABET block has no END ALPHABET; is the file cut off?", start + 1)
+        raise text.error(f"alphabet {letters} is not DNA; only motifs over ACGT (or ACGU) can be used", start + 1)
+    text.rna = "U" in letters.upper()
 
 
-def _defined_letters(source: Source, start: int, stop: int) -> str:
-    """Core letters of an ``ALPHABET ... END ALPHABET`` block; the others are defined by ``=``."""
-    core = set()
-    for i in range(start, stop):
-        line = source.lines[i].strip()
-        if line.upper().startswith("END ALPHABET"):
-            return "".join(sorted(core))
-        if line and "=" not in re.sub(r'"[^"]*"', "", line):
-            core.update(line[0] + (re.search(r"~\s*(\S)", line) or ["", ""])[1])
-    raise source.error("the ALPHABET block has no END ALPHABET; is the file cut off?", start)
-
-
-def _background(source: Source, stop: int) -> np.ndarray | None:
-    title = next((i for i in range(stop) if source.lines[i].lstrip().startswith("Background letter frequencies")), None)
+def _background(text: MotifText, stop: int) -> np.ndarray | None:
+    title = next((i for i in range(stop) if text.lines[i].lstrip().startswith("Background letter frequencies")), None)
     if title is None:
         return None
     found: dict[str, float] = {}
     row = title + 1
     for i in range(title + 1, stop):
-        tokens = source.lines[i].split()
+        tokens = text.lines[i].split()
         if not tokens:
             continue
         if len(tokens[0]) > 1:
             break
         row = i + 1
         if len(tokens) % 2:
-            raise source.error("expected letters and frequencies, such as A 0.25 C 0.25 G 0.25 T 0.25", row)
+            raise text.error("expected letters and frequencies, such as A 0.25 C 0.25 G 0.25 T 0.25", row)
         for letter, value in zip(tokens[::2], tokens[1::2], strict=True):
-            found[letter.upper().replace("U", "T")] = source.number(value, row)
+            found[letter.upper().replace("U", "T")] = text.number(value, row)
         if len(found) >= 4:
             break
     if not found:
         return None
     if set(found) != set(BASES):
-        raise source.error(f"the background is for letters {' '.join(found)}, not A C G T", row)
+        raise text.error(f"the background is for letters {' '.join(found)}, not A C G T", row)
     values = np.array([found[letter] for letter in BASES])
     if abs(values.sum() - 1) > 0.02 or values.min() <= 0:
-        raise source.error(f"background frequencies must be positive and sum to 1; they sum to {values.sum():g}", row)
+        raise text.error(f"background frequencies must be positive and sum to 1; they sum to {values.sum():g}", row)
     return values
 
 
-def _section(source: Source, start: int, stop: int) -> Motif:
-    words = _SUMMARY.sub("", source.lines[start].strip()).split()[1:]
+def _section(text: MotifText, start: int, stop: int) -> Motif:
+    words = _SUMMARY.sub("", text.lines[start].strip()).split()[1:]
     if not words:
-        raise source.error("MOTIF without a name", start + 1)
-    header = next((i for i in range(start + 1, stop) if source.lines[i].lstrip().startswith(_MATRIX)), None)
+        raise text.error("MOTIF without a name", start + 1)
+    header = next((i for i in range(start + 1, stop) if text.lines[i].lstrip().startswith(_MATRIX)), None)
     if header is None:
-        raise source.error(f"motif {words[0]} has no letter-probability matrix; is the file cut off?", start + 1)
-    fields = dict(_FIELD.findall(source.lines[header]))
+        raise text.error(f"motif {words[0]} has no letter-probability matrix; is the file cut off?", start + 1)
+    fields = dict(_FIELD.findall(text.lines[header]))
     if fields.get("alength", "4") != "4":
-        raise source.error(f"alength= {fields['alength']}: only DNA motifs (4 letters) can be used", header + 1)
-    width = _whole_number(source, fields, "w", header + 1)
-    nsites = source.number(fields["nsites"], header + 1) if "nsites" in fields else None
-    matrix = _matrix(source, words[0], header, stop, width)
-    return Motif(name=words[0], pwm=matrix, alt_name=" ".join(words[1:]), nsites=nsites)
+        raise text.error(f"alength= {fields['alength']}: only DNA motifs (4 letters) can be used", header + 1)
+    width = _whole_number(text, fields, "w", header + 1)
+    nsites = text.number(fields["nsites"], header + 1) if "nsites" in fields else None
+    rows, matrix = _matrix(text, words[0], header, stop, width)
+    return motif_of(text, matrix, rows, exact=True, name=words[0], alt_name=" ".join(words[1:]), nsites=nsites)
 
 
-def _whole_number(source: Source, fields: dict[str, str], name: str, row: int) -> int | None:
+def _whole_number(text: MotifText, fields: dict[str, str], name: str, row: int) -> int | None:
     if name not in fields:
         return None
     if not fields[name].isdecimal() or int(fields[name]) == 0:
-        raise source.error(f"{name}= {fields[name]} is not a whole number above 0", row)
+        raise text.error(f"{name}= {fields[name]} is not a whole number above 0", row)
     return int(fields[name])
 
 
-def _matrix(source: Source, name: str, header: int, stop: int, width: int | None) -> np.ndarray:
-    rows, values = [], []
+def _matrix(text: MotifText, name: str, header: int, stop: int,
+            width: int | None) -> tuple[list[int], np.ndarray]:
+    rows: list[int] = []
+    values: list[list[float]] = []
     for i in range(header + 1, stop):
-        line = source.lines[i].strip()
+        line = text.lines[i].strip()
         if not line:
             continue
         if _AFTER_MATRIX.match(line) and not is_number(line.split()[0]):
             break
         if width is not None and len(values) == width:
             if is_number(line.split()[0]) and len(line.split()) == 4:
-                raise source.error(f"motif {name} has more rows than w= {width}", i + 1)
+                raise text.error(f"motif {name} has more rows than w= {width}", i + 1)
             break
         rows.append(i + 1)
-        values.append(source.four(line.split(), i + 1))
+        values.append(text.four(line.split(), i + 1))
     if not values:
-        raise source.error(f"the matrix of motif {name} has no rows; is the file cut off?", header + 1)
+        raise text.error(f"the matrix of motif {name} has no rows; is the file cut off?", header + 1)
     if width is not None and len(values) < width:
-        raise source.error(f"the matrix of motif {name} ends after {len(values)} rows of w= {width}; "
+        raise text.error(f"the matrix of motif {name} ends after {len(values)} rows of w= {width}; "
                            "is the file cut off?", rows[-1])
-    matrix = np.array(values)
-    source.check_rows(matrix, rows)
-    return matrix
+    return rows, np.array(values)
 
 
 def format_meme(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kipoi_motifrep.motifs.formats.source import Source, is_acgt
-from kipoi_motifrep.motifs.formats.spelling import decimal, plain, word
+from kipoi_motifrep.motifs.formats.tables import motif_of
+from kipoi_motifrep.motifs.formats.text import MotifText, decimal, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 
+_NAMES = ("AC", "ID", "NA", "DE")  # behind a matrix they begin the next motif
 _COMMENT = re.compile(r"(tf_class|tf_family|nsites)\s*:\s*(.*)")
 
 
@@ -29,93 +30,86 @@ class _Block:
     closed: bool = False  # the matrix was followed by another line code
 
 
-def parse_transfac(source: Source) -> tuple[list[tuple[int, Motif]], None]:
+def parse_transfac(text: MotifText) -> list[tuple[int, Motif]]:
     """Read a TRANSFAC file: counts, or probabilities where every position sums to 1.
 
     Parameters
     ----------
-    source : Source
-        The file.
+    text : MotifText
+        The file. Relatives are read, too: without the ``P0`` line (STAMP), and without
+        ``//`` between motifs.
 
     Returns
     -------
-    motifs : list of (row, Motif)
+    list of (row, Motif)
         With the first row of the motif. The name is ``AC``, else ``ID``, ``NA`` or the
         first word of ``DE``; ``alt_name`` is ``NA`` or ``ID``; class, family and nsites
         come from ``CC`` lines, as JASPAR writes them.
-    background : None
-        TRANSFAC files state none.
+
+    Raises
+    ------
+    InputError
+        Names the row and what is wrong there.
     """
-    motifs, block = [], None
-    for row, line in enumerate(source.lines, start=1):
-        line = line.strip()
-        if line.startswith("//"):
-            if block is not None:
-                block.closed = True
-                _finish(source, block, motifs)
-            block = None
-        elif line:
-            block = block or _Block(row)
-            _add_line(source, block, line, row)
-    if block is not None:
-        _finish(source, block, motifs)
-    return motifs, None
+    motifs: list[tuple[int, Motif]] = []
+    block = _Block(0)
+    for row, line in text.filled():
+        code, _, rest = line.replace("\t", " ").partition(" ")
+        if line.startswith("//") or (code in _NAMES and block.closed):
+            block.closed = True
+            motifs += _finished(text, block)
+            block = _Block(0)
+        if not line.startswith(("//", "#")):
+            block.start = block.start or row
+            _add_line(text, block, code, rest.strip(), row)
+    return motifs + _finished(text, block)
 
 
-def _add_line(source: Source, block: _Block, line: str, row: int) -> None:
-    code, _, text = line.replace("\t", " ").partition(" ")
-    text = text.strip()
-    if block.header is not None and not block.closed and not re.fullmatch("[A-Z]{2}", code):
-        _add_position(source, block, line.split(), row)
-    elif code in ("P0", "PO"):
+def _add_line(text: MotifText, block: _Block, code: str, rest: str, row: int) -> None:
+    if code in ("P0", "PO"):
         if block.header is not None:
-            raise source.error("a second matrix in one motif; is a // line missing?", row)
-        if not is_acgt(text.split()[:4]):
-            raise source.error(f"the columns are {text}, not A C G T", row)
+            raise text.error("a second matrix in one motif; is a // line missing?", row)
+        text.note_letters(rest.split()[:4], row)
         block.header = row
+    elif not block.closed and (code.isdecimal() or block.header is not None) and not re.fullmatch("[A-Z]{2}", code):
+        block.header = block.header or row
+        words = rest.split()
+        block.values.append(text.four(words[:-1] if len(words) > 4 else words, row))  # the fifth: a consensus letter
+        position, first = int(text.number(code, row)), block.first + len(block.rows)
+        if not block.rows and position in (0, 1):
+            block.first = position
+        elif position != first:
+            raise text.error(f"position {position} is out of order" if block.rows else
+                             f"the matrix starts at position {position}, not 1", row)
+        block.rows.append(row)
     else:
         block.closed = block.header is not None
-        if code == "CC":
-            if found := _COMMENT.match(text):
-                block.comments.setdefault(found.group(1), []).extend(
-                    part.strip() for part in re.split(r"::|;\s", found.group(2)) if part.strip())
-        else:
-            block.codes.setdefault(code, text)
+        if code != "CC":
+            block.codes.setdefault(code, rest)
+        elif found := _COMMENT.match(rest):
+            block.comments.setdefault(found[1], []).extend(
+                part.strip() for part in re.split(r"::|;\s", found[2]) if part.strip())
 
 
-def _add_position(source: Source, block: _Block, words: list[str], row: int) -> None:
-    # The sixth word, if any, is the consensus letter.
-    block.values.append(source.four(words[1:-1] if len(words) > 5 else words[1:], row))
-    position = int(source.number(words[0], row))
-    if len(block.rows) == 0:
-        if position not in (0, 1):
-            raise source.error(f"the matrix starts at position {position}, not 1", row)
-        block.first = position
-    elif position != block.first + len(block.rows):
-        raise source.error(f"position {position} is out of order", row)
-    block.rows.append(row)
-
-
-def _finish(source: Source, block: _Block, motifs: list[tuple[int, Motif]]) -> None:
+def _finished(text: MotifText, block: _Block) -> list[tuple[int, Motif]]:
     codes = block.codes
     described = codes.get("DE", "").split()[:1]
     names = [name for name in (codes.get("AC"), codes.get("ID"), codes.get("NA"), *described) if name]
     if block.header is None:
         if names:
-            raise source.error(f"motif {names[0]} has no matrix; is the file cut off?", block.start)
-        return  # the version block at the top of a file
-    name = names[0] if names else source.stem
+            raise text.error(f"motif {names[0]} has no matrix; is the file cut off?", block.start)
+        return []  # the version block at the top of a file
+    name = names[0] if names else text.stem
     if not block.values:
-        raise source.error(f"the matrix of motif {name} has no rows; is the file cut off?", block.header)
+        raise text.error(f"the matrix of motif {name} has no rows; is the file cut off?", block.header)
     if not block.closed:
-        raise source.error(f"motif {name} does not end with XX or //; is the file cut off?", block.rows[-1])
+        raise text.error(f"motif {name} does not end with XX or //; is the file cut off?", block.rows[-1])
     others = [other for other in (codes.get("NA"), codes.get("ID")) if other and other != name]
     nsites = block.comments.get("nsites")
-    motif = source.motif_of(
-        np.array(block.values), block.rows, name=name, alt_name=others[0] if others else "",
-        nsites=source.number(nsites[0], block.start) if nsites else None,
-        tf_class=tuple(block.comments.get("tf_class", ())), tf_family=tuple(block.comments.get("tf_family", ())))
-    motifs.append((block.start, motif))
+    return [(block.start, motif_of(
+        text, np.array(block.values), block.rows, name=name, alt_name=others[0] if others else "",
+        nsites=text.number(nsites[0], block.start) if nsites else None,
+        tf_class=tuple(block.comments.get("tf_class", ())), tf_family=tuple(block.comments.get("tf_family", ()))))]
 
 
 def format_transfac(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str]:

@@ -1,0 +1,208 @@
+"""Opening text files, compressed or not, with errors a person can read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import BinaryIO, cast
+
+from kipoi_motifrep.core.errors import InputError
+
+GZIP_MAGIC = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF16 = "is UTF-16 text; convert it, for example with: iconv -f UTF-16 -t UTF-8 old > new"
+CR_ALONE = ("its lines end in carriage returns alone; make them line feeds, for example with: "
+            "tr '\\r' '\\n' < old.fa > new.fa")
+LONGEST_ROW = 1 << 20  # of a table or a motif file: a longer one is no row, and its words would fill the memory
+# DNA and tables of it shrink to a fifth or a tenth. A small file that unpacks to very much more was made to fill disks.
+LARGEST_RATIO, SUSPICIOUS_SIZE = 100, 1 << 28
+_PACKERS: dict[str, tuple[re.Pattern[bytes], Callable[..., object]]] = {
+    "gzip": (re.compile(GZIP_MAGIC), gzip.open), "bzip2": (re.compile(rb"BZh[1-9][1\x17]"), bz2.open),
+    "xz": (re.compile(rb"\xfd7zXZ\x00"), lzma.open)}
+_NOT_TEXT = {
+    b"\xff\xfe": UTF16,
+    b"\xfe\xff": UTF16,
+    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it: zstd -d FILE",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; unpack it (unzip), or save the sheet as text with tabs",
+    b"\xd0\xcf\x11\xe0": "is an Excel workbook; save the sheet as text with tabs",
+    b"\x6c\x1b\x01": "is a PLINK .bed file of genotypes, not a BED file of intervals",
+    b"\xeb\xf2\x89\x87": "is bigBed; make it BED with UCSC's bigBedToBed",
+    b"\x87\x89\xf2\xeb": "is bigBed; make it BED with UCSC's bigBedToBed",
+    b"\x26\xfc\x8f\x88": "is bigWig, which holds a signal and no intervals; give a file of peaks",
+    b"\x88\x8f\xfc\x26": "is bigWig, which holds a signal and no intervals; give a file of peaks",
+    b"BAM\x01": "is BAM, which holds reads; call peaks first, or convert it: bedtools bamtobed -i FILE",
+    b"CRAM\x03": "is CRAM, which holds reads; call peaks first",
+    b"BCF\x02": "is BCF; make it text: bcftools view FILE",
+    b"\x89HDF": "is HDF5, not text",
+    b"%PDF": "is PDF, not text",
+    GZIP_MAGIC: "is packed twice; unpack it once: gunzip FILE",  # seen behind the first unpacking only
+}
+
+
+@contextmanager
+def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    r"""Open a text file for reading bytes, unpacking gzip, bzip2 and xz whatever its name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; ``-`` for standard input.
+
+    Yields
+    ------
+    binary file
+        Its uncompressed bytes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, a folder, damaged, no text (which names what it
+        is and the cure), or unpacks to more than a hundred times its size.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "peaks.bed.xz")
+    ...     _ = open(path, "wb").write(lzma.compress(b"chr1\t0\t9\n"))
+    ...     with open_text(path) as file:
+    ...         file.read()
+    b'chr1\t0\t9\n'
+    """
+    try:
+        with _open(path) as raw:
+            begin = raw.peek(8)[:8]
+            packer = packed_with(begin)
+            if not packer:
+                refuse_what_is_no_text(begin, path)
+                yield raw
+                return
+            packed = _Counted(raw)
+            contents = _PACKERS[packer][1](io.BufferedReader(packed))
+            with io.BufferedReader(_Unpacked(contents, packed, path), 1 << 16) as file:
+                refuse_what_is_no_text(file.peek(8)[:8], path)
+                yield cast(BinaryIO, file)
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise InputError("the compressed file is damaged or cut off; fetch it again", path=path) from error
+    except FileNotFoundError as error:
+        raise InputError("there is no such file", path=path) from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"cannot be read ({(error.strerror or str(error)).lower()})", path=path) from error
+    except OSError as error:
+        if error.errno is None:  # bz2 has no error of its own
+            raise InputError("the compressed file is damaged or cut off; fetch it again", path=path) from error
+        raise
+
+
+def packed_with(begin: bytes) -> str:
+    """Tell a packed file by its first bytes.
+
+    Parameters
+    ----------
+    begin : bytes
+        At least six bytes, where the file has so many.
+
+    Returns
+    -------
+    str
+        ``gzip``, ``bzip2``, ``xz``, or nothing.
+    """
+    return next((packer for packer, (magic, _) in _PACKERS.items() if magic.match(begin)), "")
+
+
+def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
+    """Name a file that is no text by its first bytes.
+
+    Parameters
+    ----------
+    begin : bytes
+        At least four bytes, where the file has so many.
+    path : str or path-like
+        The file.
+
+    Raises
+    ------
+    InputError
+        It says what the file is and the cure.
+    """
+    for magic, what in _NOT_TEXT.items():
+        if begin.startswith(magic):
+            raise InputError(what.replace("FILE", str(path)), path=path)
+
+
+def rows_of(file: BinaryIO, path: str | os.PathLike) -> Iterator[bytes]:
+    """Go through the lines of a table.
+
+    Parameters
+    ----------
+    file : binary file
+        As :func:`open_text` gives it.
+    path : str or path-like
+        Its name, for the error.
+
+    Yields
+    ------
+    bytes
+        Lines with their ends.
+
+    Raises
+    ------
+    InputError
+        If one is longer than a mebibyte.
+    """
+    for row, line in enumerate(iter(partial(file.readline, LONGEST_ROW), b""), 1):
+        if len(line) == LONGEST_ROW:
+            raise InputError("is longer than a row of a table can be; does the file have line ends?", path=path,
+                             row=row)
+        yield line
+
+
+@contextmanager
+def _open(path: str | os.PathLike) -> Iterator[io.BufferedReader]:
+    if str(path) == "-":
+        yield cast(io.BufferedReader, sys.stdin.buffer)
+        return
+    with open(path, "rb") as file:
+        yield file
+
+
+class _Counted(io.RawIOBase):
+    """A file that counts the bytes read from it."""
+
+    def __init__(self, file: io.BufferedReader):
+        self._file, self.n = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        n = self._file.readinto1(buffer)
+        self.n += n
+        return n
+
+
+class _Unpacked(io.RawIOBase):
+    """The contents of a packed file, as long as they are not suspiciously many."""
+
+    def __init__(self, file, packed: _Counted, path: str | os.PathLike):
+        self._file, self._packed, self._path, self._n = file, packed, path, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        n = self._file.readinto(buffer)
+        self._n += n
+        if self._n > SUSPICIOUS_SIZE and self._n > LARGEST_RATIO * self._packed.n:
+            raise InputError(f"unpacks to over {LARGEST_RATIO} times its size, which no DNA or table of it does; if it "
+                             "is meant to, unpack it first", path=self._path)
+        return n
