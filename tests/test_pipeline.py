@@ -262,7 +262,7 @@ def test_a_network_of_train_is_called_by_its_architecture_else_by_its_folder(sma
                               layers.GlobalMaxPooling1D(), layers.Dense(2)])
     (tmp_path / "mine").mkdir()
     names = []
-    for path, note in ((tmp_path / "network.keras", {"architecture": "cnn_25"}), (tmp_path / "mine/network.keras", {}),
+    for path, note in ((tmp_path / "network.keras", {"variant": "cnn_25"}), (tmp_path / "mine/network.keras", {}),
                        (tmp_path / "other.keras", {"architecture": "cnn_25"})):
         save_network(model, path, note)
         report = interpret(path, dataset=small / "small.h5", database="JASPAR2016", null=False, importance=False).report

@@ -45,7 +45,7 @@ class ArrayBatches:
 
     def __init__(self, inputs: Inputs, batch_size: int):
         self.inputs, self.batch_size = inputs, batch_size
-        self.n = len(first_array(inputs))
+        self.n = len(arrays_of(inputs)[0])
         if not self.n:
             raise InputError("there are no sequences")
 
@@ -96,7 +96,7 @@ class LoaderBatches:
                 raise InputError(f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a "
                                  "dict with them")
             inputs = batch["inputs"]
-            n += len(first_array(inputs))
+            n += len(arrays_of(inputs)[0])
             yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
                         batch.get("targets"))
         if self._n not in (None, n):
@@ -169,16 +169,16 @@ def first_batch(batches: Iterable[Batch]) -> Batch:
         If there is none.
     """
     for batch in batches:
-        if len(first_array(batch.inputs)):
+        if len(arrays_of(batch.inputs)[0]):
             return batch
     raise InputError("there are no sequences")
 
 
-def first_array(inputs: Inputs) -> np.ndarray:
-    """Look at the first of a model's inputs, whatever their structure: it says how many sequences there are."""
+def arrays_of(inputs: Inputs) -> list[np.ndarray]:
+    """List a model's inputs, whatever their structure; each has the sequences on its first axis."""
     if isinstance(inputs, Mapping):
-        return next(iter(inputs.values()))
-    return np.asarray(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)
+        return [np.asarray(one) for one in inputs.values()]
+    return [np.asarray(one) for one in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
 
 
 def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 
-from kipoi_motifrep.core.outputs import write_bytes, write_text
+from kipoi_motifrep.core.outputs import write_bytes
+from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters.batches import Batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.selection import Sites
@@ -40,8 +41,7 @@ def write_filters(results: Sequence[FilterPWMs], folder: str | os.PathLike) -> N
     for name, trimmed in (("filters.meme", False), ("filters_trimmed.meme", True)):
         motifs = [motif for result in results for motif in result.motifs(trimmed)]
         write_motifs(motifs, folder / name)
-    rows = ["\t".join(COLUMNS), *(row for result in results for row in _table(result))]
-    write_text(folder / "filters.tsv", "\n".join(rows) + "\n")
+    write_table(folder / "filters.tsv", COLUMNS, (row for result in results for row in _table(result)))
     write_bytes(folder / "filters.h5", _hdf5(results))
 
 
@@ -85,15 +85,12 @@ def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
                       window=window, **arrays)
 
 
-def _table(result: FilterPWMs) -> list[str]:
-    rows = []
+def _table(result: FilterPWMs) -> Iterator[tuple[object, ...]]:
     for i, (whole, trimmed) in enumerate(zip(result.motifs(), result.motifs(trimmed=True), strict=True)):
         start, _ = trim_bounds(whole.pwm)
-        values = (whole.name, result.bank.layer, i, result.status[i], result.n_sites[i], f"{result.maximum[i]:.6g}",
-                  f"{result.level[i]:.6g}", result.n_firing[i], result.n_sequences, f"{result.fraction_firing[i]:.6g}",
-                  result.width, whole.consensus, f"{information_content(whole.pwm).sum():.4f}", start, trimmed.width)
-        rows.append("\t".join(map(str, values)))
-    return rows
+        yield (whole.name, result.bank.layer, i, result.status[i], result.n_sites[i], f"{result.maximum[i]:.6g}",
+               f"{result.level[i]:.6g}", result.n_firing[i], result.n_sequences, f"{result.fraction_firing[i]:.6g}",
+               result.width, whole.consensus, f"{information_content(whole.pwm).sum():.4f}", start, trimmed.width)
 
 
 def _write_group(group: h5py.Group, result: FilterPWMs) -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kipoi_motifrep.core.accuracy import MASKED
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import write_text
 from kipoi_motifrep.core.progress import progress
-from kipoi_motifrep.filters.batches import ArrayBatches, Batch, first_array, first_batch, take
+from kipoi_motifrep.core.tables import read_table, write_table
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch, arrays_of, first_batch, take
 from kipoi_motifrep.networks.ablation import Ablation
+from kipoi_motifrep.networks.types import Inputs
 
 MOST_SEQUENCES = 20_000  # for means and correlations
 MOST_BYTES = 256 << 20  # of their inputs, which are kept in memory
 FORWARD_PASSES = 30_000  # filters x sequences with a filter replaced, so that time stays bounded
 FEWEST_SEQUENCES = 100  # however many filters there are
-BATCH_VALUES = 4 << 20  # activations of one batch, 16 MiB
+BATCH_VALUES = 16 << 20  # activations of one batch, 64 MiB: a pass for each filter and batch is what takes the time
 LARGEST_BATCH = 512
 OUTPUT_CORRELATION = 0.3  # of a filter with an output that it is for
 OUTPUT_SHARE = 0.5  # of the filter's largest correlation
@@ -92,9 +94,11 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
                        labels: Sequence[str] = ()) -> Importance:
     """Measure what each filter does to the outputs.
 
-    Means and correlations are over at most 20,000 sequences (and 256 MiB of them), evenly
-    spaced over the data; changes over at most 30,000 / n_filters of them (but at least 100), again
-    evenly spaced.
+    1. Take at most 20,000 sequences (and 256 MiB of them), evenly spaced over the data.
+    2. Run all of them: predictions, each filter's largest activation in a sequence, and its mean activation.
+       Correlate the largest activations with the predictions, and with the labels where they are known.
+    3. Take at most 30,000 / n_filters of them (but at least 100), again evenly spaced. For each filter, set all its
+       activations to its mean, and run the rest of the network: the change of each output is what the sites did.
 
     Parameters
     ----------
@@ -113,14 +117,21 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
     -------
     Importance
         Independent of the batches' size, up to rounding.
+
+    Raises
+    ------
+    InputError
+        If names are not as many as outputs, or there are no sequences.
     """
     if len(outputs) != ablation.n_outputs:
         raise InputError(f"{len(outputs)} names for {ablation.n_outputs} outputs")
     if labels and len(labels) != len(outputs):
         raise InputError(f"{len(labels)} labels for {len(outputs)} outputs")
-    n = min(n_sequences, MOST_SEQUENCES, max(1, MOST_BYTES // _bytes_each(first_batch(batches).inputs)))
+    each = sum(array[:1].nbytes for array in arrays_of(first_batch(batches).inputs))
+    n = min(n_sequences, MOST_SEQUENCES, max(1, MOST_BYTES // max(1, each)))
     inputs, targets = gather(batches, spaced(n_sequences, n))
-    known = _label_table(targets, len(labels)) if labels else None
+    table = None if targets is None else targets.reshape(len(targets), -1)
+    known = table if table is not None and 0 < len(labels) == table.shape[1] else None
     size = sum(bank.n_positions * bank.n_filters for bank in ablation.network.banks)
     largest = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
     maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
@@ -147,15 +158,14 @@ def write_importance(found: Importance, names: Sequence[str], path: str | os.Pat
     path : str or path-like
         The table.
     """
-    lines = ["\t".join(COLUMNS)]
+    rows = []
     for i, name in enumerate(names):
         for j, output in enumerate(found.outputs):
-            label = found.labels[j] if found.labels else ""
             together = "" if found.label_correlation is None else f"{found.label_correlation[i, j]:.9g}"
             numbers = (found.change[i, j], found.signed_change[i, j], found.correlation[i, j])
-            lines.append("\t".join([name, output, *(f"{one:.9g}" for one in numbers), label, together,
-                                    f"{found.mean_activation[i]:.9g}", f"{found.spread[j]:.9g}"]))
-    write_text(path, "\n".join(lines) + "\n")
+            rows.append((name, output, *(f"{one:.9g}" for one in numbers), found.labels[j] if found.labels else "",
+                         together, f"{found.mean_activation[i]:.9g}", f"{found.spread[j]:.9g}"))
+    write_table(path, COLUMNS, rows)
 
 
 def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Sequence[str],
@@ -176,17 +186,16 @@ def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Seq
     Importance
         With nine significant digits.
     """
-    with open(path, encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file][1:]
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    rows = read_table(path)
 
-    def table(name: str) -> np.ndarray:
-        return np.array(columns[name], float).reshape(-1, len(outputs))
+    def numbers(name: str) -> np.ndarray:
+        return np.array([row[name] for row in rows], float).reshape(-1, len(outputs))
 
-    known = columns["label_correlation"][0] != ""
-    return Importance(tuple(outputs), table("change"), table("signed_change"), table("sd_of_output")[0],
-                      table("correlation"), tuple(labels) if known else (),
-                      table("label_correlation") if known else None, table("mean_activation")[:, 0], **about)
+    known = rows[0]["label_correlation"] != ""
+    return Importance(tuple(outputs), numbers("change"), numbers("signed_change"), numbers("sd_of_output")[0],
+                      numbers("correlation"), tuple(labels) if known else (),
+                      numbers("label_correlation") if known else None, numbers("mean_activation")[:, 0],
+                      about["n_sequences"], about["n_replaced"])
 
 
 def _even(n: int, largest: int) -> int:
@@ -200,7 +209,7 @@ def spaced(n: int, most: int) -> np.ndarray:
     return np.arange(most) * n // max(most, 1)
 
 
-def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[object, np.ndarray | None]:
+def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[Inputs, np.ndarray | None]:
     """Put chosen rows of batches into memory.
 
     Parameters
@@ -217,20 +226,22 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[object, np.ndarr
     targets : numpy.ndarray, shape (rows, ...), or None
         Where the batches have an array of them.
     """
-    parts, targets, start = [], [], 0
+    parts: list[Inputs] = []
+    targets: list[np.ndarray] = []
+    start = 0
     for one in batches:
-        size = len(first_array(one.inputs))
+        size = len(arrays_of(one.inputs)[0])
         inside = rows[(rows >= start) & (rows < start + size)] - start
         if len(inside):
             parts.append(take(one.inputs, inside))
-            targets.append(np.asarray(one.targets)[inside] if isinstance(one.targets, np.ndarray) else None)
+            if isinstance(one.targets, np.ndarray):
+                targets.append(one.targets[inside])
         start += size
         if len(rows) and start > rows[-1]:
             break
     if not parts:
         raise InputError("there are no sequences")
-    known = None if any(one is None for one in targets) else np.concatenate(targets)
-    return _joined(parts), known
+    return _joined(parts), np.concatenate(targets) if len(targets) == len(parts) else None
 
 
 def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
@@ -263,17 +274,18 @@ def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | Non
 
 def _pass(ablation: Ablation, batches: ArrayBatches) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run all sequences once: largest activations, predictions, mean activation."""
-    maxima, predictions, total, number = [], [], 0.0, 0.0
+    maxima, predictions, sums = [], [], []
     for batch in progress(batches, "predictions", unit="batch"):
         ablation.begin(batch.inputs)
         maxima.append(ablation.maxima())
         predictions.append(ablation.predictions())
-        sums, numbers = ablation.sums()
-        total, number = total + sums, number + numbers
+        sums.append(ablation.sums())
+    total, number = np.sum(sums, axis=0)
     return np.concatenate(maxima), np.concatenate(predictions).astype(np.float64), total / number
 
 
 def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Set each filter to its mean: mean size of the outputs' changes, and mean change."""
     change = np.zeros((ablation.n_filters, ablation.n_outputs))
     signed = np.zeros_like(change)
     for batch in progress(batches, "importance", unit="batch"):
@@ -286,20 +298,8 @@ def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tup
     return change / batches.n, signed / batches.n
 
 
-def _label_table(targets: np.ndarray | None, n_labels: int) -> np.ndarray | None:
-    if targets is None:
-        return None
-    table = targets.reshape(len(targets), -1)
-    return table if table.shape[1] == n_labels else None
-
-
-def _bytes_each(inputs) -> int:
-    arrays = list(inputs.values()) if isinstance(inputs, Mapping) else \
-        inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    return max(1, sum(np.asarray(array)[:1].nbytes for array in arrays))
-
-
-def _joined(parts: list):
+def _joined(parts: Sequence[Any]) -> Inputs:
+    """Put parts of a model's inputs together, whatever their structure."""
     if isinstance(parts[0], Mapping):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if isinstance(parts[0], list):
