@@ -18,7 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Simulate and write."""
+    """Simulate and write.
+
+    Raises
+    ------
+    InputError
+        If what was published is asked for with a number or a seed of its own.
+    """
     from kipoi_motifrep.core.errors import InputError
     from kipoi_motifrep.core.outputs import check_output_file
     from kipoi_motifrep.core.progress import say

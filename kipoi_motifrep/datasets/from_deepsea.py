@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -38,7 +39,7 @@ CODES_OF_CHANNELS = np.array([0, 2, 1, 3], np.uint8)  # A, G, C, T
 SLAB_BYTES = 64_000_000
 SAMPLES_AT_ONCE = 1 << 16
 COPIED_AT_ONCE = 1 << 20
-LONGEST_NUMBER = 6  # digits of a label column
+_COLUMNS = re.compile(r"(?:(.+)=)?(\d{1,6})(?:-(\d{1,6}))?")
 
 
 def parse_columns(texts: Sequence[str] | None) -> dict[str, int]:
@@ -58,18 +59,21 @@ def parse_columns(texts: Sequence[str] | None) -> dict[str, int]:
     ------
     InputError
         If one is of another form or comes twice.
+
+    Examples
+    --------
+    >>> parse_columns(["CEBPB=602", "3-5"])
+    {'CEBPB': 602, 'column_3': 3, 'column_4': 4, 'column_5': 5}
     """
     if not texts:
         return dict(PAPER_COLUMNS)
     columns: dict[str, int] = {}
     for text in texts:
-        name, _, numbers = text.rpartition("=")
-        first, _, last = numbers.partition("-")
-        digits = [first, last or first]
-        if not all(text.isdecimal() and len(text) <= LONGEST_NUMBER for text in digits) or (
-                last and (name or int(last) < int(first))):
+        found = _COLUMNS.fullmatch(text)
+        name, first, last = found.groups() if found else ("", "0", "")
+        if not found or (last and (name or int(last) < int(first))):
             raise InputError(f"--columns {text!r}: write NUMBER, NAME=NUMBER or FIRST-LAST, counted from 0")
-        for number in range(int(digits[0]), int(digits[1]) + 1):
+        for number in range(int(first), int(last or first) + 1):
             if (name or f"column_{number}") in columns:
                 raise InputError(f"--columns: {name or number} is there twice")
             columns[name or f"column_{number}"] = number
@@ -283,6 +287,17 @@ def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, colu
     InputError
         If the bundle is incomplete or damaged, has no such column, or no
         sample has one of the labels.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import build_from_bundle, open_dataset
+    >>> for split in SPLITS:
+    ...     with h5py.File(f"{split}.mat", "w") as file:  # axes are reversed; A, G, C, T
+    ...         file[f"{split}xdata"] = np.eye(4, dtype=np.uint8)[:, :, None]
+    ...         file[f"{split}data"] = np.ones((1, 1), np.uint8)
+    >>> build_from_bundle("deepsea.h5", ".", {"CEBPB": 0})
+    >>> open_dataset("deepsea.h5")["test"].read("sequences").tolist()
+    [[0, 2, 1, 3]]
     """
     columns = dict(columns or PAPER_COLUMNS)
     with _unpacked(Path(bundle), Path(output).parent) as folder:

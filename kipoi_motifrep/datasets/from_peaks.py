@@ -12,7 +12,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -82,31 +82,6 @@ class Rule:
                                           and 0 <= self.negatives <= MOST_NEGATIVES):
             raise InputError(f"--negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
         check_seed(self.seed)
-
-
-class Peaks:
-    """Intervals of several TFs, by chromosome and start.
-
-    Parameters
-    ----------
-    intervals : numpy.ndarray of int64, shape (4, n)
-        Place of the chromosome in the genome, start, end and place of the TF; in any order.
-
-    Attributes
-    ----------
-    chromosomes : list of int
-        Those that have any, in the order of the genome.
-    """
-
-    def __init__(self, intervals: np.ndarray):
-        self._intervals = intervals[:, np.lexsort((intervals[1], intervals[0]))]
-        self.chromosomes: list[int] = np.unique(intervals[0]).tolist()
-
-    def on(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give start, end and track of one chromosome's intervals, by start."""
-        begin, stop = np.searchsorted(self._intervals[0], [number, number + 1])
-        _, start, end, track = self._intervals[:, begin:stop]
-        return start, end, track
 
 
 def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None) -> dict[str, list[str]]:
@@ -224,7 +199,7 @@ def _what_is_wrong(rows: BedRows, i: int, genome: Genome, number: int) -> str:
 
 
 def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None, *,
-               merged: bool = False) -> Peaks:
+               merged: bool = False) -> dict[int, np.ndarray]:
     """Read the peak files of all TFs.
 
     Parameters
@@ -240,8 +215,8 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
 
     Returns
     -------
-    Peaks
-        At least one.
+    dict of int to numpy.ndarray of int64, shape (3, n)
+        Start, end and place of the TF of the peaks on each chromosome that has any.
 
     Raises
     ------
@@ -255,41 +230,48 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
         if not len(number):
             say(f"{name}: no peak lies on the chosen chromosomes, so it has no positives")
         found.append(np.array([number, start, end, np.full(len(number), track)]))
-    peaks_of_all = Peaks(np.concatenate(found, axis=1))
-    if not peaks_of_all.chromosomes:
+    of_chromosome = _by_chromosome(np.concatenate(found, axis=1))
+    if not of_chromosome:
         raise InputError(f"no peak of any file lies on {few([genome.names[i] for i in only or ()])}",
                          path=next(iter(tracks.values()))[0])
-    return peaks_of_all
+    return of_chromosome
 
 
+def _by_chromosome(intervals: np.ndarray) -> dict[int, np.ndarray]:
+    intervals = intervals[:, np.argsort(intervals[0], kind="stable")]
+    numbers, first = np.unique(intervals[0], return_index=True)
+    return dict(zip(numbers.tolist(), np.split(intervals[1:], first[1:], axis=1), strict=False))
+
+
+@dataclass(frozen=True)
 class WindowChooser:
     """Choose the windows of one chromosome after the other.
 
-    Parameters
+    Attributes
     ----------
     genome : Genome
         The sequences.
-    peaks : Peaks
-        Of all TFs.
+    peaks : dict of int to numpy.ndarray of int64, shape (3, n)
+        Start, end and TF of the peaks on each chromosome.
     n_tracks : int
         Number of TFs.
     rule : Rule
         How windows are cut and labelled.
     splitter : Splitter
         Which are held out.
-    blacklist : Peaks
-        Regions that no window may touch.
-
-    Attributes
-    ----------
+    blacklist : dict of int to numpy.ndarray of int64, shape (2, n)
+        Start and end of the regions on each chromosome that no window may touch.
     left_out : collections.Counter
         How many windows are left out or wanting so far, by the reason.
     """
 
-    def __init__(self, genome: Genome, peaks: Peaks, n_tracks: int, rule: Rule, splitter: Splitter, blacklist: Peaks):
-        self._genome, self._peaks, self._n_tracks = genome, peaks, n_tracks
-        self._rule, self._splitter, self._blacklist = rule, splitter, blacklist
-        self.left_out: Counter[str] = Counter()
+    genome: Genome
+    peaks: Mapping[int, np.ndarray]
+    n_tracks: int
+    rule: Rule
+    splitter: Splitter
+    blacklist: Mapping[int, np.ndarray]
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def windows(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Choose the windows of one chromosome.
@@ -311,17 +293,17 @@ class WindowChooser:
         # 1. Label the bins. 2. Centre a window on each, and leave out those that reach past an end or touch the
         # blacklist. 3. Deal them to the splits. 4. Draw negatives, a split at a time, so that those of each have the
         # GC content of its own positives.
-        rule, name, size = self._rule, self._genome.names[number], int(self._genome.lengths[number])
+        rule, name, size = self.rule, self.genome.names[number], int(self.genome.lengths[number])
         bins, labels = self._label_bins(number, size)
         start = bins * rule.bin + rule.bin // 2 - rule.window // 2
         positive = labels.any(axis=1)
         inside = (start >= 0) & (start + rule.window <= size) & ((bins + 1) * rule.bin <= size)
-        bad = touched(start, start + rule.window, *self._blacklist.on(number)[:2])
+        bad = touched(start, start + rule.window, *self.blacklist.get(number, np.zeros((2, 0), np.int64)))
         for why, where in (("they reach past the end of a chromosome", ~inside),
                            ("they touch the blacklist", inside & bad)):
             self.left_out[f"positive windows left out: {why}"] += np.count_nonzero(positive & where)
         start, labels, positive = (values[inside & ~bad] for values in (start, labels, positive))
-        split = self._splitter.assign(name, start, start + rule.window, positive)
+        split = self.splitter.assign(name, start, start + rule.window, positive)
         chosen = split != NONE
         if rule.negatives and rule.negatives != ALL:
             chosen &= positive | self._draw_negatives(number, start, positive, split, float(rule.negatives))
@@ -329,24 +311,22 @@ class WindowChooser:
 
     def _label_bins(self, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the bins that may be used, in order, and their labels: the positive ones, or all for negatives."""
-        start, end, track = self._peaks.on(number)
-        place, peak, bases = shared_bases(start, end, self._rule.bin)
-        covered = bases > self._rule.fraction * self._rule.bin
-        bins = np.union1d(np.arange(size // self._rule.bin if self._rule.negatives else 0), place[covered])
-        labels = np.zeros((len(bins), self._n_tracks), np.int8)
+        start, end, track = self.peaks[number]
+        place, peak, bases = shared_bases(start, end, self.rule.bin)
+        covered = bases > self.rule.fraction * self.rule.bin
+        bins = np.union1d(np.arange(size // self.rule.bin if self.rule.negatives else 0), place[covered])
+        labels = np.zeros((len(bins), self.n_tracks), np.int8)
         labels[np.searchsorted(bins, place[covered]), track[peak[covered]]] = 1
         return bins, labels
 
     def _draw_negatives(self, number: int, start: np.ndarray, positive: np.ndarray, split: np.ndarray,
                         ratio: float) -> np.ndarray:
         """Say which windows are negatives: they touch no peak and hold no N."""
-        peak_start, peak_end, _ = self._peaks.on(number)
-        gc, unknown = count_letters(self._genome, number, start, self._rule.window)
-        gc = gc / self._rule.window
-        free = ~touched(start, start + self._rule.window, peak_start, peak_end) & (unknown == 0)
+        gc, unknown = count_letters(self.genome, number, start, self.rule.window)
+        gc = gc / self.rule.window
+        free = ~touched(start, start + self.rule.window, *self.peaks[number][:2]) & (unknown == 0)
         # The chromosome's name, not its place: what is drawn does not depend on the other chromosomes of the genome.
-        random = np.random.default_rng([self._rule.seed,
-                                        zlib.crc32(bare(self._genome.names[number]).encode())])
+        random = np.random.default_rng([self.rule.seed, zlib.crc32(bare(self.genome.names[number]).encode())])
         drawn = np.zeros(len(start), bool)
         for part in range(len(SPLITS)):
             wanted, available = gc[positive & (split == part)], np.flatnonzero(free & (split == part))
@@ -362,7 +342,7 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
                      rule: Rule | None = None, chromosomes: Sequence[str] | None = None,
                      blacklist: str | os.PathLike | None = None, splitter: Splitter | None = None,
                      options: Mapping[str, object] | None = None) -> None:
-    """Make a dataset file from peaks and a genome.
+    r"""Make a dataset file from peaks and a genome.
 
     Parameters
     ----------
@@ -387,6 +367,16 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     ------
     InputError
         If a file is wrong, or no bin is positive.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import build_from_peaks, open_dataset
+    >>> with open("genome.fa", "w") as fasta, open("peaks.bed", "w") as bed:
+    ...     _ = fasta.write(">chr1\n" + 500 * "AC" + "\n"), bed.write("chr1\t380\t620\n")
+    >>> build_from_peaks("peaks.h5", {"MAX": ["peaks.bed"]}, "genome.fa", rule=Rule(bin=100, window=200),
+    ...                  splitter=Splitter("none", "none"))
+    >>> open_dataset("peaks.h5")["train"].read("names").tolist()
+    ['chr1:350-550', 'chr1:450-650']
     """
     rule, splitter, genome = rule or Rule(), splitter or Splitter(), Genome(fasta)
     for name in chromosomes or ():
@@ -396,15 +386,14 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     only = None if chromosomes is None else {genome.find(name) for name in chromosomes}
     peaks = read_peaks(tracks, genome, only, merged=rule.merge)
     # Blacklists cover the whole genome; what lies on chromosomes without peaks does not matter.
-    avoided = (np.zeros((3, 0), np.int64) if blacklist is None
-               else read_intervals(blacklist, genome, set(peaks.chromosomes)))
-    chooser = WindowChooser(genome, peaks, len(tracks), rule, splitter, Peaks(np.vstack([avoided, 0 * avoided[:1]])))
+    avoided = {} if blacklist is None else _by_chromosome(read_intervals(blacklist, genome, set(peaks)))
+    chooser = WindowChooser(genome, peaks, len(tracks), rule, splitter, avoided)
     paths = [path for files in tracks.values() for path in files]
     provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
                   "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
     n = 0
     with create_dataset(output, rule.window, list(tracks), provenance) as writer:
-        for number in progress(peaks.chromosomes, "chromosomes", unit="chromosome"):
+        for number in progress(peaks, "chromosomes", unit="chromosome"):
             start, labels, split = chooser.windows(number)
             n += len(start)
             for begin in range(0, len(start), WINDOWS_AT_ONCE):

@@ -179,7 +179,7 @@ class _Collected:
         self._regions, self._chromosomes = list[tuple[int, int, int]](), dict[str, int]()
 
     def add(self, row: int, codes: np.ndarray, entry: _Entry) -> None:
-        """Take one entry, and its sequence's codes and row."""
+        """Take one entry, and its sequence's codes and row; InputError where it has another length."""
         if not self.length:
             self.length, self._first_row = len(codes), row
         if self._resized:
@@ -222,7 +222,10 @@ class _Collected:
             yield rows, codes.reshape(-1, self.length), self._names.read(rows.start, rows.stop)
 
     def deal(self, splitter: Splitter, kept: np.ndarray, table: str | os.PathLike) -> np.ndarray:
-        """Give the split of each row, ``NONE`` where it is not kept: by column, else by region, else at random."""
+        """Give the split of each row, ``NONE`` where it is not kept: by column, else by region, else at random.
+
+        InputError where chromosomes are to be held out and there are no regions.
+        """
         split = np.full(len(kept), NONE, np.int8)
         if NONE not in self._splits:
             split[kept] = np.array(self._splits, np.int8)[kept]
@@ -319,7 +322,7 @@ def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta:
                      min_positives: int = 0, positive_only: bool = False, length: int | None = None,
                      splitter: Splitter | None = None, seed: int = 0,
                      options: Mapping[str, object] | None = None) -> None:
-    """Make a dataset file from a table of sequences and labels.
+    r"""Make a dataset file from a table of sequences and labels.
 
     Rows are dealt by a column that says so, else by their regions, else at
     random, equal sequences (of either strand) to the same split.
@@ -355,6 +358,15 @@ def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta:
     ------
     InputError
         If a file or a number is wrong, or nothing is left.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import build_from_table, open_dataset
+    >>> with open("sites.tsv", "w") as file:
+    ...     _ = file.write("sequence\tMAX\nACGTACGT\t1\nCCGTACGT\t0\n")
+    >>> build_from_table("sites.h5", "sites.tsv", splitter=Splitter("none", "none"))
+    >>> open_dataset("sites.h5")["train"].read("labels").tolist()
+    [[1], [0]]
     """
     columns, splitter = columns or ColumnChoice(), splitter or Splitter()
     if length is not None and not 1 <= length <= WIDEST:

@@ -32,6 +32,8 @@ def count_letters(genome: Genome, number: int, start: np.ndarray, width: int) ->
     gc, unknown : numpy.ndarray of int64, shape (n,)
         Bases of each window.
     """
+    # The letters in a window are those before its end less those before its start. So: 1. list all starts and ends;
+    # 2. count along the chromosome, carrying the sums on from piece to piece; 3. subtract.
     edges, place = np.unique(np.concatenate([start, start + width]), return_inverse=True)
     before = np.zeros((2, len(edges)), np.int64)
     carried = np.zeros((2, 1), np.int64)
@@ -70,7 +72,14 @@ def draw_matched(wanted: np.ndarray, available: np.ndarray, n: int, random: np.r
     -------
     numpy.ndarray of int, shape (min(n, k),)
         Places in `available`, in order.
+
+    Examples
+    --------
+    >>> draw_matched(np.array([0.41, 0.63]), np.array([0.3, 0.41, 0.5, 0.62]), 2, np.random.default_rng(0))
+    array([1, 3])
     """
+    # 1. Put the windows that are there, shuffled, into strata. 2. Give each stratum of the wanted ones its share, and
+    # the rest of n to those whose shares lost most in rounding. 3. Draw, at growing distances between the strata.
     strata = np.minimum((available * STRATA).astype(int), STRATA - 1)
     shuffled = random.permutation(len(available))
     left = [list(shuffled[strata[shuffled] == stratum]) for stratum in range(STRATA)]

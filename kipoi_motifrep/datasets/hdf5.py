@@ -104,7 +104,7 @@ class DatasetWriter:
             If a name holds a NUL character, which HDF5 cannot store.
         """
         group = self._file[split]
-        added = {"sequences": sequences, "labels": labels}
+        added = {"sequences": np.asarray(sequences), "labels": np.asarray(labels)}
         if names is not None:
             _check_texts(names, "sequence")
             added["names"] = np.asarray(names, object)
@@ -358,17 +358,22 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     ------
     InputError
         If the file is missing, is not HDF5, is damaged or has another layout.
+
+    Examples
+    --------
+    >>> with create_dataset("data.h5", 4, ["MAX"], {}) as writer:
+    ...     writer.append("train", np.array([[0, 1, 2, 3]], np.uint8), np.array([[1]], np.int8), ["a site"])
+    >>> dataset = open_dataset("data.h5")
+    >>> dataset.length, dataset.label_names, dataset["train"].read("names").tolist()
+    (4, ('MAX',), ['a site'])
     """
     path = str(path)
     if not Path(path).is_file():
         raise InputError("there is no such file", path=path)
     try:
         with h5py.File(path, "r") as file:
-            names = _label_names(file, path)
+            names, provenance = _label_names(file, path), _provenance(file)
             splits = {split: _describe(path, file, split, names) for split in SPLITS}
-            provenance = json.loads(file.attrs.get("provenance", "{}"))
-            if not isinstance(provenance, dict):
-                raise ValueError("its provenance is no JSON object")
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -417,6 +422,13 @@ def stored(group: h5py.Group, name: str, kind: type[Member], path: str | os.Path
         raise InputError(f"{name!r} is a link, or lies in another file; copy its values into this one", path=path)
     if not isinstance(found, kind):
         raise ValueError(f"{name!r} is no {kind.__name__.lower()}")
+    return found
+
+
+def _provenance(file: h5py.File) -> dict[str, object]:
+    found = json.loads(file.attrs.get("provenance", "{}"))
+    if not isinstance(found, dict):
+        raise ValueError("its provenance is no JSON object")
     return found
 
 

@@ -10,7 +10,17 @@ from kipoi_motifrep.sequences.loaders import OneHotBatches, described, number
 
 @described("dataset")
 class DatasetDl(OneHotBatches):
-    """Dataset file to one-hot and labels; arguments in ``descriptions/dataset.yaml``."""
+    """Dataset file to one-hot and labels; arguments in ``descriptions/dataset.yaml``.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.datasets.hdf5 import create_dataset
+    >>> with create_dataset("data.h5", 4, ["MAX"], {}) as writer:
+    ...     writer.append("test", [[0, 1, 2, 3]], [[1]], ["a site"])
+    >>> batch = DatasetDl("data.h5").load_all()
+    >>> batch["inputs"].shape, batch["targets"].tolist(), batch["metadata"]["id"].tolist()
+    ((1, 4, 4), [[1]], ['a site'])
+    """
 
     def __init__(self, dataset_file, split="test", alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None):
         self._split = open_dataset(dataset_file)[split]

@@ -86,6 +86,12 @@ def simulate(n: int = N_SEQUENCES, seed: int = 0) -> Simulated:
     ------
     InputError
         If there are too few sequences for three splits, or the seed is negative.
+
+    Examples
+    --------
+    >>> data = simulate(10, seed=1)
+    >>> data.sequences.shape, data.labels.shape, int(data.labels.sum(axis=1).min())
+    ((10, 200), (10, 12), 1)
     """
     if n < 10:
         raise InputError(f"number of sequences is {n}; at least 10 are needed for the three splits")

@@ -83,6 +83,13 @@ def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
     ------
     InputError
         If a range has no bases or a fraction is not below 1.
+
+    Examples
+    --------
+    >>> parse_held_out(["chr8", "chr20:1-500", "chr20:400-900"], "--valid").regions[1]
+    ('20', 1, 900)
+    >>> parse_held_out("0.1", "--valid").fraction
+    0.1
     """
     texts = (texts,) if isinstance(texts, str) else tuple(map(str, texts))
     if texts in ((), ("none",)):
@@ -133,6 +140,12 @@ class Splitter:
     ------
     InputError
         If the two overlap or leave nothing to train on, or a number makes no sense.
+
+    Examples
+    --------
+    >>> splitter = Splitter(valid="chr1:1000-2000", test="chr2")
+    >>> splitter.assign("chr1", np.array([0, 900, 1500]), np.array([200, 1100, 1700])), splitter.n_between
+    (array([ 0, -1,  1], dtype=int8), 1)
     """
 
     def __init__(self, valid: str | Sequence[str] = HELD_OUT_VALID, test: str | Sequence[str] = HELD_OUT_TEST, *,
@@ -251,6 +264,11 @@ def deal_by_key(keys: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray of int8, shape (n,)
         ``TRAIN``, ``VALID`` or ``TEST``.
+
+    Examples
+    --------
+    >>> deal_by_key(np.array([7, 3, 7, 9, 1], np.uint64), np.array([0.6, 0.2, 0.2]))
+    array([0, 1, 0, 0, 2], dtype=int8)
     """
     # The first of the sequences in the order of their keys are the test's, the next the validation's. A bound between
     # equal keys moves down to the first of them.
