@@ -200,14 +200,14 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
         An ``<svg>`` with one bar a network, as a fraction of its filters; a tick marks what
         chance gives, where the metric ``matched`` has nulls.
     """
-    label, axis, step = 150, 560, 34
+    left, axis, step = 14, 460, 52  # names above their bars: the whole picture fits a narrow screen
     height = step * len(reports) + 30
-    parts, words = [_percent_axis(label, axis, height - 22)], []
+    parts, words = [_percent_axis(left, axis, height - 22)], []
     for i, (report, name) in enumerate(zip(reports, names, strict=True)):
-        y, x = 8 + i * step, float(label)
+        y, x = 22 + i * step, float(left)
         counts = report.kinds
         total = max(1, sum(counts.values()))
-        parts.append(f'<text x="{label - 10}" y="{y + 16}" text-anchor="end">{escape(_cut(name, 22))}</text>')
+        parts.append(f'<text x="{left}" y="{y - 6}">{escape(_cut(name, 60))}</text>')
         for kind, n in counts.items():
             wide = axis * n / total
             parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="22"/>')
@@ -216,10 +216,10 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
                              f'text-anchor="middle">{n}</text>')
             x += wide
         if (chance := report.chance_matched) is not None:
-            line = f'd="M{label + axis * chance:.1f} {y - 4}v30"/>'
+            line = f'd="M{left + axis * chance:.1f} {y - 4}v30"/>'
             parts.append(f'<path class="halo" {line}<path class="chance" {line}')
         words.append(f"{name}: " + ", ".join(f"{n} {KINDS[kind][1]}" for kind, n in counts.items()))
-    return _svg(label + axis + 30, height, "; ".join(words), "".join(parts), 1, "chart")
+    return _svg(left + axis + 20, height, "; ".join(words), "".join(parts), 1, "chart")
 
 
 def _svg(width: float, height: float, title: str, inside: str, pixels: float = PIXELS, kind: str = "logo") -> str:

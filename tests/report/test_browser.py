@@ -140,6 +140,19 @@ def test_no_width_makes_the_page_scroll_sideways(browser, tmp_path, report, widt
 
 
 @needs_chromium
+def test_long_names_fit_a_narrow_screen(browser, tmp_path, report):
+    """Names of networks with their folders have no blank to break a line at."""
+    names = ["cnn_25 (/results/" + "a_long_folder_name" * 4 + ")", "b"]
+    path = tmp_path / "compare.html"
+    path.write_text(comparison_page([report, report], names), encoding="utf-8")
+    browser.open(path, width=400)
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    cells = "[...document.querySelectorAll('.figures td, svg.chart')]"
+    assert browser.run(f"{cells}.every(e => e.scrollWidth <= e.clientWidth + 1 && "
+                       "e.getBoundingClientRect().right <= 400)")
+
+
+@needs_chromium
 def test_texts_are_harmless_in_a_browser(browser, tmp_path, evil):
     for html in (report_page(evil), comparison_page([evil, evil], ["<img src=x onerror=alert(1)>", "b"])):
         path = tmp_path / "evil.html"
