@@ -12,10 +12,11 @@ from kipoi_motifrep.networks.backend import import_keras
 if TYPE_CHECKING:
     import keras
 
+# Of all networks of the paper.
 PAPER_LENGTH = 200
 WEIGHT_DECAY = 1e-6
-BATCH_NORM_EPSILON = 1e-8
-BATCH_NORM_MOMENTUM = 0.99
+BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-8}
+CONV_DROPOUT, DENSE_DROPOUT = 0.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network's architecture.
+    """The layers of a network: convolutional blocks, a hidden dense layer, an output a label.
 
     Attributes
     ----------
@@ -51,6 +52,12 @@ class Architecture:
         From the input up.
     dense : int
         Units of the hidden dense layer.
+
+    Examples
+    --------
+    >>> first, second = ARCHITECTURES["cnn_25"].convs
+    >>> first.filters, first.width, first.pool
+    (30, 19, 25)
     """
 
     convs: tuple[Conv, ...]
@@ -61,7 +68,8 @@ def _two(filters: int, width: int, pool1: int, pool2: int) -> Architecture:
     return Architecture((Conv(filters, width, pool1), Conv(128, 5, pool2)))
 
 
-# PLOS Comput Biol 15(12):e1007560, Methods, and the paper's supplement.
+# PLOS Comput Biol 15(12):e1007560, Methods, and the paper's supplement. The two poolings of
+# most multiply to 100, so that the number of parameters does not depend on the first one.
 ARCHITECTURES: dict[str, Architecture] = {
     "cnn_1": _two(30, 19, 1, 100),
     "cnn_2": _two(30, 19, 2, 50),
@@ -84,7 +92,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def select(names: Sequence[str]) -> list[str]:
-    """Check names of architectures, and spell out ``all``.
+    """Check names of architectures, spell out ``all``, and leave out what is named twice.
 
     Parameters
     ----------
@@ -100,13 +108,20 @@ def select(names: Sequence[str]) -> list[str]:
     ------
     InputError
         If a name is not in the table.
+
+    Examples
+    --------
+    >>> select(["cnn_25", "cnn_2", "cnn_25"])
+    ['cnn_25', 'cnn_2']
+    >>> len(select(["all"]))
+    17
     """
     if list(names) == ["all"]:
         return list(ARCHITECTURES)
     for name in names:
         if name not in ARCHITECTURES:
             raise InputError(f"there is no architecture {name!r}; choose from {', '.join(ARCHITECTURES)} or all")
-    return list(names)
+    return list(dict.fromkeys(names))
 
 
 def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu") -> keras.Model:
@@ -135,34 +150,34 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
     ------
     InputError
         If the name is unknown.
+
+    Examples
+    --------
+    >>> build("cnn_25", length=1000, n_outputs=3).output_shape
+    (None, 3)
     """
     keras = import_keras()
     from keras import layers
 
-    [name] = select([name])
-    architecture = ARCHITECTURES[name]
-    decay = keras.regularizers.L2(WEIGHT_DECAY)
+    if name not in ARCHITECTURES:
+        raise InputError(f"there is no architecture {name!r}; choose from {', '.join(ARCHITECTURES)}")
+    architecture, decay = ARCHITECTURES[name], keras.regularizers.L2(WEIGHT_DECAY)
     x = inputs = keras.Input((length, 4), name="sequence")
     for i, conv in enumerate(architecture.convs, 1):
         block = f"conv{i}"
+        # No bias: batch normalisation has one.
         x = layers.Conv1D(conv.filters, conv.width, padding=conv.padding, use_bias=False, kernel_regularizer=decay,
                           name=block)(x)
-        x = _batch_norm(f"{block}_norm")(x)
+        x = layers.BatchNormalization(**BATCH_NORM, name=f"{block}_norm")(x)
         x = layers.Activation(first_activation if i == 1 else "relu", name=f"{block}_activation")(x)
         if conv.pool > 1:
             x = layers.MaxPooling1D(conv.pool, conv.stride, padding="same", name=f"{block}_pool")(x)
-        x = layers.Dropout(0.1, name=f"{block}_dropout")(x)
+        x = layers.Dropout(CONV_DROPOUT, name=f"{block}_dropout")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(architecture.dense, use_bias=False, kernel_regularizer=decay, name="dense")(x)
-    x = _batch_norm("dense_norm")(x)
+    x = layers.BatchNormalization(**BATCH_NORM, name="dense_norm")(x)
     x = layers.Activation("relu", name="dense_activation")(x)
-    x = layers.Dropout(0.5, name="dense_dropout")(x)
+    x = layers.Dropout(DENSE_DROPOUT, name="dense_dropout")(x)
     x = layers.Dense(n_outputs, kernel_regularizer=decay, bias_regularizer=decay, name="logits")(x)
     outputs = layers.Activation("sigmoid", name="output")(x)
     return keras.Model(inputs, outputs, name=name)
-
-
-def _batch_norm(name: str) -> keras.layers.BatchNormalization:
-    from keras import layers
-
-    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON, name=name)

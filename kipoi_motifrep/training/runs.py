@@ -147,44 +147,21 @@ class Run:
     @property
     def random_seed(self) -> int:
         """Seed of this network's initialisation, dropout and order of sequences."""
+        # A digest: networks of neighbouring seeds and trials have nothing in common. Keras takes 31 bits.
         digest = hashlib.sha256(f"{self.seed}/{self.architecture}/{self.trial}".encode()).digest()
         return int.from_bytes(digest[:4], "big") >> 1
 
     def folder(self, out: str | os.PathLike) -> Path:
-        """Name the folder of the run below that of the sweep, `out`."""
-        return trial_folder(out, self.architecture, self.trial)
+        """Name the folder of the run below that of the sweep, `out`; the seed is not in it."""
+        return Path(out) / self.architecture / f"trial_{self.trial}"
 
     def saved(self) -> dict[str, object]:
         """Spell the run out as in its files, where the architecture is called "variant"."""
+        # Files keep the word that they began with, so that those of all versions can be read.
         return {"variant": self.architecture, "trial": self.trial, "seed": self.seed}
 
 
-def trial_folder(out: str | os.PathLike, architecture: str, trial: int) -> Path:
-    """Name the folder of a run, which does not depend on the seed.
-
-    Parameters
-    ----------
-    out : str or path-like
-        Folder of the sweep.
-    architecture : str
-        Name of the architecture.
-    trial : int
-        Number of the initialisation, from 0.
-
-    Returns
-    -------
-    pathlib.Path
-        ``OUT/ARCHITECTURE/trial_N``.
-
-    Examples
-    --------
-    >>> trial_folder("runs", "cnn_2", 4).as_posix()
-    'runs/cnn_2/trial_4'
-    """
-    return Path(out) / architecture / f"trial_{trial}"
-
-
-def finished_trials(out: str | os.PathLike, architecture: str) -> list[Path]:
+def finished_trials(out: str | os.PathLike, architecture: str, trial: int | None = None) -> list[Path]:
     """List the folders of an architecture's finished runs.
 
     Parameters
@@ -193,18 +170,20 @@ def finished_trials(out: str | os.PathLike, architecture: str) -> list[Path]:
         Folder of the sweep.
     architecture : str
         Name of the architecture.
+    trial : int, optional
+        The run of that number alone.
 
     Returns
     -------
     list of pathlib.Path
-        Folders such as :func:`trial_folder` gives, by name.
+        ``OUT/ARCHITECTURE/trial_N``, by name.
     """
-    return [folder for folder in sorted((Path(out) / architecture).glob("trial_*"))
-            if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists()]
+    folders = (Path(out) / architecture).glob("trial_*" if trial is None else f"trial_{trial}")
+    # Folders that a user has renamed or copied (trial_0.old) are none of ours.
+    return sorted(folder for folder in folders if TRIAL.fullmatch(folder.name) and (folder / RESULT_FILE).exists())
 
 
-def check_result(result: Result, seed: int, protocol: Protocol, digest: str,
-                 path: str | os.PathLike) -> None:
+def check_result(result: Result, seed: int, protocol: Protocol, digest: str, path: str | os.PathLike) -> None:
     """Check that a finished network is one of this sweep.
 
     Parameters

@@ -16,7 +16,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.networks.keras_files import load_keras, read_metadata, suffix_of
 from kipoi_motifrep.training.architectures import ARCHITECTURES, Architecture
-from kipoi_motifrep.training.runs import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials, trial_folder
+from kipoi_motifrep.training.runs import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials
 
 if TYPE_CHECKING:
     import keras
@@ -114,9 +114,7 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
 def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
     finished = {}
     for name in ARCHITECTURES:
-        trials = finished_trials(runs, name)
-        if trial is not None:
-            trials = [folder for folder in trials if folder == trial_folder(runs, name, trial)]
+        trials = finished_trials(runs, name, trial)
         if trials:
             finished[name] = trials[0] if len(trials) == 1 else _best(trials)
     if not finished:

@@ -136,8 +136,10 @@ def test_weights_are_fresh_and_glorot_uniform():
 
 def test_names_are_checked():
     assert select(["all"]) == list(PAPER) and select(["cnn_4", "cnn_2"]) == ["cnn_4", "cnn_2"]
+    assert select(["cnn_4", "cnn_2", "cnn_4"]) == ["cnn_4", "cnn_2"]
     for names in (["cnn_3"], ["cnn_2", "CNN-4"], ["all", "cnn_2"]):
         with pytest.raises(InputError, match=r"there is no architecture .*choose from cnn_1, cnn_2, .* or all"):
             select(names)
-    with pytest.raises(InputError, match="there is no architecture 'cnn'"):
-        build("cnn")
+    for name in ("cnn", "all"):
+        with pytest.raises(InputError, match=f"there is no architecture '{name}'"):
+            build(name)
