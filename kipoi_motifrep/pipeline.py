@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,17 +14,19 @@ import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import only_here, output_folder, versions
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, output_folder, versions
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.batches import DigestedBatches
 from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice, Opened, SequenceSource, open_inputs, origin
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
-from kipoi_motifrep.filters.writing import read_filters, write_filters
+from kipoi_motifrep.filters.writing import FILTER_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import write_motifs
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
+from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
 from kipoi_motifrep.motifs.matches import Matches, match, read_matches
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
@@ -51,8 +52,8 @@ from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 
 FEW_SITES = 20  # of a PWM; below, columns are rough
 NARROW = 3  # bases; a filter that sees no more can hold no motif
-FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
 REPORT_FILES = ("representation.tsv", "representation.json", "interpretation.json", "report.html")
+FILES = (*FILTER_FILES, "untrained_trimmed.meme", "importance.tsv", *MATCH_FILES, *REPORT_FILES, PARAMETERS_FILE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +153,8 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
             known = known.only(open_dataset(dataset).label_names)
         known.against(targets)  # before the model is loaded: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
-    with tempfile.TemporaryDirectory() if output is None else output_folder(output) as place, only_here(place):
-        folder = Path(place)
+    inputs = [model, dataloader_args, fasta, dataset, truth, database]
+    with scratch() if output is None else output_folder(output, FILES, inputs) as folder:
         opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size)
         run = _Interpreter(request, opened, folder, targets, known, force)
         filters = run.filters()
@@ -338,7 +339,7 @@ class _Interpreter:
     def matches(self) -> Matches:
         """Match the trimmed filters."""
         found = self.steps.step(
-            "match", self._match_key(), ["tomtom.tsv", "matches.tsv"], said="matches",
+            "match", self._match_key(), MATCH_FILES, said="matches",
             make=lambda: self._match(self.queries), write=lambda made: made.write_tables(self.folder),
             read=lambda _: read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue))
         assert found is not None

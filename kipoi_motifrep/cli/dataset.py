@@ -110,15 +110,17 @@ def _add_deepsea(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Build, and say what the file holds."""
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.outputs import check_output_file
+    from kipoi_motifrep.core.progress import say, tell
     from kipoi_motifrep.datasets.hdf5 import open_dataset
     from kipoi_motifrep.datasets.sources import summary
 
     options = {name: value for name, value in vars(args).items() if name not in ("command", "builder", "run", "build")}
+    check_output_file(args.output, [value for name, value in options.items() if name != "output"])
     args.build(args, options)
     line, table = summary(args.output)
     say(line)
-    print(table)
+    tell(table)
     for name, split in open_dataset(args.output).splits.items():
         if not len(split):
             say(f"note: the split {name!r} is empty, and training needs all three")

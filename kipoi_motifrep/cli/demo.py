@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the demo and print its lines as they come."""
+    from kipoi_motifrep.core.progress import tell
     from kipoi_motifrep.zoo.demo import run_demo
 
     for line in run_demo(args.output):
-        print(line, flush=True)
+        tell(line)

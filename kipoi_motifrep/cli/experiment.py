@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run what is missing, then write tables and plots."""
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import say, tell
     from kipoi_motifrep.training.experiment.plots import write_plots
     from kipoi_motifrep.training.experiment.record import read_records
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"{args.out}: table.tsv, networks.tsv")
     for path in write_plots(records, args.out):
         say(str(path))
-    print(markdown(rows), end="")
+    tell(markdown(rows).rstrip("\n"))
     return 2 if failed else 0
 
 

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     args : argparse.Namespace
         Parsed arguments.
     """
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import say, tell
     from kipoi_motifrep.pipeline import interpret
 
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
@@ -63,5 +63,5 @@ def run(args: argparse.Namespace) -> None:
     found = interpret(filters.model_of(given), **given)
     for note in found.report.notes:
         say(f"note: {note}")
-    print(found.report.sentence)
-    print(found.page)
+    tell(found.report.sentence)
+    tell(str(found.page))

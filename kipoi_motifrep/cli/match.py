@@ -62,15 +62,14 @@ def run(args: argparse.Namespace) -> None:
     args : argparse.Namespace
         Parsed arguments.
     """
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.motifs.matches import match
 
     found = match(args.queries, args.database, taxon=names(args.taxon), collection=names(args.collection),
                   evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
                   incomplete_scores=args.incomplete_scores, threads=args.threads, output=args.output, progress=True)
     counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
-    motifs = "1 motif" if len(found.queries) == 1 else f"{len(found.queries)} motifs"
-    say(f"{motifs} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
+    say(f"{counted(len(found.queries), 'motif')} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
         f"database: {found.database.describe()}")
 
 

@@ -40,11 +40,12 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from kipoi_motifrep.core.errors import InputError
+    from kipoi_motifrep.core.progress import tell
     from kipoi_motifrep.zoo.description import EXAMPLE_INFO, read_info
     from kipoi_motifrep.zoo.packaged import find_networks, read_labels
 
     if args.example_info:
-        print(EXAMPLE_INFO, end="")
+        tell(EXAMPLE_INFO.rstrip("\n"))
         return 0
     if not args.networks or not args.output:
         raise InputError("give networks and -o DIR, or --example-info")
@@ -54,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(networks, info, args: argparse.Namespace) -> int:
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.zoo.check import check_group
     from kipoi_motifrep.zoo.group import write_group
 
     write_group(networks, args.output, info)
-    say(f"{args.output}: {_models(networks)}")
+    say(f"{args.output}: {counted(len(networks), 'model')}")
     if args.no_test:
         return 0
     return 2 if _report(args.output, check_group(args.output, [network.name for network in networks])) else 0
@@ -68,20 +69,16 @@ def _write(networks, info, args: argparse.Namespace) -> int:
 def _export(networks, info, args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.zoo.check import check_export
     from kipoi_motifrep.zoo.export import export_zoo, write_pull_request
 
     export = export_zoo(networks, args.output, info, args.zoo, args.name or Path(args.output).absolute().name)
-    say(f"{export.group}: {_models(networks)}, for a pull request to the model zoo")
+    say(f"{export.group}: {counted(len(networks), 'model')}, for a pull request to the model zoo")
     say(f"{export.upload}: its files, to be uploaded to {args.zoo}")
     failed = None if args.no_test else _report(export.group, check_export(export))
     say(f"{write_pull_request(export, failed)}: text of the pull request")
     return 2 if failed else 0
-
-
-def _models(networks) -> str:
-    return f"{len(networks)} model{'s' if len(networks) > 1 else ''}"
 
 
 def _report(group, checks) -> list[str]:

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from kipoi_motifrep import __version__
-from kipoi_motifrep.core.errors import InputError, one_line
+from kipoi_motifrep.core.errors import InputError, one_line, printable
 
 COMMANDS = ("demo", "interpret", "filters", "match", "report", "compare", "validate", "simulate", "dataset", "baseline",
             "train", "experiment", "package")
+# What timeout, Slurm, Docker and a closing terminal send before they kill.
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the command that was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {printable(' '.join(message.split()))}; for its usage: {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            near = difflib.get_close_matches(value, action.choices, 1)
+            cure = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(action.choices)}"
+            self.error(f"there is no {str(action.metavar).lower()} {value!r}; {cure}")
+        super()._check_value(action, value)
 
 
 def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:
@@ -27,8 +49,13 @@ def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:
     -------
     argparse.ArgumentParser
         The parsed arguments carry the command's function as ``run``.
+
+    Examples
+    --------
+    >>> build_parser().parse_args(["report", "results"]).folder
+    'results'
     """
-    parser = argparse.ArgumentParser(program, description="What did the first layer of a genomic CNN learn?")
+    parser = _Parser(program, description="What did the first layer of a genomic CNN learn?")
     parser.add_argument("--version", action="version", version=f"kipoi-motifrep {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -39,6 +66,10 @@ def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser
+
+
+class _Stopped(SystemExit):
+    """A signal has asked the program to end; a SystemExit, so that nothing takes it for a failure to go on after."""
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep") -> int:
@@ -54,36 +85,95 @@ def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep"
     Returns
     -------
     int
-        Exit status: 0, or 2 for bad input.
+        Exit status: 0; 2 for bad input; 128 and the signal's number if it was stopped by one.
+
+    Raises
+    ------
+    SystemExit
+        After ``--help`` and ``--version``, and on wrong usage.
     """
+    _open_streams()
     try:
-        try:
-            args = build_parser(program).parse_args(arguments)
-            _check_output(args)
-            return args.run(args) or 0
-        finally:
-            sys.stdout.flush()  # here, where its errors are caught
+        with _signals_unwind():
+            try:
+                return _run(sys.argv[1:] if arguments is None else arguments, program)
+            finally:
+                sys.stdout.flush()  # here, where its errors are caught
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; that is no error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except (InputError, OSError) as error:
-        print(f"{program}: error: {one_line(error)}", file=sys.stderr)
+        _complain(f"{program}: error: {one_line(error)}")
         return 2
     except MemoryError as error:
-        print(f"{program}: error: not enough memory ({one_line(error)}); ask for less at a time", file=sys.stderr)
+        _complain(f"{program}: error: not enough memory ({one_line(error)}); ask for less at a time")
         return 2
-    except KeyboardInterrupt:
-        print(f"{program}: stopped", file=sys.stderr)
-        return 130
+    except (KeyboardInterrupt, _Stopped) as stopped:
+        _complain(f"{program}: stopped")
+        return stopped.code if isinstance(stopped, _Stopped) else 128 + signal.SIGINT
 
 
-def _check_output(args: argparse.Namespace) -> None:
+def _run(arguments: Sequence[str], program: str) -> int:
+    parser = build_parser(program)
+    if not arguments:
+        parser.exit(2, parser.format_help())
+    args = parser.parse_args(arguments)
     if "" in (getattr(args, "output", None), getattr(args, "out", None)):
         raise InputError("the name of the output is empty (a shell variable that is not set?); name a file or folder")
+    return args.run(args) or 0
 
 
-def cli_main(command: str, raw_args: Sequence[str]) -> None:
+def _open_streams() -> None:
+    """Give closed standard streams (``>&-``) a place to go, and names that are no text a form to be shown in.
+
+    The number of a closed stream would go to the next file that is opened, and
+    what libraries print there into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let signals that end the program unwind it as Ctrl-C does, so that it leaves nothing half-written behind."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one shall not cut the cleaning up short
+        raise _Stopped(128 + number)
+
+    former = {}
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        for number in (getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)):
+            if signal.getsignal(number) is signal.SIG_DFL:  # under nohup, SIGHUP is ignored and stays so
+                former[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _complain(line: str) -> None:
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # such as a full disk; Python would say so again, in two lines of its own
+        _discard_output()
+
+
+def _discard_output() -> None:
+    with suppress(OSError, ValueError):  # a stream of a test or a notebook has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def cli_main(command: str, raw_args: Sequence[str]) -> NoReturn:
     """Kipoi's plugin hook: ``kipoi motifrep ...`` ends here.
 
     Parameters
@@ -92,5 +182,10 @@ def cli_main(command: str, raw_args: Sequence[str]) -> None:
         Always ``"motifrep"``.
     raw_args : sequence of str
         What follows it on the command line.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the status of :func:`main`.
     """
     sys.exit(main(raw_args, program=f"kipoi {command}"))

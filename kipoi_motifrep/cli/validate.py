@@ -21,19 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the problems; status 2 if there are any."""
+    from kipoi_motifrep.core.progress import counted, tell
     from kipoi_motifrep.sequences.validate import validate
 
     found = validate(args.intervals, args.fasta, auto_resize_len=args.auto_resize_len, use_strand=args.use_strand,
                      outside=args.outside)
     for problem in found.problems:
-        print(f"{args.intervals}, row {problem.row}: {problem.message}")
+        tell(f"{args.intervals}, row {problem.row}: {problem.message}")
     if found.n_problems:
         more = found.n_problems - len(found.problems)
-        print(f"{args.intervals}: {found.n_problems} problems" + (f", {more} not shown" if more else ""))
+        tell(f"{args.intervals}: {counted(found.n_problems, 'problem')}" + (f", {more} not shown" if more else ""))
         return 2
-    print(f"{args.intervals}: {found.n} intervals of {found.width} bp, nothing wrong")
+    tell(f"{args.intervals}: {counted(found.n, 'interval')} of {found.width} bp, nothing wrong")
     if found.n_padded:
-        print(f"  {found.n_padded} reach beyond their chromosome and will be padded")
+        tell(f"  {found.n_padded} reach beyond their chromosome and will be padded")
     if found.n_ambiguous:
-        print(f"  {found.n_ambiguous} contain letters other than A, C, G, T")
+        tell(f"  {found.n_ambiguous} contain letters other than A, C, G, T")
     return 0

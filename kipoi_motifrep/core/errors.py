@@ -51,10 +51,31 @@ def one_line(error: BaseException) -> str:
     """
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror.lower()}"
+        return printable(f"{where}{error.strerror.lower()}")
     # A worker process of Kipoi hands its error on as the text of a traceback.
     text = str(error).strip().splitlines() or [type(error).__name__]
-    return text[-1].removeprefix("kipoi_motifrep.core.errors.InputError: ")
+    return printable(text[-1].removeprefix("kipoi_motifrep.core.errors.InputError: "))
+
+
+def printable(text: str) -> str:
+    r"""Show control characters, and bytes that are no text, as escapes: a name shall not steer the terminal.
+
+    Parameters
+    ----------
+    text : str
+        Such as a message with the name of a file in it.
+
+    Returns
+    -------
+    str
+        The text; line ends and tabs stay.
+
+    Examples
+    --------
+    >>> print(printable("red\x1b[31m.bed, \udcff.fa"))
+    red\x1b[31m.bed, \udcff.fa
+    """
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Writing results so that none is ever half-written or without its parameters."""
+"""Writing results so that none is ever half-written, without its parameters, or put over what it is made from."""
 
 from __future__ import annotations
 
@@ -6,35 +6,18 @@ import errno
 import json
 import os
 import platform
-import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
-
-try:
-    import fcntl
-except ImportError:
-    fcntl = None
+from kipoi_motifrep.core.scratch import NEW, move_together, only_here, remove_abandoned, scratch
 
 PARAMETERS_FILE = "parameters.json"
-LOCK_SECONDS = 5  # until a folder counts as in use: a process that was killed takes a moment to go
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-# Asked once: it can be asked only by changing it, which other threads would notice.
-NEW_FILE_MODE = 0o666 & ~_umask()
 
 
 @contextmanager
@@ -43,31 +26,64 @@ def _writing(path: Path, output: str = "output") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write here ({error.strerror.lower()}); choose another {output}", path=path) from error
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"cannot write here ({reason}); choose another {output}", path=path) from error
 
 
-def check_output_file(path: str | os.PathLike) -> None:
+def check_output_file(path: str | os.PathLike, inputs: object = ()) -> None:
     """See that a file can be written there without harm, before any long computation.
 
     Parameters
     ----------
     path : str or path-like
         The file; it need not exist.
+    inputs : path, or any nesting of paths in lists and mappings, optional
+        What it is made from, as it was given; values that are no paths are passed over.
 
     Raises
     ------
     InputError
-        If it is a folder, a device or a pipe.
+        If it is a folder, a device or a pipe, or one of the inputs under whatever name.
+
+    Examples
+    --------
+    >>> check_output_file("peaks.h5", ["peaks.bed", {"fasta_file": "hg38.fa"}])
+    >>> check_output_file("peaks.h5", ["peaks.bed", {"dataset": "./peaks.h5"}])
+    Traceback (most recent call last):
+    ...
+    kipoi_motifrep.core.errors.InputError: peaks.h5: is also an input (./peaks.h5), ...
     """
     if os.path.isdir(path):
         raise InputError("is a folder; name a file to write", path=path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise InputError("is no regular file; name another to write", path=path)
+    for given in _paths(inputs):
+        if _same(path, given):
+            raise InputError(f"is also an input ({os.fspath(given)}), which writing it would destroy; choose another "
+                             "output", path=path)
+
+
+def _paths(value: object) -> Iterator[str | os.PathLike]:
+    if isinstance(value, str | os.PathLike):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _paths(list(value.values()))
+    elif isinstance(value, list | tuple | set):
+        for one in value:
+            yield from _paths(one)
+
+
+def _same(one: str | os.PathLike, other: str | os.PathLike) -> bool:
+    """Tell whether two names are of one file: through links of both kinds, and where there is no file yet."""
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
+    except (OSError, ValueError):  # one of them is not there, or no name that a file can have
+        return False
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` when the block ends well.
+    """Give a place to write a file; it gets the name `path` when the block ends well.
 
     Parameters
     ----------
@@ -77,42 +93,60 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Yields
     ------
     pathlib.Path
-        Where to write. It has the suffix of `path`, and is removed on any error.
+        A file of the same name in a passing folder beside `path`; it need not be written in one go.
 
     Raises
     ------
     InputError
         If the folder cannot be made or written to, or `path` is a folder, a device or a pipe.
+
+    Examples
+    --------
+    >>> with scratch() as folder:
+    ...     with replacing(folder / "out.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (folder / "out.txt").read_text()
+    'whole'
     """
     path = Path(os.path.realpath(path))  # behind a link: the link stays
     check_output_file(path)
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(NEW_FILE_MODE)  # mkstemp gives 0600
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in DISK_FULL and error.filename is None:
-            error.filename = str(path)  # a failing write does not say where
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            passing = stack.enter_context(scratch(path.parent))
+        try:
+            yield passing / path.name
+            os.replace(passing / path.name, path)
+        except OSError as error:
+            _name_final(error, passing, path.parent)
+            if error.errno in DISK_FULL and error.filename is None:
+                error.filename = str(path)  # a failing write does not say where
+            raise
+
+
+def _name_final(error: OSError, stage: Path, folder: Path) -> None:
+    """Let an error name the file as the user knows it."""
+    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(stage):
+        error.filename = str(folder / Path(error.filename).relative_to(stage))
 
 
 @contextmanager
-def staged(folder: str | os.PathLike) -> Iterator[Path]:
+def staged(folder: str | os.PathLike, files: Iterable[str] = (), inputs: object = (),
+           gone: Iterable[Path] = ()) -> Iterator[Path]:
     """Write files that belong together: all of them, or none.
 
-    On an error `folder` stays as it was. Its other files stay in any case.
+    On an error, and after a kill, `folder` is as it was. Its other files stay in any case.
 
     Parameters
     ----------
     folder : str or path-like
         Where the files go in the end. It is made when it is missing.
+    files : iterable of str, optional
+        Names of the files as far as they are known, to be checked before the work.
+    inputs : path, or any nesting of paths, optional
+        What they are made from; see :func:`check_output_file`.
+    gone : iterable of pathlib.Path, optional
+        Files of `folder` that are removed when the new ones arrive.
 
     Yields
     ------
@@ -122,48 +156,55 @@ def staged(folder: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be made or written to.
+        If the folder cannot be made or written to, another process is at work in it, a file would replace one of
+        the inputs, or a folder stands where a file shall go.
+
+    Examples
+    --------
+    >>> with scratch() as folder:
+    ...     with staged(folder / "results") as stage:
+    ...         _ = (stage / "a").write_text("A"), (stage / "b").write_text("B")
+    ...     sorted(path.name for path in (folder / "results").iterdir())
+    ['a', 'b']
     """
     folder = Path(folder)
-    is_new = not folder.exists()
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".unfinished.", dir=folder))
-    try:
-        yield stage
-        for file in sorted(path for path in stage.rglob("*") if path.is_file()):
-            final = folder / file.relative_to(stage)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file, final)
-    except OSError as error:
-        if error.filename and Path(error.filename).is_relative_to(stage):
-            error.filename = str(folder / Path(error.filename).relative_to(stage))
-        raise
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):  # it holds what was asked for
-                folder.rmdir()
+    with output_folder(folder, files, inputs), scratch(folder) as passing:
+        stage = passing / NEW
+        stage.mkdir()
+        try:
+            yield stage
+            final = [folder / path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
+            for file in {*final, *gone}:
+                check_output_file(file, inputs)
+            move_together(passing, folder, gone)
+        except OSError as error:
+            _name_final(error, stage, folder)
+            raise
 
 
 @contextmanager
-def output_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Make an output folder and see that it can be written to, before any long computation.
+def output_folder(path: str | os.PathLike, files: Iterable[str] = (), inputs: object = ()) -> Iterator[Path]:
+    """Make an output folder, keep other processes out of it, and see that files can be written there.
 
     Parameters
     ----------
     path : str or path-like
         The folder.
+    files : iterable of str, optional
+        Names of the files that will be written, as far as they are known.
+    inputs : path, or any nesting of paths, optional
+        What they are made from; see :func:`check_output_file`.
 
     Yields
     ------
     pathlib.Path
-        The folder. A new one with nothing in it is removed if the block ends with an :class:`InputError`.
+        The folder. A new one with nothing in it is removed if the block ends with an error.
 
     Raises
     ------
     InputError
-        If it cannot be made or written to.
+        If it cannot be made or written to, another process is at work in it, or a file cannot be written without
+        harm.
     """
     path = Path(path)
     new = not path.exists()
@@ -172,58 +213,16 @@ def output_folder(path: str | os.PathLike) -> Iterator[Path]:
         with tempfile.TemporaryFile(dir=path):
             pass
     try:
-        yield path
-    except InputError:
+        for file in files:
+            check_output_file(path / file, inputs)
+        with only_here(path):
+            remove_abandoned(path)
+            yield path
+    except BaseException:
         if new:
             with suppress(OSError):  # something is in it
                 path.rmdir()
         raise
-
-
-@contextmanager
-def only_here(folder: str | os.PathLike) -> Iterator[None]:
-    """Keep other processes out of a folder that holds the state of a long computation.
-
-    Parameters
-    ----------
-    folder : str or path-like
-        An existing folder. It is locked itself, so that nothing is left behind when a process is killed.
-
-    Yields
-    ------
-    None
-        The folder is free again when the block, or the process, ends.
-
-    Raises
-    ------
-    InputError
-        If another process is at work in it.
-    """
-    if fcntl is None:  # no such locks on this system
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(handle, folder)
-        yield
-    finally:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)  # closing does not free what a forked child holds open, too
-        os.close(handle)
-
-
-def _lock(handle: int, folder: str | os.PathLike) -> None:
-    end = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > end:
-                raise InputError("another process is writing here; wait for it, or choose another output",
-                                 path=folder) from error
-            time.sleep(0.1)
-        except OSError:
-            return None  # a file system without locks, such as some network drives
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -236,7 +235,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     text : str
         Its contents.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="backslashreplace"))  # names of files may hold bytes that are no text
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:

@@ -1,10 +1,12 @@
-"""Progress bars: on standard error, after a second, and only for a terminal."""
+"""What a person is told: progress bars (after a second, and only for a terminal), notes and results."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
+
+from kipoi_motifrep.core.errors import printable
 
 T = TypeVar("T")
 
@@ -42,4 +44,43 @@ def say(message: str) -> None:
     message : str
         The line.
     """
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def tell(line: str) -> None:
+    """Print a line of a command's result on standard output.
+
+    Parameters
+    ----------
+    line : str
+        The line.
+
+    Examples
+    --------
+    >>> tell("peaks.bed: 12 intervals of 200 bp, nothing wrong")
+    peaks.bed: 12 intervals of 200 bp, nothing wrong
+    """
+    print(printable(line), flush=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are.
+
+    Parameters
+    ----------
+    number : int
+        The number.
+    noun : str
+        What is counted, one of it.
+
+    Returns
+    -------
+    str
+        Such as "1 motif" or "2 motifs".
+
+    Examples
+    --------
+    >>> counted(1, "problem"), counted(1000, "problem")
+    ('1 problem', '1000 problems')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -38,7 +38,8 @@ def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[S
     rows : iterable of sequences
         As long as the header; None is empty. Texts with tabs, line ends or quotes in them are quoted.
     """
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
+                                            errors="backslashreplace") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

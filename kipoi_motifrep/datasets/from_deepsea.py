@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,9 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import N_CODE
+from kipoi_motifrep.core.outputs import check_output_file
 from kipoi_motifrep.core.progress import progress, say
+from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.core.textfile import GZIP_MAGIC
 from kipoi_motifrep.datasets.hdf5 import DAMAGE, SPLITS, create_dataset, stored
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
@@ -233,9 +234,9 @@ def _unpacked(bundle: Path, near: Path) -> Iterator[Path]:
     if not bundle.exists():
         raise InputError("there is no such file or folder; fetch it with --download", path=bundle)
     near.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".deepsea_", dir=near) as folder:
-        _unpack(bundle, Path(folder))
-        yield Path(folder)
+    with scratch(near) as folder:
+        _unpack(bundle, folder)
+        yield folder
 
 
 def _unpack(bundle: Path, folder: Path) -> None:
@@ -300,6 +301,7 @@ def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, colu
     [[0, 2, 1, 3]]
     """
     columns = dict(columns or PAPER_COLUMNS)
+    check_output_file(output, bundle)
     with _unpacked(Path(bundle), Path(output).parent) as folder:
         parts = [_open_part(folder, split) for split in SPLITS]
         for part in parts:

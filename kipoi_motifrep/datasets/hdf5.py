@@ -34,7 +34,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import N_CODE
-from kipoi_motifrep.core.outputs import replacing, versions
+from kipoi_motifrep.core.outputs import check_output_file, replacing, versions
 
 SPLITS = ("train", "valid", "test")
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 26
@@ -201,9 +201,12 @@ def create_dataset(path: str | os.PathLike, length: int, label_names: Sequence[s
 
     Raises
     ------
+    InputError
+        If the file is one of the sources, or cannot be written there.
     OSError
         If the disk is full.
     """
+    check_output_file(path, provenance.get("sources", ()))
     with replacing(path) as temporary, _Disk(temporary, "w+") as disk:
         try:
             with h5py.File(disk, "w") as file:

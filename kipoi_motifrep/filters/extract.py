@@ -11,12 +11,12 @@ from typing import Any
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, flattened
-from kipoi_motifrep.core.outputs import staged, write_parameters
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, bank_windows, fitting_batch_size, network_pwms
-from kipoi_motifrep.filters.writing import SiteFile, write_filters
+from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.network import Network, named_inputs
@@ -177,7 +177,8 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
         say(line)
     if output is None:
         return network_pwms(network, batches, rule)
-    with staged(output) as stage:
+    files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
+    with staged(output, files, [model, dataloader_args, fasta, dataset]) as stage:
         site_file: AbstractContextManager[SiteFile | None] = nullcontext()
         if sites:
             suffix = SiteFile.suffix(first_batch(batches), network.length)

@@ -19,6 +19,8 @@ from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
+FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
+SITE_FILES = ("sites.bed", "sites.tsv")
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
            "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import output_folder, staged, write_parameters, write_text
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters, write_text
 from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_INFORMATION, NO_MATCH
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
@@ -21,6 +21,7 @@ from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
 
 # Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
 _LEAST_INFORMATION = 1e-6
+FILES = ("tomtom.tsv", "matches.tsv")
 COLUMNS = ("query", "status", "target", "target_name", "tf_class", "tf_family", "e_value", "q_value", "p_value",
            "offset", "orientation", "overlap", "n_matches")
 
@@ -78,8 +79,11 @@ class Matches:
             Where to; it is made when it is missing.
         """
         with staged(folder) as stage:
-            self.write_tables(stage)
-            write_parameters(stage, "match", self.parameters)
+            self._write(stage)
+
+    def _write(self, folder: Path) -> None:
+        self.write_tables(folder)
+        write_parameters(folder, "match", self.parameters)
 
     def write_tables(self, folder: str | os.PathLike) -> None:
         """Write ``tomtom.tsv`` and ``matches.tsv`` alone.
@@ -144,7 +148,7 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     """
     motifs = read_motifs(queries)
     targets = open_databases(database, taxon=taxon, collection=collection)
-    with nullcontext() if output is None else output_folder(output):
+    with nullcontext() if output is None else staged(output, [*FILES, PARAMETERS_FILE], [queries, database]) as stage:
         found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, threads, progress, {
             "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
             "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
@@ -152,8 +156,8 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
             "database_release": targets.release, "taxon": taxon, "collection": collection,
             "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
             "incomplete_scores": incomplete_scores, "threads": threads})
-        if output is not None:
-            found.write(output)
+        if stage is not None:
+            found._write(stage)
     return found
 
 

@@ -10,7 +10,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
 from kipoi_motifrep.report import drawings
 from kipoi_motifrep.report.page import render, safe
-from kipoi_motifrep.report.schema import KINDS, FilterRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, Report, read_interpretation
 
 
 def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = None) -> str:
@@ -65,7 +65,7 @@ def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.Path
         The page.
     """
     path = Path(output)
-    check_output_file(path)
+    check_output_file(path, [folders, [Path(folder) / FILE_NAME for folder in folders]])
     reports = [read_interpretation(folder) for folder in folders]
     write_text(path, comparison_page(reports, column_names(reports, folders)))
     return path

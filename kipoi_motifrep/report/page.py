@@ -15,7 +15,7 @@ from kipoi_motifrep.core.outputs import check_output_file, write_text
 from kipoi_motifrep.core.statuses import ACTIVE
 from kipoi_motifrep.motifs.logos import glyph_definitions, signed_logo
 from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.schema import KINDS, FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, HeatMap, MatchRow, Report, read_interpretation
 
 PAGE_NAME = "report.html"
 SHOWN_MATCHES = 16  # of a filter, the best included
@@ -84,7 +84,7 @@ def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = N
     folder = Path(folder)
     report = read_interpretation(folder) if report is None else report
     path = Path(output) if output else (folder if folder.is_dir() else folder.parent) / PAGE_NAME
-    check_output_file(path)
+    check_output_file(path, [folder, folder / FILE_NAME])
     write_text(path, report_page(report))
     return path
 

@@ -199,9 +199,8 @@ def scan_baseline(dataset: str | os.PathLike, *,
     data = open_dataset(dataset)
     check_splits(data)
     if output is not None:
-        check_output_file(output)
-        if os.path.exists(output) and os.path.samefile(output, dataset):
-            raise InputError("is the data set itself; name another file for the table", path=output)
+        for path in (output, f"{os.fspath(output)}.json"):
+            check_output_file(path, [dataset, database, truth])
     motifs = join_databases(_releases_with(taxon, collection)) if database is None else \
         open_databases(database, taxon, collection)
     known = None if truth is None else read_known_motifs(truth)

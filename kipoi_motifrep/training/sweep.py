@@ -145,7 +145,12 @@ def _executor(jobs: int, scheduler: str | None, messages: multiprocessing.Queue)
         check_backend()
         # Spawned, not forked: TensorFlow does not survive a fork.
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (messages,)) as pool:
-            yield pool
+            try:
+                yield pool
+            except BaseException:
+                for worker in multiprocessing.active_children():
+                    worker.terminate()  # else the pool would wait until they have trained their networks
+                raise
         return
     try:
         from distributed import Client

@@ -22,7 +22,7 @@ import numpy as np
 
 from kipoi_motifrep.core.accuracy import MASKED, accuracy
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import only_here, replacing, versions, write_json
+from kipoi_motifrep.core.outputs import output_folder, replacing, versions, write_json
 from kipoi_motifrep.datasets.hdf5 import Dataset, Split
 from kipoi_motifrep.networks.keras_files import read_metadata, save_network
 from kipoi_motifrep.sequences.alphabet import one_hot, reverse_complement
@@ -180,8 +180,7 @@ def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Prot
     """
     check_splits(dataset)
     folder = run.folder(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    with only_here(folder):
+    with output_folder(folder, [NETWORK_FILE, RESULT_FILE, HISTORY_FILE], dataset.path):
         training = _Training(run, dataset, protocol, folder)
         finished = folder / RESULT_FILE
         if finished.exists():

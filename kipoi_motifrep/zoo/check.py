@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kipoi_motifrep.core.progress import progress
+from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.zoo.export import Export, describe_group
 from kipoi_motifrep.zoo.standalone import PACKAGE
 
@@ -42,7 +42,7 @@ def kipoi_test(model: str | os.PathLike, *, alone: bool = False) -> list[str]:
     """
     program = ["-c", _ALONE] if alone else ["-m", "kipoi"]
     command = [sys.executable, *program, "test", str(Path(model).absolute()), "--source", "dir"]
-    with tempfile.TemporaryDirectory() as elsewhere:
+    with scratch() as elsewhere:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=elsewhere)
     lines = [_COLOUR.sub("", line).strip() for line in (done.stdout + done.stderr).splitlines()]
     complaints = [line for line in lines if _COMPLAINT.search(line)]
@@ -90,8 +90,8 @@ def check_export(export: Export) -> Iterator[tuple[str, list[str]]]:
     complaints : list of str
         From :func:`kipoi_test`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / export.name
+    with scratch() as folder:
+        copy = folder / export.name
         shutil.copytree(export.group, copy)
         upload = export.upload.absolute()
         describe_group(export, copy, upload, upload.as_uri())

@@ -155,10 +155,10 @@ def check_placeholders(group: GroupInfo, columns: Sequence[str]) -> None:
     >>> check_placeholders(GroupInfo({"doc": "{{ 7 * 6 }}"}, None, Path("info.yaml")), ["model"])
     Traceback (most recent call last):
     ...
-    kipoi_motifrep.core.errors.InputError: info.yaml: has a broken {{ placeholder }} at '{{ 7 * 6 }}'; ...
+    kipoi_motifrep.core.errors.InputError: info.yaml: has a broken {{ placeholder }} at '{{ 7 * 6 }} '; ...
     """
     known = f"known are {', '.join(columns)}"
-    text = " ".join(_texts([group.info, group.dataloader]))
+    text = " ".join(_texts([group.info, group.dataloader or ""]))
     # From left to right, as Jinja reads: what opens at one mark must be a whole placeholder.
     for mark in TEMPLATE_MARK.finditer(text):
         placeholder = _PLACEHOLDER.match(text, mark.start())

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import staged, write_text
+from kipoi_motifrep.core.progress import counted
 from kipoi_motifrep.zoo.description import UPLOADED, GroupInfo, dump, model_template, unfinished
-from kipoi_motifrep.zoo.group import loader_description, remove_former, write_example_files, write_networks
+from kipoi_motifrep.zoo.group import former_files, inputs_of, loader_description, write_example_files, write_networks
 from kipoi_motifrep.zoo.packaged import Packaged
 from kipoi_motifrep.zoo.standalone import pinned_dependencies, write_code
 
@@ -89,13 +90,13 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
         raise InputError(f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
                          "give another with --name")
     export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
-    with staged(out) as stage:
+    gone = former_files(export.group, export.upload, networks, UPLOADED)
+    with staged(out, inputs=inputs_of(networks, info), gone=gone) as stage:
         group, upload = stage / name, stage / "upload"
         write_networks(networks, group, upload, info, UPLOADED, former=export.upload)
         write_example_files(upload, networks[0].length)
         describe_group(export, group, upload, base_url)
         write_text(group / "test_subset.txt", f"{networks[0].name}\n")
-        remove_former(export.group, export.upload, networks, UPLOADED)
     return export
 
 
@@ -150,7 +151,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
              (False, f"the contents of `upload/` are public at {export.base_url}")]
     write_text(path, f"""# Add {export.name}
 
-{len(networks)} model{"s" * (len(networks) > 1)} by {authors}
+{counted(len(networks), "model")} by {authors}
 ({_markdown(info["cite_as"])}), licence {_markdown(info["license"])}.
 
 | model | architecture | parameters |

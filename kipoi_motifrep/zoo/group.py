@@ -66,13 +66,14 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
         if not os.path.exists(os.path.join(folder, "dataloader.yaml")):
             raise InputError(f"the dataloader {info.dataloader} is not there: it is relative to {group}/MODEL, and "
                              f"{folder} holds no dataloader.yaml", path=info.path)
-    with staged(group) as stage:
+    gone = former_files(group, group, networks, IN_GROUP)
+    files = [str(path) for network in networks for path in _paths(Path(), IN_GROUP, network.name, network.weights)]
+    with staged(group, ["model-template.yaml", "models.tsv", *files], inputs_of(networks, info), gone) as stage:
         write_networks(networks, stage, stage, info, IN_GROUP, former=group)
         write_text(stage / "model-template.yaml", model_template(info, networks[0]))
         if info.dataloader is None:
             write_example_files(stage / "example_files", networks[0].length)
             write_text(stage / "dataloader.yaml", dump(loader_description(networks[0].length)))
-        remove_former(group, group, networks, IN_GROUP)
 
 
 def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info: GroupInfo, files: Files, *,
@@ -131,8 +132,26 @@ def _paths(folder: Path, files: Files, name: str, weights: str) -> list[Path]:
     return [folder / file.format(model=name, weights=weights) for file in files]
 
 
-def remove_former(group: Path, folder: Path, networks: Sequence[Packaged], files: Files) -> None:
-    """Remove the results, and the files of networks that ``models.tsv`` lists and the new one will not.
+def inputs_of(networks: Sequence[Packaged], info: GroupInfo) -> list[Path]:
+    """List the files that a group is made from, which making it must not touch.
+
+    Parameters
+    ----------
+    networks : sequence of Packaged
+        The networks.
+    info : GroupInfo
+        What the author says.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Theirs.
+    """
+    return [info.path, *(network.path for network in networks)]
+
+
+def former_files(group: Path, folder: Path, networks: Sequence[Packaged], files: Files) -> list[Path]:
+    """List the results, and the files of networks that ``models.tsv`` lists and the new one will not.
 
     Parameters
     ----------
@@ -144,17 +163,22 @@ def remove_former(group: Path, folder: Path, networks: Sequence[Packaged], files
         The new ones.
     files : Files
         Their names below `folder`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        They belong to nothing once the new group is there.
     """
     table = group / "models.tsv"
     if not table.exists():
-        return
-    (group / "results.tsv").unlink(missing_ok=True)
+        return []
+    former = [group / "results.tsv"]
     kept = {path for network in networks for path in _paths(folder, files, network.name, network.weights)}
     for row in read_table(table):
         # A table of somebody else's may name files outside the group.
         if all(NAME.match(row.get(column) or "") for column in ("model", "weights")):
-            for path in set(_paths(folder, files, row["model"], row["weights"])) - kept:
-                path.unlink(missing_ok=True)
+            former += set(_paths(folder, files, row["model"], row["weights"])) - kept
+    return former
 
 
 def _check_length(network: Packaged) -> None:

@@ -1,7 +1,6 @@
 """The program ``kipoi-motifrep``: help, start-up, and how it ends when something is wrong."""
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 import kipoi_motifrep
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError, one_line
-from kipoi_motifrep.core.outputs import replacing, write_json, write_text
 
 HEAVY = ("tensorflow", "keras", "torch", "jax", "pandas", "matplotlib", "sklearn", "kipoi", "pysam", "h5py", "numpy")
 PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main())"
@@ -185,52 +183,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path, problems):
 def test_help_to_a_reader_that_goes_away_is_no_error(arguments):
     done = run_with_no_reader(*arguments)
     assert done.stderr == "" and done.returncode == 0
-
-
-# Outputs
-
-
-def test_replacing_writes_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "deep" / "folder" / "out.txt"
-    write_text(path, "first")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half")
-        assert temporary.suffix == ".txt" and path.read_text() == "first"
-        raise RuntimeError
-    assert path.read_text() == "first" and [found.name for found in path.parent.iterdir()] == ["out.txt"]
-    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
-
-
-def test_a_full_disk_names_the_file(tmp_path):
-    with pytest.raises(OSError, match=r"data\.txt"), replacing(tmp_path / "data.txt"):
-        raise OSError(28, "No space left on device")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_link_stays_and_what_it_names_is_written(tmp_path):
-    (tmp_path / "link").symlink_to("file")
-    write_text(tmp_path / "link", "text")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "text"
-
-
-def test_devices_pipes_and_folders_are_not_replaced(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to("pipe")
-    for path, kind in (("pipe", "no regular file"), ("link", "no regular file"), (".", "a folder"),
-                       ("/dev/null", "no regular file")):
-        with pytest.raises(InputError, match=f"is {kind}; name"):
-            write_text(tmp_path / path, "text")
-    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"} and (tmp_path / "pipe").is_fifo()
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def test_json_takes_numpy_and_paths(tmp_path):
-    import numpy as np
-
-    write_json(tmp_path / "x.json", {"a": np.float32(0.5), "b": np.arange(2), "c": tmp_path})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 0.5, "b": [0, 1], "c": str(tmp_path)}

@@ -158,7 +158,7 @@ def test_motif_file_as_database(planted, tmp_path):
     assert one.motif.name == read_motifs(tmp_path / "max.meme")[0].name
 
 
-@pytest.mark.parametrize("name, words", [(".", "is a folder"), ("max.h5", "is the data set itself")])
+@pytest.mark.parametrize("name, words", [(".", "is a folder"), ("max.h5", "is also an input")])
 def test_outputs_that_would_destroy_something(planted, tmp_path, capsys, name, words):
     data = tmp_path / "max.h5"
     data.write_bytes(planted.read_bytes())

@@ -13,10 +13,10 @@ import pytest
 from support.training import LABELS, QUICK, RUN, assert_same
 
 from kipoi_motifrep.cli import program as cli
-from kipoi_motifrep.core import outputs
+from kipoi_motifrep.core import scratch
 from kipoi_motifrep.core.accuracy import accuracy
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import only_here
+from kipoi_motifrep.core.scratch import only_here
 from kipoi_motifrep.datasets.hdf5 import create_dataset, open_dataset
 from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.sequences.alphabet import one_hot
@@ -298,7 +298,7 @@ def test_an_empty_split_is_refused(tmp_path, capsys):
 
 
 def test_two_processes_do_not_train_one_network(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(scratch, "LOCK_SECONDS", 0.2)
     folder = RUN.folder(tmp_path)
     folder.mkdir(parents=True)
     with only_here(folder), pytest.raises(InputError, match="another process is writing here"):

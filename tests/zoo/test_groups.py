@@ -8,7 +8,6 @@ import pytest
 from support.packaging import INFO, LABELS, LENGTH, contents, md5, read_table, rendered
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import staged
 from kipoi_motifrep.zoo import group as group_module
 from kipoi_motifrep.zoo.check import _COMPLAINT, kipoi_test
 from kipoi_motifrep.zoo.description import (
@@ -156,17 +155,6 @@ def test_networks_that_left_the_group_leave_no_files(tmp_path, networks, info, g
     assert {"weights/first.keras", "expect/first.h5", "weights/notes.txt"} <= left
     assert not {"weights/second.h5", "expect/second.h5"} & left
     assert [row["model"] for row in read_table(folder / "models.tsv")] == ["first"]
-
-
-def test_staged_files_arrive_together_beside_others(tmp_path):
-    (tmp_path / "old").write_text("old")
-    with staged(tmp_path) as stage:
-        (stage / "sub").mkdir()
-        (stage / "sub/new").write_text("new")
-        (stage / "old").write_text("newer")
-        assert (tmp_path / "old").read_text() == "old"
-    assert contents(tmp_path) == {one.relative_to(tmp_path): text for one, text in
-                                  [(tmp_path / "old", b"newer"), (tmp_path / "sub/new", b"new")]}
 
 
 def test_no_place_to_write(tmp_path, networks, info):

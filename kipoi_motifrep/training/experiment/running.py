@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError, one_line
+from kipoi_motifrep.core.outputs import check_output_file
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.datasets.hdf5 import Dataset, open_dataset
 from kipoi_motifrep.datasets.simulate import simulate_published, write_simulated
@@ -14,6 +15,7 @@ from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE
 from kipoi_motifrep.pipeline import interpret
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.training.experiment.record import LayerRecord, RunRecord, read_record, record_name
+from kipoi_motifrep.training.experiment.tabulate import TABLES
 from kipoi_motifrep.training.runs import NETWORK_FILE, PAPER_PROTOCOL, Protocol, Result, Run, check_result
 from kipoi_motifrep.training.sweep import plan, run_sweep
 from kipoi_motifrep.training.train import data_digest
@@ -122,8 +124,10 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     Raises
     ------
     InputError
-        If a record is of another data set, seed or protocol.
+        If a record is of another data set, seed or protocol, or a table would be written over an input.
     """
+    for name in TABLES:
+        check_output_file(experiment.folder / name, [experiment.task, experiment.truth])
     dataset = dataset_of(experiment)
     runs = plan(experiment.architectures, experiment.trials, experiment.seed)
     missing = [run for run in runs if not experiment.record_path(run).exists()]

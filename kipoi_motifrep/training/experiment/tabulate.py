@@ -13,6 +13,7 @@ from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.training.experiment.record import RunRecord
 
+TABLES = ("table.tsv", "networks.tsv")
 FIRST_LAYER = "conv1"
 
 
@@ -131,13 +132,13 @@ def write_tables(records: Sequence[RunRecord], folder: str | os.PathLike) -> lis
     rows, folder = tabulate(records), Path(folder)
     header = ["variant", "first_activation", "layer", "filters", "trials",
               *(f"{column.name}{part}" for column in COLUMNS for part in ("", "_sd"))]
-    write_table(folder / "table.tsv", header, (
+    write_table(folder / TABLES[0], header, (
         [row.architecture, row.first_activation, row.layer, row.n_filters, row.n_trials,
          *(_printed(number, column.decimals) for column, mean, sd in zip(COLUMNS, row.mean, row.sd, strict=True)
            for number in (mean, sd))] for row in rows))
     header = ["variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
               *(column.name for column in COLUMNS)]
-    write_table(folder / "networks.tsv", header, (
+    write_table(folder / TABLES[1], header, (
         [record.architecture, record.first_activation, record.trial, record.random_seed,
          record.training["epochs"], record.training["best_epoch"], layer.layer, len(layer.pwms),
          *(_printed(column.value(record, layer.layer), column.decimals + 1) for column in COLUMNS)]
