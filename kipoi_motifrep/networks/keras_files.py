@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ import h5py
 
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError
 from kipoi_motifrep.core.outputs import replacing
+from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.files import (
     CURES,
@@ -330,8 +330,8 @@ def _named(path: Path, suffix: str) -> Iterator[Path]:
     if path.name.endswith(suffix) or (suffix == ".h5" and path.suffix == ".hdf5"):
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
-        name = Path(folder) / f"network{suffix}"
+    with scratch() as folder:
+        name = folder / f"network{suffix}"
         try:
             name.symlink_to(path.absolute())
         except OSError:
@@ -343,7 +343,7 @@ def _named(path: Path, suffix: str) -> Iterator[Path]:
 def _weights_file(path: Path, suffix: str) -> Iterator[Path]:
     """Give the file of weights under a name with the suffix of its layout: by layers' names, or as a tree."""
     if suffix == ".keras":
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        with scratch() as folder, zipfile.ZipFile(path) as archive:
             weights = Path(archive.extract(WEIGHTS_MEMBER, folder))
             with h5py.File(weights, "r+") as file:
                 file.require_group("vars")  # of the model itself, which mostly has none
