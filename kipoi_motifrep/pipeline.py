@@ -58,7 +58,7 @@ FILES = (*FILTER_FILES, "untrained_trimmed.meme", "importance.tsv", *MATCH_FILES
 
 @dataclass(frozen=True, eq=False)
 class Interpretation:
-    """What a network's filters are.
+    r"""What a network's filters are.
 
     Parameters
     ----------
@@ -72,6 +72,16 @@ class Interpretation:
         All that the page shows; `report.sentence` says it in one sentence.
     page : pathlib.Path, optional
         ``report.html``, where there is an output folder.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from pathlib import Path
+    >>> network = keras.Sequential([keras.Input((6, 4)), keras.layers.Conv1D(2, 3, activation="relu")])
+    >>> _ = Path("peaks.fa").write_text(">a\nACGTTG\n")
+    >>> found = interpret(network, fasta="peaks.fa", database="JASPAR2016", null=False, importance=False)
+    >>> len(found.filters[0]), found.page
+    (2, None)
     """
 
     filters: tuple[FilterPWMs, ...]
@@ -93,7 +103,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
               evalue: float = 0.1, truth: str | os.PathLike | None = None, null: bool = True,
               importance: bool = True, labels: Sequence[str] | None = None, seed: int = 0, threads: int = 1,
               force: bool = False, output: str | os.PathLike | None = None) -> Interpretation:
-    """Find out what a network's filters learned, and write a report.
+    r"""Find out what a network's filters learned, and write a report.
 
     1. Filters become PWMs, and the untrained network's, on the same sequences.
     2. Importance: what each filter does to the outputs.
@@ -141,6 +151,20 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     ------
     InputError
         If something given is wrong; before any long computation.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from pathlib import Path
+    >>> from keras.layers import Conv1D, Dense, GlobalMaxPooling1D
+    >>> layers = Conv1D(2, 4, activation="relu"), GlobalMaxPooling1D(), Dense(1)
+    >>> network = keras.Sequential([keras.Input((12, 4)), *layers])
+    >>> _ = Path("peaks.fa").write_text(">a\nACGTTGCATGCA\n>b\nTTGACCATGGAC\n")
+    >>> found = interpret(network, fasta="peaks.fa", database="JASPAR2016", null=False, output="results")
+    >>> found.report.network.sequences
+    '2 sequences of 12 bp from peaks.fa'
+    >>> found.page.name
+    'report.html'
     """
     request = _Request(
         ModelSource(model, source), SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),

@@ -130,6 +130,16 @@ def loader_arguments(texts: list[str]) -> dict[str, object]:
     -------
     dict
         Arguments of the loader.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> loader_arguments(["fasta_file=hg38.fa", "resize_len=1000"])
+    {'fasta_file': 'hg38.fa', 'resize_len': 1000}
     """
     from kipoi_utils import parse_json_file_str_or_arglist
 

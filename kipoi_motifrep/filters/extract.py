@@ -125,7 +125,7 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
                     weighted: bool = True, best_per_sequence: bool = False, sites: bool = False,
                     batch_size: int | None = None,
                     output: str | os.PathLike | None = None) -> tuple[FilterPWMs, ...]:
-    """Compute the PWMs of a model's filters from sequences on disk, and write them.
+    r"""Compute the PWMs of a model's filters from sequences on disk, and write them.
 
     Parameters
     ----------
@@ -164,6 +164,18 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     ------
     InputError
         If something given is wrong; before any long computation, and with nothing written.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from pathlib import Path
+    >>> from keras.layers import Conv1D, Dense, GlobalMaxPooling1D
+    >>> layers = Conv1D(2, 4, activation="relu"), GlobalMaxPooling1D(), Dense(1)
+    >>> network = keras.Sequential([keras.Input((12, 4)), *layers])
+    >>> _ = Path("peaks.fa").write_text(">a\nACGTTGCATGCA\n>b\nTTGACCATGGAC\n")
+    >>> [bank] = extract_filters(network, fasta="peaks.fa")
+    >>> bank.pwms.shape, bank.n_sequences
+    ((2, 4, 4), 2)
     """
     wanted = ModelSource(model, source)
     sequences = SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split)

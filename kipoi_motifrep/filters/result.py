@@ -42,6 +42,17 @@ class FilterPWMs:
         A site is above it (at least at it, for the best k sites).
     window : ReceptiveField
         Bases under a position of the feature map.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from kipoi_motifrep import filter_pwms
+    >>> convolution = keras.layers.Conv1D(1, 2, use_bias=False)
+    >>> network = keras.Sequential([keras.Input((6, 4)), convolution, keras.layers.ReLU()])
+    >>> network.set_weights([np.eye(4)[[0, 1]].reshape(2, 4, 1)])
+    >>> [bank] = filter_pwms(network, np.eye(4)[None, [0, 1, 3, 3, 0, 1]])
+    >>> bank.names, bank.status, bank.motifs()[0].consensus
+    (('filter0',), ('active',), 'AC')
     """
 
     bank: FilterBank
@@ -121,6 +132,12 @@ def weight_pwms(kernels: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray, shape (n_filters, width, 4), float64
         Probabilities; uniform for a kernel of zeros. The maximum is each filter's own.
+
+    Examples
+    --------
+    >>> weight_pwms(np.array([[[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])).round(2)
+    array([[[0.87, 0.04, 0.04, 0.04],
+            [0.25, 0.25, 0.25, 0.25]]])
     """
     kernels = np.asarray(kernels, np.float64)
     if kernels.ndim != 3 or kernels.shape[2] != 4:
@@ -142,6 +159,12 @@ def normalised(counts: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray, shape (n_filters, width, 4), float64
         Probabilities; 0.25 each where nothing was counted.
+
+    Examples
+    --------
+    >>> normalised(np.array([[[3.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]]))
+    array([[[0.75, 0.25, 0.  , 0.  ],
+            [0.25, 0.25, 0.25, 0.25]]])
     """
     total = counts.sum(axis=2, keepdims=True)
     return np.where(total > 0, counts / np.where(total > 0, total, 1), 0.25)

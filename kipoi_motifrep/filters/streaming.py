@@ -197,6 +197,21 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
     ------
     InputError
         If the model shows no convolution that reads the sequences, or an argument is out of range.
+
+    Examples
+    --------
+    A filter that fires where an A is followed by a C, on one sequence that has both twice:
+
+    >>> import keras
+    >>> convolution = keras.layers.Conv1D(1, 2, use_bias=False)
+    >>> network = keras.Sequential([keras.Input((6, 4)), convolution, keras.layers.ReLU()])
+    >>> network.set_weights([np.eye(4)[[0, 1]].reshape(2, 4, 1)])
+    >>> [bank] = filter_pwms(network, np.eye(4)[None, [0, 1, 3, 3, 0, 1]])
+    >>> bank.n_sites
+    array([2])
+    >>> bank.pwms[0]
+    array([[1., 0., 0., 0.],
+           [0., 1., 0., 0.]])
     """
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if hasattr(sequences, "__array__"):

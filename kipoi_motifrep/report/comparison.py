@@ -63,6 +63,14 @@ def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.Path
     -------
     pathlib.Path
         The page.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.report import NetworkSummary, write_interpretation
+    >>> for name in ("one", "two"):
+    ...     _ = write_interpretation(name, Report(NetworkSummary(name, n_filters=0, width=2), ()))
+    >>> write_comparison(["one", "two"], "compare.html").name
+    'compare.html'
     """
     path = Path(output)
     check_output_file(path, [folders, [Path(folder) / FILE_NAME for folder in folders]])

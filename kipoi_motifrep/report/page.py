@@ -80,6 +80,13 @@ def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = N
     ------
     InputError
         If there is no interpretation, or the page cannot be written.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.report import NetworkSummary, write_interpretation
+    >>> _ = write_interpretation("results", Report(NetworkSummary("mine", n_filters=0, width=2), ()))
+    >>> write_report("results").name
+    'report.html'
     """
     folder = Path(folder)
     report = read_interpretation(folder) if report is None else report

@@ -435,6 +435,15 @@ class Report(Plain):
         What the reader must know: warnings, limits.
     created : str
         Date and time.
+
+    Examples
+    --------
+    >>> row = FilterRow("filter0", ((1, 0, 0, 0), (0, 0, 0, 1)), (0, 2), n_sites=9, fraction_firing=0.5, maximum=1.0)
+    >>> report = Report(NetworkSummary("mine", n_filters=1, width=2), (row,))
+    >>> report.kinds
+    {'none': 1}
+    >>> Report.from_json(report.to_json()) == report
+    True
     """
 
     network: NetworkSummary
@@ -538,6 +547,12 @@ def write_interpretation(folder: str | os.PathLike, report: Report) -> Path:
     -------
     pathlib.Path
         The file.
+
+    Examples
+    --------
+    >>> report = Report(NetworkSummary("mine", n_filters=0, width=2), ())
+    >>> write_interpretation("results", report).name
+    'interpretation.json'
     """
     path = Path(folder) / FILE_NAME
     write_text(path, report.to_json() + "\n")
@@ -560,6 +575,12 @@ def read_interpretation(folder: str | os.PathLike) -> Report:
     ------
     InputError
         If there is none or it is damaged.
+
+    Examples
+    --------
+    >>> _ = write_interpretation("results", Report(NetworkSummary("mine", n_filters=0, width=2), ()))
+    >>> read_interpretation("results").network.name
+    'mine'
     """
     path = Path(folder)
     path = path / FILE_NAME if path.is_dir() else path

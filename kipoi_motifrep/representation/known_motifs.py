@@ -157,6 +157,11 @@ def read_known_motifs(spec: str | os.PathLike) -> KnownMotifs:
     ------
     InputError
         Names the file, the row and what is wrong there.
+
+    Examples
+    --------
+    >>> read_known_motifs("synthetic").labels["STAT1"]
+    ('MA0137.1', 'MA0137.2', 'MA0137.3')
     """
     path = _FOLDER / f"{spec}.tsv" if str(spec) in shipped() else Path(spec)
     try:

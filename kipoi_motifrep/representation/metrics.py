@@ -85,6 +85,14 @@ class Representation:
         What each filter does to the outputs.
     notes : tuple of str
         What is missing, and why.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import Motif, match, write_motifs
+    >>> write_motifs([Motif("filter0", [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]] * 3)], "filters.meme")
+    >>> found = represent(match("filters.meme", "filters.meme"), shuffle=False)
+    >>> found.metrics["groups"], found.of("groups")
+    (1.0, 1)
     """
 
     names: tuple[str, ...]
@@ -147,6 +155,17 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     Returns
     -------
     Representation
+
+    Examples
+    --------
+    One filter, against itself as the only known motif:
+
+    >>> from kipoi_motifrep import Motif, match, write_motifs
+    >>> pwm = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]] * 3
+    >>> write_motifs([Motif("filter0", pwm)], "filters.meme")
+    >>> found = represent(match("filters.meme", "filters.meme"), shuffle=False)
+    >>> found.kind, found.extent, found.metrics["matched"]
+    ('localist', ('whole',), 1.0)
     """
     assignment, similar, metrics = _measure(found, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):

@@ -10,12 +10,13 @@ from support.known_motifs import pwm, truth_file
 
 from kipoi_motifrep import Motif, information_content
 from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_MATCH
+from kipoi_motifrep.core.tables import read_table
 from kipoi_motifrep.motifs import MotifFile
 from kipoi_motifrep.motifs.jaspar import Database
 from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.representation import coverage, read_known_motifs, represent, similar_filters
-from kipoi_motifrep.representation.coverage import localist_index
+from kipoi_motifrep.representation.coverage import LOCALIST_FROM, localist_index
 from kipoi_motifrep.representation.metrics import assign
 from kipoi_motifrep.representation.shuffled import n_draws
 
@@ -63,6 +64,20 @@ def test_a_motif_covers_itself_and_flat_columns_cover_nothing():
 
 def test_index_counts_filters_without_a_match():
     assert localist_index(np.array([1.0, 0.5, 0, 0])) == pytest.approx(0.375)
+
+
+def test_the_borders_lie_where_the_page_on_the_method_says(checkout):
+    """The index of the paper's localist and distributed networks, in the results that are kept with the project."""
+    rows = read_table(checkout / "docs/results/synthetic/networks.tsv")
+    localist, distributed = ([float(row["localist_index"]) for row in rows if row["variant"] in names
+                              and (row["first_activation"], row["layer"]) == ("relu", "conv1")]
+                             for names in (("cnn_10", "cnn_25", "cnn_50", "cnn_100", "cnn_50_2", "cnn9_25"),
+                                           ("cnn_2", "cnn_4", "cnn9_4", "cnn3_2")))
+    assert (len(localist), len(distributed)) == (30, 20)
+    assert max(distributed) < LOCALIST_FROM < min(localist)
+    text = " ".join((checkout / "docs/method.md").read_text().split())
+    assert f"have {min(localist):.2f} to {max(localist):.2f}," in text
+    assert f"cnn3_2) {min(distributed):.2f} to {max(distributed):.2f}." in text
 
 
 # What matches mean
