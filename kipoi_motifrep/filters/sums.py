@@ -79,9 +79,14 @@ class SiteSums:
             Of this batch; what lies beyond a sequence's ends counts for no base.
         """
         counts = np.zeros((window.width, n_filters * (N_CODE + 1)))
-        padded, before = _padded(codes, sites, window)
+        places = window.start + window.step * sites.position
+        # No base on both sides of each sequence, as far as windows reach; then all sequences in one row.
+        before = max(0, -int(places.min(initial=0)))
+        after = max(0, int(places.max(initial=0)) + window.width - codes.shape[1])
+        padded = np.pad(codes, ((0, 0), (before, after)), constant_values=N_CODE)
         windows = np.lib.stride_tricks.sliding_window_view(padded.ravel(), window.width)
-        starts = sites.sequence * padded.shape[1] + window.start + window.step * sites.position + before
+        starts = sites.sequence * padded.shape[1] + before + places
+        # A base of a filter's column is counted by one number, filter x 5 + base: N falls into bins of its own.
         for first in range(0, len(sites), CHUNK):
             chunk = slice(first, first + CHUNK)
             letters = np.ascontiguousarray(windows[starts[chunk]].T)
@@ -93,13 +98,3 @@ class SiteSums:
         fired[sites.sequence, sites.filter] = True
         return cls(counts.reshape(window.width, n_filters, -1).transpose(1, 0, 2)[:, :, :N_CODE],
                    np.bincount(sites.filter, minlength=n_filters), fired.sum(axis=0), len(codes))
-
-
-def _padded(codes: np.ndarray, sites: Sites, window: ReceptiveField) -> tuple[np.ndarray, int]:
-    """Codes with enough of no base on both sides for every window, and how much is before."""
-    if not len(sites):
-        return np.pad(codes, ((0, 0), (0, window.width)), constant_values=N_CODE), 0
-    ends = window.start + window.step * np.array([sites.position.min(), sites.position.max()])
-    before = max(0, -int(ends.min()))
-    after = max(0, int(ends.max()) + window.width - codes.shape[1])
-    return np.pad(codes, ((0, 0), (before, after)), constant_values=N_CODE), before

@@ -173,33 +173,27 @@ class SiteFile:
         before : int
             Sequences before this batch.
         """
-        window = self._windows[bank]
+        window, names = self._windows[bank], self._names[bank][sites.filter]
         starts = window.start + window.step * sites.position
-        names = self._names[bank][sites.filter]
-        rows = self._bed_rows if self._bed else self._table_rows
-        self._file.writelines(rows(batch, sites, starts, starts + window.width, names, before))
+        ends = starts + window.width
+        if self._bed:
+            ranges = _ranges(batch)
+            labels, firsts = np.asarray(ranges.chr)[sites.sequence], np.asarray(ranges.start, int)[sites.sequence]
+            minus = np.asarray(ranges.strand)[sites.sequence] == "-"
+            left = np.where(minus, firsts + self._length - ends, firsts + starts)
+            # Windows may begin before the chromosome, which BED cannot say.
+            starts, ends, strands = np.maximum(left, 0), left + window.width, np.where(minus, "-", "+")
+        else:
+            ids = _ids(batch)
+            labels = sites.sequence + before if ids is None else ids[sites.sequence]
+            strands = np.full(len(sites), "+")
+        self._file.writelines(
+            f"{label}\t{start}\t{end}\t{name}\t{value:.6g}\t{strand}\n" for label, start, end, name, value, strand
+            in zip(labels, starts, ends, names, sites.value, strands, strict=True) if end > start)
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
-
-    def _table_rows(self, batch, sites, starts, ends, names, before):
-        ids = _ids(batch)
-        for sequence, start, end, name, value in zip(sites.sequence, starts, ends, names, sites.value, strict=True):
-            label = sequence + before if ids is None else ids[sequence]
-            yield f"{label}\t{start}\t{end}\t{name}\t{value:.6g}\t+\n"
-
-    def _bed_rows(self, batch, sites, starts, ends, names, before):
-        ranges = _ranges(batch)
-        chromosomes, firsts = np.asarray(ranges.chr)[sites.sequence], np.asarray(ranges.start, int)[sites.sequence]
-        minus = np.asarray(ranges.strand)[sites.sequence] == "-"
-        left = np.where(minus, firsts + self._length - ends, firsts + starts)
-        right = left + (ends - starts)
-        # Windows may begin before the chromosome, which BED cannot say.
-        for chromosome, start, end, name, value, strand in zip(
-                chromosomes, np.maximum(left, 0), right, names, sites.value, np.where(minus, "-", "+"), strict=True):
-            if end > start:
-                yield f"{chromosome}\t{start}\t{end}\t{name}\t{value:.6g}\t{strand}\n"
 
 
 def _ranges(batch: Batch):

@@ -66,7 +66,7 @@ def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.Path
 
     Examples
     --------
-    >>> from kipoi_motifrep.report import NetworkSummary, write_interpretation
+    >>> from kipoi_motifrep.report.schema import NetworkSummary, write_interpretation
     >>> for name in ("one", "two"):
     ...     _ = write_interpretation(name, Report(NetworkSummary(name, n_filters=0, width=2), ()))
     >>> write_comparison(["one", "two"], "compare.html").name

@@ -83,7 +83,7 @@ def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = N
 
     Examples
     --------
-    >>> from kipoi_motifrep.report import NetworkSummary, write_interpretation
+    >>> from kipoi_motifrep.report.schema import NetworkSummary, write_interpretation
     >>> _ = write_interpretation("results", Report(NetworkSummary("mine", n_filters=0, width=2), ()))
     >>> write_report("results").name
     'report.html'

@@ -9,16 +9,16 @@ import pytest
 from support.reports import EVIL, OUTPUTS, Page, example, pwm
 
 from kipoi_motifrep.cli.program import main
-from kipoi_motifrep.report import (
+from kipoi_motifrep.report.comparison import comparison_page
+from kipoi_motifrep.report.drawings import PICTURE, PIXELS, aligned_logos, filter_logo, row_logos
+from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
+from kipoi_motifrep.report.page import report_page, target_url, write_report
+from kipoi_motifrep.report.schema import (
     FilterRow,
     MatchRow,
     Metric,
     write_interpretation,
 )
-from kipoi_motifrep.report.comparison import comparison_page
-from kipoi_motifrep.report.drawings import PICTURE, PIXELS, aligned_logos, filter_logo, row_logos
-from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
-from kipoi_motifrep.report.page import report_page, target_url, write_report
 
 # Numbers.
 

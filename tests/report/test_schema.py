@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.reports import Page
 
 from kipoi_motifrep import InputError
-from kipoi_motifrep.report import (
+from kipoi_motifrep.report.page import report_page
+from kipoi_motifrep.report.schema import (
     FilterGroup,
     FilterRow,
     GroupMember,
@@ -20,7 +21,6 @@ from kipoi_motifrep.report import (
     read_interpretation,
     write_interpretation,
 )
-from kipoi_motifrep.report.page import report_page
 
 
 def test_json_round_trip(report):

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from kipoi_motifrep.report import (
+from kipoi_motifrep.report.schema import (
     Citation,
     DatabaseSummary,
     FilterGroup,
