@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
         rows.setdefault(problem.message, []).append(problem.row)
     for message, where in rows.items():
         more = f" and {len(where) - SHOWN_ROWS} more" if len(where) > SHOWN_ROWS else ""
-        tell(f"{args.intervals}, row{'s' * (len(where) > 1)} {', '.join(map(str, where[:SHOWN_ROWS]))}{more}: {message}")
+        shown = ", ".join(map(str, where[:SHOWN_ROWS]))
+        tell(f"{args.intervals}, row{'s' * (len(where) > 1)} {shown}{more}: {message}")
     if found.n_problems:
         hidden = found.n_problems - len(found.problems)
         tell(f"{args.intervals}: {counted(found.n_problems, 'problem')}" + (f", {hidden} not shown" if hidden else ""))

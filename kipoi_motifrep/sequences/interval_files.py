@@ -229,11 +229,11 @@ def _note(number: int, fields: list[str], kind: TableKind, problems: Problems, m
     if fields[0].lower() in ("track", "browser"):  # SKIPPED has the usual spelling
         return
     if len(fields) <= max(kind.chromosome, kind.start, kind.end):
-        problems.add(number, f"has only {len(fields)} of the columns that {kind.what} needs: chromosome, start and end, "
-                             "separated by tabs")
+        problems.add(number, f"has only {len(fields)} of the columns that {kind.what} needs: chromosome, start and "
+                             "end, separated by tabs")
     else:
-        problems.add(number, f"start {fields[kind.start]!r} and end {fields[kind.end]!r} must be whole numbers; correct "
-                             "the row or take it out" + (" (put # before a header)" if may_be_header else ""))
+        problems.add(number, f"start {fields[kind.start]!r} and end {fields[kind.end]!r} must be whole numbers; "
+                             "correct the row or take it out" + (" (put # before a header)" if may_be_header else ""))
 
 
 def _summit(fields: list[str], column: int, first: int, start: int) -> int:
