@@ -30,9 +30,9 @@ from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
 from kipoi_motifrep.motifs.matches import Matches, match, read_matches
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
-from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.model_digest import model_digest
+from kipoi_motifrep.networks.source import Unreadable
 from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.builder import build_report, write_representation
@@ -175,7 +175,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         known = read_known_motifs(truth)
         if dataset is not None and str(truth) in shipped():
             known = known.only(open_dataset(dataset).label_names)
-        known.against(targets)  # before the model is loaded, which takes long: it says so if none is there
+        known.against(targets)  # before the model is loaded: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
     inputs = [model, dataloader_args, fasta, dataset, truth, database]
     with scratch() if output is None else output_folder(output, FILES, inputs) as folder:
@@ -300,7 +300,6 @@ class _Interpreter:
 
     def _note_filters(self, filters: Sequence[FilterPWMs]) -> None:
         """Say what makes filters less telling than they look."""
-        # Half of the filters, not any: a few dead ones are common, many mean data of another kind.
         sites = np.concatenate([one.n_sites for one in filters])
         living = sites[sites > 0]
         if living.size <= sites.size / 2:
@@ -326,7 +325,7 @@ class _Interpreter:
             except (Unreadable, InputError) as reason:
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None
-            return network_pwms(network, self.opened.batches, self.request.rule)  # the same sequences
+            return network_pwms(network, self.opened.batches, self.request.rule)
 
         key = {**self._network_key(), "rule": asdict(self.request.rule), "seed": self.request.seed}
         made = self.steps.step("untrained", key, [path.name], make=make, read=lambda _: (), write=lambda made: (
@@ -397,7 +396,6 @@ class _Interpreter:
             write_interpretation(self.folder, made)
             write_report(self.folder, report=made)
 
-        # Not when it was made nor of what: threads and paths do not make another report.
         content = hashlib.sha256(replace(report, created="", parameters={}).to_json().encode()).hexdigest()
         return self.steps.step("report", {"content": content}, REPORT_FILES, said="report", make=lambda: report,
                                write=write, read=lambda _: read_interpretation(self.folder)) or report

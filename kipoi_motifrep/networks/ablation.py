@@ -1,78 +1,22 @@
 """Running a network on from activations of which one filter's are replaced.
 
-Only what lies between the activations and the outputs is run again (PyTorch: all
-but the convolution, since a module's forward pass cannot be entered in the middle).
+1. `begin` runs a batch as far as the activations.
+2. `predictions` runs on from them to the outputs, and `replaced` does with one filter's activations set to a number.
+
 A filter that is used several times, such as on both strands, is replaced everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
-from kipoi_motifrep.networks.graph import Graph, Unreadable
-from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.networks.reading import Found
+from kipoi_motifrep.networks.network import Network, Use
+from kipoi_motifrep.networks.source import OtherWay, Unreadable
 from kipoi_motifrep.networks.types import Inputs
 
 PROBE = 4  # random sequences on which the parts must give what the whole network gives
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """One use of a bank's convolution.
-
-    Parameters
-    ----------
-    bank : int
-        Which bank.
-    found : Found
-        The convolution and the way to its activations.
-    channel : numpy.ndarray, shape of one sample of the activations
-        Filter of each element.
-    """
-
-    bank: int
-    found: Found
-    channel: np.ndarray
-
-    @property
-    def value(self) -> int:
-        """Number of the activations' value in the graph."""
-        return self.found.chain.output
-
-    @property
-    def size(self) -> int:
-        """Elements of one filter."""
-        return self.channel.size // self.found.bank.n_filters
-
-    def by_filter(self, values: np.ndarray) -> np.ndarray:
-        """Arrange activations (n, ...) as (n, elements of a filter, n_filters)."""
-        n, flat = self.found.bank.n_filters, self.channel.ravel()
-        if np.array_equal(flat, np.tile(np.arange(n), self.size)):
-            return values.reshape(len(values), self.size, n)
-        if np.array_equal(flat, np.repeat(np.arange(n), self.size)):
-            return values.reshape(len(values), n, self.size).transpose(0, 2, 1)
-        order = np.argsort(flat, kind="stable").reshape(n, -1)
-        return values.reshape(len(values), -1)[:, order].transpose(0, 2, 1)
-
-
-class Rest(Protocol):
-    """A framework's way to run a network in two parts; it holds one batch at a time."""
-
-    def whole(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Run the network as it is."""
-
-    def begin(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Take a batch in, as far as the activations; they are given, one array a place."""
-
-    def finish(self, masks: Sequence[np.ndarray] | None, fill: float = 0.0) -> list[np.ndarray]:
-        """Run on to the outputs, with `fill` where a place's mask (shape of one sample) is true."""
 
 
 class Ablation:
@@ -93,15 +37,19 @@ class Ablation:
     """
 
     def __init__(self, network: Network):
-        self.network = network
-        graph = network.parts.graph
-        self._places = [place for bank, found in enumerate(network.parts.found)
-                        for place in (_place(graph, bank, use) for use in (found, *found.others))]
+        self.network, self._forward = network, network.forward
         self._first = np.cumsum([0, *(bank.n_filters for bank in network.banks)])
-        self._reach(graph)
-        self._rest = _rest(network, self._places)
+        # Copies in one array, such as the strands of a batch, are replaced together.
+        self._uses = list({(use.chain.place, *use.chain.arrangement.order): use for use in network.uses}.values())
+        for use in self._uses:
+            if use.chain.arrangement.rows or use.chain.arrangement.filters is None:
+                raise Unreadable(f"activations of layer {network.banks[use.bank].layer} do not have the sequences, "
+                                 "before all others, and the filters on axes of their own")
+            if not self._reaches_outputs(use.chain.place):
+                raise Unreadable(f"the activations of layer {network.banks[use.bank].layer} do not reach the outputs")
+        self._arrays: dict[str, np.ndarray] = {}
+        self._held: dict[int, np.ndarray] = {}
         self._n = self._size = 0
-        self._values: list[np.ndarray] = []
         self.n_outputs = self._check()
 
     @property
@@ -124,32 +72,29 @@ class Ablation:
         """
         try:
             self._begin(self.network.arrays(inputs))
-        except Unreadable as reason:
+        except (Unreadable, OtherWay) as reason:
             raise InputError(f"importance cannot be measured: {reason}") from reason
-
-    def _begin(self, arrays: dict[str, np.ndarray]) -> None:
-        self._n = len(next(iter(arrays.values())))
-        self._size = max(self._n, self._size)
-        missing = self._size - self._n
-        if missing:  # a batch of another size may be compiled afresh
-            arrays = {name: np.concatenate([one, np.repeat(one[:1], missing, axis=0)])
-                      for name, one in arrays.items()}
-        self._values = self._rest.begin(arrays)
 
     def maxima(self) -> np.ndarray:
         """Largest activation of every filter in each sequence, shape (n, n_filters)."""
-        return self._reduced(np.max, np.maximum)
+        result = np.full((self._n, self.n_filters), -np.inf)
+        for use in self._uses:
+            where = slice(*self._first[[use.bank, use.bank + 1]])
+            result[:, where] = np.maximum(result[:, where], self._by_sequence(use).max(axis=1))
+        return result
 
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
         """Sum and number of the activations of every filter, both of shape (n_filters,)."""
-        number = np.zeros(self.n_filters)
-        for place in self._places:
-            number[self._filters(place)] += place.size * self._n
-        return self._reduced(np.sum, np.add).sum(axis=0, dtype=np.float64), number
+        total, number = np.zeros(self.n_filters), np.zeros(self.n_filters)
+        for use in self._uses:
+            values, where = self._by_sequence(use), slice(*self._first[[use.bank, use.bank + 1]])
+            total[where] += values.sum(axis=(0, 1), dtype=np.float64)
+            number[where] += values.shape[0] * values.shape[1]
+        return total, number
 
     def predictions(self) -> np.ndarray:
         """Run on to the outputs, nothing replaced: shape (n, n_outputs)."""
-        return self._columns(self._rest.finish(None))
+        return self._run_on({})
 
     def replaced(self, one: int, fill: float) -> np.ndarray:
         """Run on to the outputs with all activations of a filter set to one number.
@@ -167,32 +112,62 @@ class Ablation:
             Outputs.
         """
         bank = int(np.searchsorted(self._first, one, side="right")) - 1
-        masks = [(place.channel == one - self._first[bank]) & (place.bank == bank) for place in self._places]
-        return self._columns(self._rest.finish(masks, fill))
+        changed = {}
+        for use in self._uses:
+            if use.bank == bank:
+                place, arrangement = use.chain.place, use.chain.arrangement
+                changed.setdefault(place, self._held[place].copy())
+                changed[place].swapaxes(0, arrangement.filters)[arrangement.order[one - self._first[bank]]] = fill
+        return self._run_on(changed)
 
-    def _filters(self, place: Place) -> slice:
-        return slice(self._first[place.bank], self._first[place.bank + 1])
+    def _begin(self, arrays: dict[str, np.ndarray]) -> None:
+        self._n = len(next(iter(arrays.values())))
+        self._size = max(self._n, self._size)
+        missing = self._size - self._n
+        if missing:  # a batch of another size may be compiled afresh
+            arrays = {name: np.concatenate([one, np.repeat(one[:1], missing, axis=0)])
+                      for name, one in arrays.items()}
+        # What the convolutions gave is kept, too: a framework that runs all of the network need not run them again.
+        places = list(dict.fromkeys([*(use.place for use in self._uses), *(use.chain.place for use in self._uses)]))
+        self._arrays = arrays
+        self._held = dict(zip(places, self._forward.run(arrays, places), strict=True))
+        for use in self._uses:
+            if len(self._held[use.chain.place]) != self._size * use.chain.arrangement.copies:
+                raise OtherWay("its forward pass does not take the same way every time")
 
-    def _reduced(self, reduce, join) -> np.ndarray:
-        result = np.zeros((self._n, self.n_filters))
-        seen: set[int] = set()
-        for place, values in zip(self._places, self._values, strict=True):
-            total = reduce(place.by_filter(values[:self._n]), axis=1)
-            where = (slice(None), self._filters(place))
-            result[where] = join(result[where], total) if place.bank in seen else total
-            seen.add(place.bank)
-        return result
+    def _by_sequence(self, use: Use) -> np.ndarray:
+        """Activations of one array, shape (n, elements of a filter, n_filters)."""
+        arrangement, values = use.chain.arrangement, self._held[use.chain.place]
+        values = np.moveaxis(values, arrangement.filters, -1)
+        values = values.reshape(len(values), -1, values.shape[-1])
+        rows = values.reshape(self._size, -1, *values.shape[1:]) if arrangement.together else \
+            values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)
+        return rows[:self._n].reshape(self._n, -1, values.shape[2])[:, :, arrangement.order]
+
+    def _run_on(self, changed: dict[int, np.ndarray]) -> np.ndarray:
+        try:
+            outputs = self._forward.run(self._arrays, self._forward.outputs, {**self._held, **changed})
+        except OtherWay as reason:
+            raise Unreadable("its forward pass does not take the same way every time") from reason
+        return self._columns(outputs)
 
     def _columns(self, outputs: list[np.ndarray]) -> np.ndarray:
-        channels_last = self.network.framework == "Keras"
-        return np.concatenate([_two_axes(one[:self._n], channels_last) for one in outputs], axis=1)
+        """Columns of all outputs; positions are averaged."""
+        columns = []
+        for one in outputs:
+            last = one.ndim - 1 if self.network.framework == "Keras" else 1
+            inner = tuple(axis for axis in range(1, one.ndim) if axis != last)
+            columns.append(one[:self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
+        return np.concatenate(columns, axis=1)
 
-    def _reach(self, graph: Graph) -> None:
-        if not graph.outputs or graph.failure is not None:
+    def _reaches_outputs(self, place: int) -> bool:
+        if not self._forward.outputs or self._forward.failure is not None:
             raise Unreadable("the network's outputs were not found")
-        for place in self._places:
-            if not graph.downstream(place.value) & set(graph.outputs):
-                raise Unreadable(f"the activations of layer {place.found.bank.layer} do not reach the outputs")
+        after = {place}
+        for number in range(place + 1, len(self._forward.taps)):
+            if after & set(self._forward.taps[number].inputs):
+                after.add(number)
+        return bool(after & set(self._forward.outputs))
 
     def _check(self) -> int:
         """Count the outputs; the parts must give what the whole gives."""
@@ -201,7 +176,7 @@ class Ablation:
         inputs = network.arrays(network.layout.encode(codes))
         try:
             self._begin(inputs)
-            whole = self._columns(self._rest.whole(inputs))
+            whole = self._columns(network.source.predict(inputs))
             parts = self.predictions()
         except Unreadable:
             raise
@@ -212,38 +187,3 @@ class Ablation:
             raise Unreadable("its layers run one by one do not give the network's own predictions")
         self._size = 0
         return whole.shape[1]
-
-
-def _place(graph: Graph, bank: int, found: Found) -> Place:
-    shape = graph.shapes[found.step.outputs[0]][1:]
-    given = graph.shapes[found.chain.output][1:]
-    n = found.bank.n_filters
-    if found.chain.batch_axis or found.chain.entries > 1:
-        raise Unreadable(f"activations of layer {found.bank.layer} do not have the sequences on an axis of their own, "
-                         "before all others")
-    if found.chain.origin.shape == given:
-        channel = np.unravel_index(found.chain.origin, shape)[found.channels]
-    elif len(given) == len(shape) and given[found.channels] == n:  # pooled before the non-linearity
-        numbers = np.arange(n).reshape([-1 if axis == found.channels else 1 for axis in range(len(given))])
-        channel = np.broadcast_to(numbers, given)
-    else:
-        raise Unreadable(f"activations of layer {found.bank.layer} have shape {given}; its filters are not found in it")
-    return Place(bank, found, channel)
-
-
-def _rest(network: Network, places: Sequence[Place]) -> Rest:
-    if network.framework == "Keras":
-        from kipoi_motifrep.networks.keras_rest import KerasRest
-
-        return KerasRest(network, places)
-    from kipoi_motifrep.networks.torch_rest import TorchRest
-
-    return TorchRest(network, places)
-
-
-def _two_axes(values: np.ndarray, channels_last: bool) -> np.ndarray:
-    """Columns of one output; positions are averaged."""
-    if values.ndim < 2:
-        return values.reshape(len(values), 1)
-    inner = tuple(range(1, values.ndim - 1)) if channels_last else tuple(range(2, values.ndim))
-    return values.mean(axis=inner) if inner else values

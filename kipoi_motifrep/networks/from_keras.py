@@ -1,37 +1,47 @@
-"""Keras networks (Sequential, functional, nested, subclassed) as a :class:`Graph`.
+"""Keras models, of Keras 2 or 3, as TensorFlow runs them: the operations of one traced function are the taps.
 
-The network is replayed on fresh symbolic inputs, nested models opened, so that
-every layer becomes one step; only ``keras`` itself is called.
+1. The model is called once inside ``tf.function``, which computes nothing and lists every operation in order, also
+   those of custom layers and subclassed models.
+2. While that happens, layer calls are watched, so that each operation has a layer's name.
+3. A part of the network is the list cut at some operations: what is given takes their place, what is not needed for
+   what is wanted is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from kipoi_motifrep.core.errors import InputError, first_line, flattened
-from kipoi_motifrep.networks.graph import PROBE, Convolution, Graph, OtherWay, Step, Unreadable, Window, ungrouped
+from kipoi_motifrep.core.errors import InputError, first_line
+from kipoi_motifrep.networks.source import Tap, Unreadable
 
 NUMPY_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
                "float16", "float32", "float64")
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "Conv")
+# For a convolution in one dimension TensorFlow adds a dummy axis; for a dilated one it takes the sequence apart, and
+# puts the feature map together again.
+DUMMY, APART, TOGETHER = "ExpandDims", "SpaceToBatchND", "BatchToSpaceND"
 
 
 class KerasSource:
-    """A loaded Keras model, ready to be replayed.
+    """A loaded Keras model.
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model or tf_keras.Model
         The network.
     """
 
     framework = "Keras"
 
-    def __init__(self, model):
+    def __init__(self, model: Any):
         self.model = model
-        self.names = _layer_names(model)
-        self._own_code = False
+        # Keras 2 keeps the structure of its inputs under another name.
+        self._structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shape of one sample of every input, by name; empty for a model that was never built.
@@ -51,331 +61,305 @@ class KerasSource:
         dict
             Name to type.
         """
-        types = {name: str(tensor.dtype) for name, tensor in self._inputs().items()}
+        types = {name: getattr(tensor.dtype, "name", str(tensor.dtype)) for name, tensor in self._inputs().items()}
         return {name: kind for name, kind in types.items() if kind in NUMPY_TYPES}
 
-    def _inputs(self) -> dict:
+    def trace(self, inputs: Mapping[str, np.ndarray]) -> TensorFlowPass:
+        """List the operations of the network for sequences of this length.
+
+        Parameters
+        ----------
+        inputs : mapping of str to numpy.ndarray
+            A batch; shapes alone are looked at.
+
+        Returns
+        -------
+        TensorFlowPass
+            Every tensor that is made from an input is a tap.
+
+        Raises
+        ------
+        Unreadable
+            If the model cannot take such inputs.
+        """
+        import tensorflow as tf
+
+        if any(one.__module__.startswith("keras.") for one in type(self.model).__mro__):
+            import keras
+
+            if keras.backend.backend() != "tensorflow":
+                raise InputError(f"Keras runs on {keras.backend.backend()} here, where its layers cannot be followed; "
+                                 "set KERAS_BACKEND to tensorflow or torch")
+        types = self.input_types()
+        specs = [tf.TensorSpec((None, *one.shape[1:]), types.get(name, "float32")) for name, one in inputs.items()]
+        function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
+        with _layer_calls(self.model) as calls:
+            try:
+                concrete = function.get_concrete_function(*specs)
+            except Exception as error:  # a stranger's layers can fail in any way
+                raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
+        return TensorFlowPass(concrete, list(inputs), calls)
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the network as it is.
+
+        Parameters
+        ----------
+        inputs : mapping of str to numpy.ndarray
+            A batch of all inputs, in order.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            Its outputs.
+        """
+        import tensorflow as tf
+
+        values = [tf.convert_to_tensor(one) for one in inputs.values()]
+        return [np.asarray(one) for one in tf.nest.flatten(self._call(list(inputs), values))]
+
+    def _inputs(self) -> dict[str, Any]:
         tensors = getattr(self.model, "inputs", None) or []
-        structure = getattr(self.model, "_inputs_struct", None)
-        names = sorted(structure) if isinstance(structure, dict) else [tensor.name.split(":")[0] for tensor in tensors]
+        names = sorted(self._structure) if isinstance(self._structure, dict) else \
+            [tensor.name.split(":")[0] for tensor in tensors]
         return dict(zip(names, tensors, strict=True))
 
-    def trace(self, shapes: dict[str, tuple[int, ...]], dna: str, probe: np.ndarray, others: dict) -> Graph:
-        """Replay the network.
+    def _call(self, names: Sequence[str], values: Sequence) -> Any:
+        if isinstance(self._structure, dict):
+            return self.model(dict(zip(names, values, strict=True)), training=False)
+        return self.model(values[0] if len(values) == 1 else list(values), training=False)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a layer: operations after number ``first`` up to ``last`` are its own."""
+
+    name: str
+    label: str
+    first: int
+    last: int
+    leaf: bool
+
+
+class TensorFlowPass:
+    """See ``ForwardPass`` in :mod:`kipoi_motifrep.networks.source`.
+
+    Parameters
+    ----------
+    concrete : tf.ConcreteFunction
+        The network, traced.
+    names : sequence of str
+        Names of its inputs, in order.
+    calls : sequence of _Call
+        Layer calls, inner ones before the outer.
+    """
+
+    failure = None
+
+    def __init__(self, concrete: Any, names: Sequence[str], calls: Sequence[_Call]):
+        import tensorflow as tf
+
+        self._concrete, self._names = concrete, names  # the function keeps the variables alive
+        self._definition = concrete.graph.as_graph_def()
+        self._nodes = {node.name: node for node in self._definition.node}
+        self._captured = {inner.name: outer for outer, inner in concrete.graph.captures}
+        self._parts: dict[tuple, Callable] = {}
+        self.taps: list[Tap] = []
+        self._tensors: list[Any] = []
+        self._numbers: dict[str, int] = {}
+        own = {tensor.name for tensor in concrete.inputs[:len(names)]}
+        # The innermost layer that runs when an operation is made is the one that makes it.
+        owner: dict[int, int] = {}
+        for place, call in enumerate(calls):
+            for number in range(call.first + 1, call.last + 1):
+                owner.setdefault(number, place)
+        for number, operation in _in_order(concrete):
+            inputs = tuple(self._numbers[one.name] for one in operation.inputs if one.name in self._numbers)
+            call = calls[owner[number]] if number in owner else None
+            kind = operation.type.lower()
+            for tensor in operation.outputs:
+                if inputs or tensor.name in own:
+                    self._numbers[tensor.name] = len(self.taps)
+                    self._tensors.append(tensor)
+                    self.taps.append(Tap(call.name if call and call.name else kind,
+                                         call.label if call and call.name else kind, kind, inputs,
+                                         tuple(tensor.shape) if tensor.shape.rank is not None else (),
+                                         owner[number] if call and call.leaf else None))
+        self.outputs = [self._numbers[one.name] for one in tf.nest.flatten(concrete.structured_outputs)
+                        if one.name in self._numbers]
+        self._convolutions = self._find_convolutions()
+
+    def _find_convolutions(self) -> dict[int, list]:
+        """Mark the convolutions among the taps; their operations, by the tap that holds the feature map."""
+        # The compiler's convolutions, such as grouped ones, are functions of their own.
+        compiled = {one.signature.name for one in self._definition.library.function
+                    if any(node.op in CONVOLUTIONS for node in one.node_def)}
+        found: dict[int, list] = {}
+        for number, tensor in enumerate(self._tensors):
+            operation = tensor.op
+            if operation.type not in CONVOLUTIONS and not (
+                    "PartitionedCall" in operation.type and operation.get_attr("f").name in compiled):
+                continue
+            entry, taken_apart = self.taps[number].inputs[0], False
+            while self._tensors[entry].op.type in (DUMMY, APART):
+                taken_apart |= self._tensors[entry].op.type == APART
+                entry = self.taps[entry].inputs[0]
+            place, operations = number, [operation]
+            while taken_apart:
+                place = next(one for one in range(place + 1, len(self.taps)) if place in self.taps[one].inputs)
+                taken_apart = self._tensors[place].op.type != TOGETHER
+            if entry in found and self.taps[entry].leaf == self.taps[number].leaf is not None:
+                # Two in a row in one layer, as in SeparableConv1D, are one.
+                operations = [*found.pop(entry), operation]
+                inner, entry = entry, self.taps[entry].entry
+                self.taps[inner] = replace(self.taps[inner], channels=None, entry=None)
+            first = operation.type in CONVOLUTIONS and operation.get_attr("data_format").startswith(b"NC")
+            self.taps[place] = replace(self.taps[place], channels=1 if first else -1, entry=entry)
+            found[place] = operations
+        return found
+
+    def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
+            given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
+        """Run the network as far as some taps; see ``ForwardPass``."""
+        import tensorflow as tf
+
+        given = given or {}
+        key = (tuple(wanted), tuple(given), tuple(sorted(fresh)))
+        if key not in self._parts:
+            kernels = {name: np.random.default_rng(place).normal(size=value.shape).astype(value.dtype)
+                       for place in key[2] for name, value in self._kernels(place).items()}
+            tensors = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
+                       for tensor in self._concrete.inputs[:len(self._names)]}
+            # What is given may have another number of positions than the tap has.
+            tensors |= {self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
+                        for one in given}
+            self._parts[key] = self._part([self._tensors[one].name for one in wanted], tensors, kernels)
+        values = [tf.convert_to_tensor(inputs[name]) for name in self._names]
+        values += [tf.cast(one, self._tensors[place].dtype) for place, one in given.items()]
+        return [np.asarray(one) for one in self._parts[key](*values)]
+
+    def weights(self, place: int) -> list[np.ndarray]:
+        """Give the kernels of a convolution.
 
         Parameters
         ----------
-        shapes : dict
-            Concrete shape of one sample of every input, in the model's order.
-        dna : str
-            Which input is the DNA.
-        probe : numpy.ndarray, shape (2, *shapes[dna])
-            Its values.
-        others : dict
-            Not needed here: the shapes say enough.
+        place : int
+            Its tap.
 
         Returns
         -------
-        Graph
-            Every layer call is one step.
+        list of numpy.ndarray
+            One for most; two for a separable one.
         """
-        given = {}
-        for number, (name, shape) in enumerate(shapes.items()):
-            given[number] = probe if name == dna else np.zeros((PROBE, *shape), np.float32)
-        return self._recorded(list(shapes), list(shapes.values()), PROBE, list(shapes).index(dna), given)
+        return list(self._kernels(place).values())
 
-    def _recorded(self, names: Sequence[str], shapes: Sequence[tuple[int, ...]], batch: int, dna: int,
-                  given: dict[int, np.ndarray]) -> Graph:
-        """Replay the network for batches of one size."""
-        import keras
+    def _kernels(self, place: int) -> dict[str, np.ndarray]:
+        """Values that a convolution takes besides the sequences, by the name of the tensor that holds them."""
+        found = {}
+        for operation in self._convolutions[place]:
+            for tensor in operation.inputs:
+                if tensor.name in self._captured:  # a variable as such, as the compiler's functions take it
+                    handle = self._captured[tensor.name]
+                    found[tensor.name] = next(one.numpy() for one in self._concrete.graph.variables
+                                              if one.handle is handle)
+                elif tensor.name not in self._numbers:
+                    found[tensor.name] = np.asarray(self._part([tensor.name], {}, {})()[0])
+        return found
 
-        dtypes = {name: tensor.dtype for name, tensor in self._inputs().items()}
-        inputs = [keras.KerasTensor((batch, *shape), dtype=dtypes.get(name, "float32"), name=name)
-                  for name, shape in zip(names, shapes, strict=True)]
-        try:
-            outputs = self._replay(self.model, inputs)
-        except Exception as error:
-            raise Unreadable(f"it cannot be replayed layer by layer ({first_line(error)})") from error
-        numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
-        keep = list(inputs)
-        steps = [self._step(node, numbers, keep) for node in _nodes(outputs)]
-        return Graph(steps, {numbers[id(tensor)]: tuple(tensor.shape) for tensor in keep}, dna, given, _to_numpy,
-                     keep_alive=keep, outputs=tuple(numbers[id(tensor)] for tensor in outputs if id(tensor) in numbers),
-                     own_code=self._own_code)
+    def _part(self, wanted: Sequence[str], given: Mapping[str, Any], kernels: Mapping[str, np.ndarray]) -> Callable:
+        """Make a function of the tensors given, which is the network between them and the tensors wanted."""
+        import tensorflow as tf
 
-    def runner(self, graph: Graph, chains: Sequence, names: Sequence[str]) -> Callable:
-        """Cut out the steps up to some activations.
+        variables = {name: tf.Variable(value) for name, value in kernels.items() if name in self._captured}
+        definition, needed = self._between(wanted, {*given, *kernels, *self._captured})
 
-        Parameters
-        ----------
-        graph : Graph
-            From :meth:`trace`.
-        chains : sequence of (Step, Chain)
-            Convolutions and the ways to their activations.
-        names : sequence of str
-            Names of the inputs, in order.
+        def part(*values):
+            known = dict(zip(given, values, strict=True))
+            for name in needed - set(known):
+                if name in kernels:
+                    known[name] = tf.identity(variables[name].handle) if name in variables else \
+                        tf.constant(kernels[name])
+                else:
+                    known[name] = tf.identity(self._captured[name])
+            made = [name for name in wanted if name not in known]
+            results = tf.graph_util.import_graph_def(
+                definition, {name: known[name] for name in needed}, return_elements=made, name="") if made else []
+            known.update(zip(made, results, strict=True))
+            return [known[name] for name in wanted]
 
-        Returns
-        -------
-        callable
-            From a dict of input arrays to a list of feature maps, numpy float32.
-        """
-        wanted = [chain.output for _, chain in chains]
-        cut = _cut(graph, chains)
-        needed = [number for number in range(len(names))
-                  if any(number in graph.steps[place].inputs for place in cut)]
-        fronts, previous = {}, 0
+        return tf.function(part, autograph=False, input_signature=list(given.values()))
 
-        def front(n: int):
-            size = n if graph.own_code else None
-            if size not in fronts:
-                steps = self._resized(graph, names, n).steps if graph.own_code else graph.steps
-                fronts[size] = _front([(steps[place], renamed) for place, renamed in cut.items()], needed, wanted)
-            return fronts[size]
+    def _between(self, wanted: Sequence[str], known: Collection[str]) -> tuple[Any, set[str]]:
+        """Cut the operations out that make some tensors from others; also which of the others are needed."""
+        import tensorflow as tf
 
-        def run(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-            nonlocal previous
-            arrays = [inputs[names[number]] for number in needed]
-            n = len(arrays[0])
-            size, previous = max(n, previous), n
-            if n < size:  # the last, smaller batch; it would be compiled afresh
-                arrays = [np.concatenate([array, np.zeros((size - n, *array.shape[1:]), array.dtype)])
-                          for array in arrays]
-            try:
-                results = front(size).predict_on_batch(arrays)
-                return [chain.rows(np.asarray(result, np.float32), size)[:n]
-                        for (_, chain), result in zip(chains, results, strict=True)]
-            except Exception as error:  # a stranger's layers can fail in any way
-                raise InputError(f"the network's layers, run one by one, fail on a batch of {size} sequences "
-                                 f"({flattened(error)}); a smaller batch size may help") from error
-
-        return run
-
-    def _resized(self, graph: Graph, names: Sequence[str], batch: int) -> Graph:
-        """Replay the network for batches of another size."""
-        shapes = [graph.shapes[number][1:] for number in range(len(names))]
-        other = self._recorded(names, shapes, batch, graph.dna, {})
-        if [(one.label, one.inputs) for one in other.steps] != [(one.label, one.inputs) for one in graph.steps]:
-            raise OtherWay("other layers are called")
-        return other
-
-    def _replay(self, operation, inputs: list) -> list:
-        """Call a model on symbolic inputs, nested models opened."""
-        import keras
-
-        if isinstance(operation, keras.Sequential):
-            values = inputs
-            for layer in operation.layers:
-                values = _flat(self._apply(layer, values, {}))
-            return values
-        if not hasattr(operation, "_nodes_by_depth"):
-            structure = inputs[0] if len(inputs) == 1 else inputs
-            self._own_code = True
-            return _flat(operation.call(structure))
-        values = {id(tensor): value for tensor, value in zip(operation.inputs, inputs, strict=True)}
-        for depth in sorted(operation._nodes_by_depth, reverse=True):
-            for node in operation._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                args, kwargs = node.arguments.fill_in(values)
-                results = _flat(self._apply(node.operation, args, kwargs))
-                values.update((id(tensor), value) for tensor, value in zip(node.outputs, results, strict=True))
-        return [values[id(tensor)] for tensor in operation.outputs]
-
-    def _apply(self, operation, args: Sequence, kwargs: dict):
-        import keras
-
-        if isinstance(operation, keras.layers.InputLayer):
-            return list(args)
-        if isinstance(operation, keras.Model) and not kwargs.get("mask"):
-            return self._replay(operation, _flat(list(args)))
-        if isinstance(operation, keras.Layer) and not _is_convolution(operation) and _holds_convolution(operation):
-            self._own_code = True
-            return operation.call(*args, **kwargs)
-        return operation(*args, **kwargs)
-
-    def _step(self, node, numbers: dict[int, int], keep: list) -> Step:
-        inputs = tuple(numbers[id(tensor)] for tensor in node.input_tensors)
-        for tensor in node.outputs:
-            numbers[id(tensor)] = len(keep)
-            keep.append(tensor)
-        operation, symbols = node.operation, node.input_tensors
-
-        def call(values: Sequence) -> list:
-            args, kwargs = node.arguments.fill_in({id(tensor): value
-                                                   for tensor, value in zip(symbols, values, strict=True)})
-            return _flat(operation(*args, **kwargs))
-
-        shape = tuple(symbols[0].shape[1:]) if symbols else ()
-        convolution, pooling = _geometry(operation, shape)
-        label = _label(operation)
-        return Step(self.names.get(id(operation), operation.name), label, inputs,
-                    tuple(numbers[id(tensor)] for tensor in node.outputs), call, convolution, pooling)
+        definition = tf.compat.v1.GraphDef(versions=self._definition.versions, library=self._definition.library)
+        needed, seen, waiting = set(), set(), [name for name in wanted if name not in known]
+        while waiting:
+            operation = waiting.pop().split(":")[0]
+            if operation in seen:
+                continue
+            seen.add(operation)
+            node = definition.node.add()
+            node.CopyFrom(self._nodes[operation])
+            del node.input[:]
+            for name in self._nodes[operation].input:
+                if not name.startswith("^"):  # which would only order what runs
+                    node.input.append(name)
+                    full = name if ":" in name else f"{name}:0"
+                    (needed.add if full in known else waiting.append)(full)
+        return definition, needed
 
 
-def compiled(model):
-    """Compile a part of a network for ``predict_on_batch``; give it back."""
-    # XLA is 3 to 20 times slower on a CPU, and Keras would choose it by itself.
-    model.compile(jit_compile=False, run_eagerly=False)
-    return model
+def _in_order(concrete: Any) -> list[tuple[int, Any]]:
+    """List all operations with their numbers, those that lead to the first output first.
 
+    Layers that are called in no particular order, such as parallel ones, are so in the order of what they lead to.
+    """
+    import tensorflow as tf
 
-def _cut(graph: Graph, chains: Sequence) -> dict[int, dict[int, int]]:
-    """Collect the places of the steps up to the ends of some chains, in order, each with its renamed inputs."""
-    places = {step: place for place, step in enumerate(graph.steps)}
-    cut: dict[int, dict[int, int]] = {}
-    for convolution, chain in chains:
-        for step in (*graph.upstream([convolution.outputs[0]]), *chain.steps):
-            cut.setdefault(places[step], {}).update(chain.inputs if step in chain.steps else {})
-    return dict(sorted(cut.items()))
-
-
-def _front(steps: Sequence[tuple[Step, dict[int, int]]], needed: Sequence[int], wanted: Sequence[int]):
-    """Make a model of some steps, each with its renamed inputs."""
-    import keras
-
-    class Front(keras.Model):
-        def call(self, inputs):
-            values = dict(zip(needed, inputs, strict=True))
-            for step, renamed in steps:
-                results = step.call([values[renamed.get(one, one)] for one in step.inputs])
-                values.update(zip(step.outputs, results, strict=True))
-            return [values[one] for one in wanted]
-
-    return compiled(Front())
-
-
-def _nodes(outputs: Sequence) -> list:
-    """Collect the calls that lead to some symbolic outputs, in the order they run."""
-    found, seen = [], set()
-    stack = [(node, False) for node in map(_node_of, reversed(outputs)) if node is not None]
-    while stack:
-        node, ready = stack.pop()
+    numbers = {one.name: number for number, one in enumerate(concrete.graph.get_operations(), start=1)}
+    ordered: dict[str, Any] = {}
+    first = [*concrete.inputs, *tf.nest.flatten(concrete.structured_outputs)]
+    waiting = [(one, False) for one in [*(one.op for one in first), *concrete.graph.get_operations()][::-1]]
+    while waiting:
+        operation, ready = waiting.pop()
         if ready:
-            found.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((parent, False) for parent in map(_node_of, reversed(node.input_tensors))
-                         if parent is not None and id(parent) not in seen)
-    return found
+            ordered[operation.name] = operation
+        elif operation.name not in ordered:
+            waiting.append((operation, True))
+            waiting += [(one.op, False) for one in list(operation.inputs)[::-1] if one.op.name not in ordered]
+    return [(numbers[name], operation) for name, operation in ordered.items()]
 
 
-def _node_of(tensor):
-    history = getattr(tensor, "_keras_history", None)
-    if history is None or history.operation is None:
-        return None
-    node = history.operation._inbound_nodes[history.node_index]
-    return None if node.is_input else node
+@contextmanager
+def _layer_calls(model: Any) -> Iterator[list[_Call]]:
+    """Keep a list of the layer calls within the block, inner ones before the outer."""
+    import tensorflow as tf
+
+    base = next(one for one in type(model).__mro__ if one.__name__ == "Layer")
+    plain, calls, running, graphs = base.__call__, [], [], []
+
+    def call(layer, *args, **kwargs):
+        graph = tf.compat.v1.get_default_graph()
+        graphs.append(graph)
+        if graph is not graphs[0]:  # within a loop, such as that of an LSTM
+            return plain(layer, *args, **kwargs)
+        running.append(layer.name)
+        before, first = len(calls), graph.version
+        try:
+            return plain(layer, *args, **kwargs)
+        finally:
+            calls.append(_Call("/".join(running[1:]), _label(layer), first, graph.version, len(calls) == before))
+            running.pop()
+
+    base.__call__ = call
+    try:
+        yield calls
+    finally:
+        base.__call__ = plain
 
 
-def _geometry(operation, shape: tuple[int, ...]) -> tuple[Convolution | None, Window | None]:
-    """Convolution or pooling geometry of an operation on one sample of `shape`."""
-    from keras import layers
-
-    if _is_convolution(operation):
-        window = _window(operation, operation.kernel_size, operation.strides, operation.dilation_rate, shape)
-        channels = len(shape) - 1 if operation.data_format == "channels_last" else 0
-        return Convolution(window, channels, _groups(operation, shape[channels]),
-                           lambda: _kernel(operation, shape[channels]), _fused(operation)), None
-    pools = (layers.MaxPooling1D, layers.MaxPooling2D, layers.AveragePooling1D, layers.AveragePooling2D)
-    if isinstance(operation, pools):
-        size = operation.pool_size
-        return None, _window(operation, size, operation.strides, (1,) * len(size), shape)
-    return None, None
-
-
-def _window(operation, kernel, stride, dilation, shape: tuple[int, ...]) -> Window:
-    first = 0 if operation.data_format == "channels_last" else 1
-    axes = tuple(range(first, first + len(kernel)))
-    left = []
-    for size, width, step, hole in zip((shape[axis] for axis in axes), kernel, stride, dilation, strict=True):
-        span = (width - 1) * hole + 1
-        if operation.padding == "causal":
-            left.append(span - 1)
-        elif operation.padding == "same":
-            left.append(max((-(-size // step) - 1) * step + span - size, 0) // 2)
-        else:
-            left.append(0)
-    return Window(axes, tuple(kernel), tuple(stride), tuple(dilation), tuple(left), operation.padding)
-
-
-def _is_convolution(operation) -> bool:
-    from keras import layers
-
-    return isinstance(operation, (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv1D, layers.DepthwiseConv2D,
-                                  layers.SeparableConv1D, layers.SeparableConv2D)) \
-        and not isinstance(operation, (layers.Conv1DTranspose, layers.Conv2DTranspose))
-
-
-def _holds_convolution(layer) -> bool:
-    return any(_is_convolution(inner) for inner in layer._flatten_layers(include_self=False))
-
-
-def _groups(layer, channels: int) -> int:
-    from keras import layers
-
-    return channels if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)) \
-        else getattr(layer, "groups", 1)
-
-
-def _kernel(layer, channels: int) -> np.ndarray:
-    """Kernel as (*kernel, input channels, filters), groups and separable parts multiplied out."""
-    from keras import layers
-
-    if hasattr(layer, "depthwise_kernel"):
-        pointwise = _to_numpy(layer.pointwise_kernel) if hasattr(layer, "pointwise_kernel") else None
-        return _separable(_to_numpy(layer.depthwise_kernel), pointwise)
-    if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
-        return _separable(_to_numpy(layer.kernel), None)
-    return ungrouped(_to_numpy(layer.kernel), channels)
-
-
-def _separable(depthwise: np.ndarray, pointwise: np.ndarray | None) -> np.ndarray:
-    *size, channels, multiplier = depthwise.shape
-    wide = np.zeros((*size, channels, channels, multiplier), np.float32)
-    for channel in range(channels):
-        wide[..., channel, channel, :] = depthwise[..., channel, :]
-    wide = wide.reshape(*size, channels, channels * multiplier)
-    return wide if pointwise is None else wide @ pointwise.reshape(channels * multiplier, -1)
-
-
-def _fused(layer) -> str | None:
-    import keras
-
-    activation = layer.activation
-    if activation is None or activation is keras.activations.linear:
-        return None
-    return getattr(activation, "__name__", None) or getattr(activation, "name", type(activation).__name__)
-
-
-def _label(operation) -> str:
-    name = getattr(getattr(operation, "activation", None), "__name__", "linear")
-    if name != "linear":
-        return name
-    return type(operation).__name__
-
-
-def _layer_names(model) -> dict[int, str]:
-    """Names of all layers by identity, ``outer/inner`` for nested ones."""
-    names: dict[int, str] = {}
-
-    def visit(container, prefix: str) -> None:
-        for layer in container._flatten_layers(include_self=False, recursive=False):
-            names.setdefault(id(layer), prefix + layer.name)
-            visit(layer, f"{prefix}{layer.name}/")
-
-    visit(model, "")
-    return names
-
-
-def _flat(structure) -> list:
-    import keras
-
-    return keras.tree.flatten(structure)
-
-
-def _to_numpy(tensor) -> np.ndarray:
-    import keras
-
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+def _label(layer: Any) -> str:
+    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    return type(layer).__name__ if name == "linear" else name

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
-from kipoi_motifrep.networks.graph import PROBE, Graph, Step, Unreadable
 from kipoi_motifrep.networks.layout import Layout, layouts
-from kipoi_motifrep.networks.reading import Found, deeper_bank, numbered, read_bank
+from kipoi_motifrep.networks.measuring import (
+    Chain,
+    FeatureMap,
+    Lay,
+    Reading,
+    find_activations,
+    read_deeper,
+    read_first,
+)
+from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source, Unreadable
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What a network was worked out from: the framework's side, the graph, and the banks' places in it."""
+class Use:
+    """One use of a bank's convolution, and where its activations are.
 
-    source: object
-    graph: Graph
-    found: tuple[Found, ...]
+    Parameters
+    ----------
+    bank : int
+        Which bank.
+    place : int
+        Tap of the convolution.
+    chain : Chain
+        The way to its activations.
+    """
+
+    bank: int
+    place: int
+    chain: Chain
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +62,12 @@ class Network:
         Name of the DNA input; its place as text for PyTorch.
     input_shapes : mapping of str to tuple
         Shape of one sample of every input, in order.
-    parts : Parts
-        For :mod:`kipoi_motifrep.networks.ablation`.
+    source : Source
+        The network as its framework has it.
+    forward : ForwardPass
+        Its recorded forward pass.
+    uses : tuple of Use
+        Of all banks' convolutions; the first of each bank gives its activations.
     """
 
     framework: str
@@ -54,10 +76,9 @@ class Network:
     length: int
     input_name: str
     input_shapes: Mapping[str, tuple[int, ...]]
-    _run: Callable = field(repr=False)
-    _arrange: tuple[Callable, ...] = field(repr=False)
-    _types: Mapping[str, str] = field(default_factory=dict, repr=False)
-    parts: Parts | None = field(default=None, repr=False)
+    source: Source = field(repr=False)
+    forward: ForwardPass = field(repr=False)
+    uses: tuple[Use, ...] = field(repr=False)
 
     def describe(self) -> str:
         """Say what was found, a line a bank.
@@ -115,7 +136,45 @@ class Network:
         list of numpy.ndarray, shape (n, n_positions, n_filters), float32
             One a bank.
         """
-        return [arrange(values) for arrange, values in zip(self._arrange, self._run(self.arrays(inputs)), strict=True)]
+        first = [next(use for use in self.uses if use.bank == bank) for bank in range(len(self.banks))]
+        return self._activations(self.arrays(inputs), first)
+
+    def _activations(self, arrays: dict[str, np.ndarray], uses: Sequence[Use]) -> list[np.ndarray]:
+        n = len(next(iter(arrays.values())))
+        if n == 1:  # as when the network was recorded: squeeze() would take a lone sequence's axis away
+            twice = {name: np.repeat(one, PROBE, axis=0) for name, one in arrays.items()}
+            return [one[:1] for one in self._activations(twice, uses)]
+        try:
+            return [use.chain.arrangement.arranged(values, n).astype(np.float32, copy=False)
+                    for use, values in zip(uses, self.reach(arrays, uses), strict=True)]
+        except OtherWay as reason:
+            if n <= PROBE:
+                raise InputError("the network's forward pass does not take the same way for all sequences, so its "
+                                 "activations cannot be told apart; a network that does is needed") from reason
+            # It may take large batches apart itself.
+            halves = [self._activations({name: one[rows] for name, one in arrays.items()}, uses)
+                      for rows in (slice(n // 2), slice(n // 2, n))]
+            return [np.concatenate(parts) for parts in zip(*halves, strict=True)]
+
+    def reach(self, arrays: dict[str, np.ndarray], uses: Sequence[Use]) -> list[np.ndarray]:
+        """Run the network as far as some activations, poolings on the way left out.
+
+        Parameters
+        ----------
+        arrays : dict of str to numpy.ndarray
+            From `arrays`.
+        uses : sequence of Use
+            Whose.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            As the network lays them out.
+        """
+        given: dict[int, np.ndarray] = {}
+        for pooling, before in dict.fromkeys(one for use in uses for one in use.chain.skipped):
+            given[pooling], = self.forward.run(arrays, [before], given)
+        return self.forward.run(arrays, [use.chain.place for use in uses], given)
 
     def arrays(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Bring a batch into the form that the network takes.
@@ -134,11 +193,11 @@ class Network:
         """
         named = self._named(inputs)
         dna = self._dna_in(named).astype(np.float32, copy=False)
-        arrays = {}
+        arrays, types = {}, self.source.input_types()
         for name, shape in self.input_shapes.items():
             given = np.asarray(named[name]) if name in named else np.zeros((len(dna), *shape), np.float32)
             arrays[name] = dna if name == self.input_name else \
-                given.astype(self._types.get(name, given.dtype), copy=False)
+                given.astype(types.get(name, given.dtype), copy=False)
         return arrays
 
     def not_given(self, inputs: Inputs) -> list[str]:
@@ -206,31 +265,44 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
     """
     layout = Layout.parse(axes, alphabet) if axes else None
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
-    reasons: list[str] = []
+    types, reasons = source.input_types(), []
     no_such_layer = ""
     for inputs, dna, candidate in _candidates(known, layout, length, alphabet, bool(source.input_shapes())):
         given = {} if example is None else named_inputs(example, list(inputs), dna)
         size = candidate.length(inputs[dna]) or length or _length_of(given.get(dna), candidate) or DEFAULT_LENGTH
         concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size, given.get(name))
                     for name, shape in inputs.items()}
-        graph = failure = None
+
+        def lay(sequences: np.ndarray, concrete=concrete, dna=dna, candidate=candidate, given=given) -> dict:
+            columns = ["ACGT".index(base) for base in candidate.alphabet]
+            laid = {}
+            for name, shape in concrete.items():
+                one = np.asarray(given[name])[:1] if name in given else np.zeros((1, *shape), np.float32)
+                kind = types.get(name, one.dtype)
+                laid[name] = candidate.from_one_hot(sequences[:, :, columns]) if name == dna else \
+                    np.repeat(one.astype(kind, copy=False), len(sequences), axis=0)
+            return laid
+
+        failure = forward = None
         try:
-            graph = source.trace(concrete, dna, numbered(candidate, size), _others(given, concrete, dna))
-            failure = graph.failure
-            found = _find(graph, layer, candidate, size)
+            forward = source.trace(lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(
+                0, 4, (PROBE, size))]))
+            failure = forward.failure
+            banks, uses = _find(forward, list(inputs).index(dna), layer, candidate, lay, size)
         except NoSuchLayer as reason:
             no_such_layer = max(no_such_layer, str(reason), key=len)  # the trial that got furthest names most layers
             continue
+        except OtherWay as reason:
+            reasons.append(f"its forward pass does not take the same way for all sequences ({reason})")
+            continue
         except Unreadable as reason:
-            reasons.append(str(reason) if failure is None or graph.convolutions else first_line(failure))
+            got_far = failure is None or _convolutions(forward, list(inputs).index(dna))
+            reasons.append(str(reason) if got_far else first_line(failure))
             continue
         if failure is not None and length is not None:
             reasons.append(f"it cannot take sequences of {size} bp ({first_line(failure)})")
             continue
-        run = source.runner(graph, [(one.step, one.chain) for one in found], list(concrete))
-        return Network(source.framework, tuple(one.bank for one in found), candidate, size, dna, concrete, run,
-                       tuple(_arranger(one, graph.shapes[one.step.outputs[0]][1:]) for one in found),
-                       source.input_types(), Parts(source, graph, tuple(found)))
+        return Network(source.framework, banks, candidate, size, dna, concrete, source, forward, uses)
     raise InputError(no_such_layer or _refusal(known, reasons, axes))
 
 
@@ -238,61 +310,105 @@ class NoSuchLayer(Unreadable):
     """The layer asked for is not among the convolutions of a trial."""
 
 
-def _find(graph: Graph, layer: str | None, layout: Layout, length: int) -> list[Found]:
-    first = graph.first_convolutions
+def _convolutions(forward: ForwardPass, dna: int) -> list[int]:
+    """List the convolutions that the DNA reaches, in the order they run."""
+    reached = set()
+    root = [number for number, tap in enumerate(forward.taps) if not tap.inputs][dna]
+    for number, tap in enumerate(forward.taps):
+        if number == root or reached & set(tap.inputs):
+            reached.add(number)
+    return [number for number in sorted(reached) if forward.taps[number].channels is not None]
+
+
+def _before(forward: ForwardPass, place: int, convolutions: Sequence[int]) -> list[int]:
+    """List the convolutions that lie before another one."""
+    back = {place}
+    for number in range(place, -1, -1):
+        if number in back:
+            back.update(forward.taps[number].inputs)
+    return [one for one in convolutions if one in back and one != place]
+
+
+def _find(forward: ForwardPass, dna: int, layer: str | None, layout: Layout, lay: Lay,
+          length: int) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
+    """Measure the first convolutions, or the one asked for; each once, though it may be used several times."""
+    convolutions = _convolutions(forward, dna)
+    chosen = [one for one in convolutions if not _before(forward, one, convolutions)]
     if layer is not None:
-        step = _step_of(graph, layer)
-        if step not in first:
-            try:
-                return [deeper_bank(graph, step, layout)]
-            except Unreadable as reason:
-                raise Unreadable(f"layer {step.name}: {reason}") from reason
-        first = [one for one in first if one.name == step.name]
-    if not first:
+        named = _named(forward, convolutions, layer)
+        chosen = [one for one in chosen if one in named] or named[:1]
+    if not chosen:
         raise Unreadable("no convolution uses this input")
     found, reasons = [], []
-    for step in first:
+    for place in chosen:
         try:
-            found.append(read_bank(graph, step, layout, length))
+            feature_map = FeatureMap(forward, place, lay, length)
+            before = _before(forward, place, convolutions)
+            for copy in range(1 if before else feature_map.copies):
+                reading = read_deeper(feature_map, before) if before else read_first(feature_map, copy, layout)
+                found.append((place, reading, find_activations(feature_map, copy)))
         except Unreadable as reason:
-            reasons.append(f"layer {step.name}: {reason}")
+            reasons.append(f"layer {forward.taps[place].name}: {reason}")
     if not found:
         raise Unreadable("; ".join(dict.fromkeys(reasons)))
-    return _distinct(found)
+    return _distinct(forward, found, layout, length)
 
 
-def _step_of(graph: Graph, layer: str) -> Step:
-    named = [step for step in graph.convolutions if step.name == layer]
-    named = named or [step for step in graph.convolutions if step.name.replace(".", "/").split("/")[-1] == layer]
-    if named and len({step.name for step in named}) == 1:
-        return named[0]
-    names = ", ".join(dict.fromkeys(step.name for step in graph.convolutions)) or "none"
+def _named(forward: ForwardPass, convolutions: Sequence[int], layer: str) -> list[int]:
+    names = {one: forward.taps[one].name for one in convolutions}
+    named = [one for one in convolutions if names[one] == layer]
+    named = named or [one for one in convolutions if names[one].replace(".", "/").split("/")[-1] == layer]
+    if named and len({names[one] for one in named}) == 1:
+        return named
     problem = "names several convolutions" if named else "is no convolution that the DNA reaches"
-    raise NoSuchLayer(f"layer {layer!r} {problem}; the convolutions are: {names}")
+    raise NoSuchLayer(f"layer {layer!r} {problem}; the convolutions are: "
+                      f"{', '.join(dict.fromkeys(names.values())) or 'none'}")
 
 
-def _distinct(found: list[Found]) -> list[Found]:
+def _distinct(forward: ForwardPass, found: list[tuple[int, Reading, Chain]],
+              layout: Layout, length: int) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Take each convolution once (both strands, siamese branches), its forward use first; names are made unique."""
-    groups: list[list[Found]] = []
-    for one in sorted(found, key=lambda one: one.bank.field.step < 0):
+    groups: list[list[tuple[int, Reading, Chain]]] = []
+    for one in sorted(found, key=lambda one: one[1].field.step < 0):
         for group in groups:
-            if group[0].bank.layer == one.bank.layer and np.array_equal(group[0].weights, one.weights):
+            place = group[0][0]
+            if forward.taps[place].name == forward.taps[one[0]].name and all(
+                    map(np.array_equal, forward.weights(place), forward.weights(one[0]))):
                 group.append(one)
                 break
         else:
             groups.append([one])
-    kept, names = [], {}
+    banks, uses, names = [], [], {}
     for group in groups:
-        first, bank = group[0], group[0].bank
-        names[bank.layer] = names.get(bank.layer, 0) + 1
-        if names[bank.layer] > 1:
-            bank = replace(bank, layer=f"{bank.layer}_{names[bank.layer]}")
+        place, reading, chain = group[0]
+        name = forward.taps[place].name
+        names[name] = names.get(name, 0) + 1
+        notes = []
+        if reading.strand:
+            notes.append(f"it reads the {reading.strand}; kernels and PWMs are given on the forward strand")
+        notes += [f"{forward.taps[pooling].name} between convolution and non-linearity is left out"
+                  for pooling, _ in chain.skipped]
         if len(group) > 1:
-            backwards = any(one.bank.field.step < 0 for one in group)
-            how = "to both strands" if backwards else "to several inputs or windows"
-            bank = replace(bank, notes=(*bank.notes, f"applied {len(group)} times, {how}; first forward use taken"))
-        kept.append(replace(first, bank=bank, others=tuple(group[1:])))
-    return kept
+            how = "to both strands" if any(one.field.step < 0 for _, one, _ in group) else \
+                "to several inputs or windows"
+            notes.append(f"applied {len(group)} times, {how}; first forward use taken")
+        field = replace(reading.field, start=reading.field.start + reading.field.step * chain.start,
+                        step=reading.field.step * chain.step)
+        banks.append(FilterBank(name if names[name] == 1 else f"{name}_{names[name]}", len(chain.arrangement.order),
+                                chain.n_positions, field, layout, reading.kernels, chain.name,
+                                _geometry(reading, length), tuple(notes)))
+        uses += [Use(len(banks) - 1, one, way) for one, _, way in group]
+    return tuple(banks), tuple(uses)
+
+
+def _geometry(reading: Reading, length: int) -> str:
+    """Say a convolution's geometry along the sequence in words."""
+    field = reading.field
+    starts = [field.start, field.start + field.step * (reading.n_positions - 1)]
+    left, right = max(0, -min(starts)), max(0, max(starts) + field.width - length)
+    kernel = "" if reading.kernels is None else f"kernel {(field.width - 1) // reading.holes + 1}, "
+    return (f"{kernel}padding {left} on the left and {right} on the right, stride {abs(field.step)}, "
+            f"dilation {reading.holes}")
 
 
 def _candidates(known: Mapping, layout: Layout | None, length: int | None,
@@ -342,16 +458,6 @@ def _concrete(shape: tuple[int | None, ...], length: int, given: np.ndarray | No
     return tuple(other if size is None else size for size, other in zip(shape, sizes, strict=True))
 
 
-def _others(given: Mapping, shapes: Mapping[str, tuple[int, ...]], dna: str) -> dict[str, np.ndarray]:
-    """Two samples of every input but the DNA: from a batch, or zeros."""
-    others = {}
-    for name, shape in shapes.items():
-        if name != dna:
-            values = np.asarray(given[name]) if name in given else np.zeros((1, *shape), np.float32)
-            others[name] = np.repeat(values[:1], PROBE, axis=0)
-    return others
-
-
 def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.ndarray]:
     """Give a batch's inputs by name.
 
@@ -378,19 +484,6 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
             raise InputError(f"a batch has {len(inputs)} inputs; the model has {len(names)} ({', '.join(names)})")
         return dict(zip(names, inputs, strict=True))
     return {dna: inputs}
-
-
-def _arranger(found: Found, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
-    """Bring activations of a bank, a row a sequence, into (n, n_positions, n_filters)."""
-    bank, origin = found.bank, found.chain.origin
-    places = np.unravel_index(origin.ravel(), shape)
-    order = np.empty((bank.n_positions, bank.n_filters), np.int64)
-    order[np.searchsorted(found.positions, places[found.axis]), places[found.channels]] = np.arange(origin.size)
-    if np.array_equal(order.ravel(), np.arange(order.size)):
-        return lambda values: values.reshape(len(values), *order.shape)
-    if np.array_equal(order.T.ravel(), np.arange(order.size)):
-        return lambda values: values.reshape(len(values), *order.T.shape).transpose(0, 2, 1)
-    return lambda values: values[:, order]
 
 
 def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:

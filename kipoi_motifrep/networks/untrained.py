@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping
 
 from kipoi_motifrep.core.errors import first_line
-from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import inner_network
+from kipoi_motifrep.networks.source import Unreadable
 
 
 def untrained_copy(model: object, seed: int = 0) -> object:

@@ -305,11 +305,12 @@ def test_torch_batches_taken_apart(size):
 def test_torch_way_that_depends_on_the_sequences():
     class Either(Torch):
         def forward(self, x):
-            return (torch.relu(self.conv(x)) if x.sum() > 1000 else self.conv(x.flip(2)).abs()).amax(dim=2)
+            return (torch.relu(self.conv(x)) if x[:, 0].sum() > 40 else self.conv(x.flip(2)).abs()).amax(dim=2)
 
     network = open_network(Either(nn1d), length=LENGTH)
+    only_a = np.zeros_like(MANY)
     with pytest.raises(InputError, match="does not take the same way for all sequences"):
-        network.activations(network.layout.encode(MANY))
+        network.activations(network.layout.encode(only_a))
 
 
 def test_torch_failure_on_a_batch_is_told():
@@ -324,7 +325,7 @@ def test_torch_failure_on_a_batch_is_told():
     (lambda h: (h > 0).float(), "its output is compared with something"),
     (lambda h: torch.relu(h[:, :, [0, 1, 5]]), "positions that are not evenly spaced"),
     (lambda h: torch.relu(h[:, :2]), "pick some of its filters"),
-    (lambda h: torch.relu(nn.functional.max_pool1d(h, 2)[:, :, 1:]), "cuts what max_pool1d has pooled"),
+    (lambda h: torch.relu(nn.functional.max_pool1d(h, 2)[:, :, 1:]), "cuts what max_pool2d has pooled"),
 ])
 def test_what_follows_is_not_understood(after, reason):
     with pytest.raises(InputError, match=f"layer conv: .*{reason}"):
@@ -404,7 +405,8 @@ def test_one_hot_of_any_type(make, dtype):
 def test_other_inputs_keep_the_type_that_the_model_declares():
     tissue, dna = keras.Input((1,), name="tissue", dtype="int32"), keras.Input((LENGTH, 4), name="dna")
     joined = layers.Concatenate()([layers.Flatten()(conv1d()(dna)), layers.Flatten()(layers.Embedding(3, 2)(tissue))])
-    network = open_network(keras.Model([tissue, dna], layers.Dense(1)(joined)))
+    model = keras.Model([tissue, dna], layers.Dense(1)(joined))
+    network = open_network(model)
     x = network.layout.encode(CODES)
     given = {"dna": x.astype(bool), "tissue": np.ones((4, 1), np.int64)}
     for inputs in (given, x):
@@ -412,23 +414,41 @@ def test_other_inputs_keep_the_type_that_the_model_declares():
         assert (arrays["tissue"].dtype, arrays["dna"].dtype) == (np.int32, np.float32)
     ablation = Ablation(network)
     ablation.begin(given)
-    np.testing.assert_allclose(ablation.predictions(), network.parts.source.model.predict_on_batch(
+    np.testing.assert_allclose(ablation.predictions(), model.predict_on_batch(
         [given["tissue"], x]), atol=1e-5)
 
 
-@pytest.mark.parametrize("first", [layers.BatchNormalization, lambda: layers.Rescaling(2.0, offset=-0.5)])
-def test_rescaled_input(first):
-    """Activations are the network's own; where a filter looks is known, and what is not in the kernels is said."""
+@pytest.mark.parametrize(("first", "scale"), [
+    (layers.BatchNormalization, 1 / np.sqrt(1 + 1e-3)), (lambda: layers.Rescaling(2.0, offset=-0.5), 2.0)])
+def test_rescaled_input(first, scale):
+    """Activations are the network's own; kernels are what a base does, the rescaling counted in."""
     model = sequential((LENGTH, 4), first(), conv1d(padding="same"))
     network = open_network(model)
     x = network.layout.encode(CODES)
     expected = keras.Model(model.inputs, model.get_layer("first").output).predict_on_batch(x)
     np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-6)
     assert network.banks[0].field == ReceptiveField(-2, 5, 1)
-    assert "before it is not in the kernels" in network.describe()
+    np.testing.assert_allclose(network.banks[0].kernels, scale * weights_of(model.get_layer("first")), atol=1e-5)
 
 
-def test_a_layer_that_does_more_than_its_kernel_is_named():
+def weights_of(conv):
+    return conv.get_weights()[0].transpose(2, 0, 1)
+
+
+def test_an_embedding_of_the_bases_is_part_of_the_kernels():
+    """A dense layer at each base, which need not be affine: on one-hot sequences the two are one convolution."""
+    for activation in ("linear", "relu"):
+        model = sequential((LENGTH, 4), layers.Dense(6, activation=activation, name="embedded"), conv1d())
+        network = open_network(model)
+        letters = keras.Model(model.inputs, model.get_layer("embedded").output).predict_on_batch(
+            np.eye(4, dtype=np.float32)[np.arange(LENGTH) % 4][None])[0, :4]
+        none = letters * 0 if activation == "linear" else np.maximum(model.get_layer("embedded").bias.numpy(), 0)
+        expected = np.einsum("fwc,bc->fwb", weights_of(model.get_layer("first")), letters - none)
+        np.testing.assert_allclose(network.banks[0].kernels, expected, atol=1e-5)
+        assert_reads_as_described(network)
+
+
+def test_a_layer_that_reads_both_strands():
     class BothStrands(layers.Conv1D):
         def call(self, x):
             return keras.ops.concatenate([super().call(x), super().call(keras.ops.flip(x, (1, 2)))], axis=-1)
@@ -436,8 +456,30 @@ def test_a_layer_that_does_more_than_its_kernel_is_named():
         def compute_output_shape(self, shape):
             return (*super().compute_output_shape(shape)[:-1], 2 * self.filters)
 
-    with pytest.raises(InputError, match="BothStrands layer does more than its kernel says"):
-        open_network(sequential((LENGTH, 4), BothStrands(3, 5)))
+    network = open_network(sequential((LENGTH, 4), BothStrands(3, 5), layers.ReLU(name="act")))
+    assert "both strands" in network.describe()
+    assert "act (ReLU)" in network.banks[0].activation
+    assert_reads_as_described(network)
+
+
+def test_branches_that_are_joined_before_their_activation():
+    keras.utils.set_random_seed(2)
+    dna = keras.Input((LENGTH, 4))
+    branches = [layers.Conv1D(n, width, padding="same", use_bias=False, name=f"conv{width}")(dna)
+                for n, width in ((3, 3), (4, 7))]
+    joined = layers.ReLU(name="act")(layers.Concatenate(name="joined")(branches))
+    model = keras.Model(dna, layers.Dense(2)(layers.GlobalMaxPooling1D()(joined)))
+    network = open_network(model)
+    assert [bank.activation for bank in network.banks] == ["joined (Concatenate), act (ReLU)"] * 2
+    for bank in range(2):
+        assert_reads_as_described(network, bank)
+    ablation, x = Ablation(network), network.layout.encode(CODES)
+    ablation.begin(x)
+    values = keras.Model(dna, joined).predict_on_batch(x)
+    np.testing.assert_allclose(ablation.maxima(), values.max(axis=1), atol=1e-5)
+    values[:, :, 5] = 0.25
+    expected = model.layers[-1](values.max(axis=1)).numpy()
+    np.testing.assert_allclose(ablation.replaced(5, 0.25), expected, atol=1e-5)
 
 
 def test_axes_overrule_a_schema_of_a_torch_model():
@@ -674,7 +716,6 @@ def test_unknown_layer_lists_the_convolutions():
 @pytest.mark.parametrize(("make", "reason"), [
     (lambda: sequential((LENGTH, 5), conv1d()), "no axis of size 4"),
     (lambda: sequential((LENGTH, 4), layers.Dense(3)), "no convolution uses this input"),
-    (lambda: sequential((LENGTH, 4), layers.Dense(4), conv1d()), "change the sequence"),
     (lambda: sequential((LENGTH, 4), layers.LSTM(4, return_sequences=True), conv1d()), "change the sequence"),
     (lambda: sequential((28, 28, 3), layers.Conv2D(3, 3)), "no axis of size 4"),
     (lambda: sequential((24,), layers.Embedding(5, 4), conv1d()), "do not take one-hot sequences"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.networks.ablation import Ablation
-from kipoi_motifrep.networks.graph import Unreadable
 from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.source import Unreadable
 from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.representation import measure_importance
 from kipoi_motifrep.representation.importance import correlations, gather, read_importance, spaced, write_importance

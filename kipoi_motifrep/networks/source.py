@@ -1,0 +1,121 @@
+"""What must be asked of a framework: the values of a forward pass, in order, and a way to run as far as one of them.
+
+Everything else about a network (kernels, receptive fields, strands, activations, the effect of a filter) is measured
+with these, in :mod:`~kipoi_motifrep.networks.measuring` and :mod:`~kipoi_motifrep.networks.ablation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+PROBE = 2  # sequences of a batch that finds something out; some forward passes take no other number
+
+
+class Unreadable(Exception):
+    """The network does not read DNA in the layout tried; the message says why."""
+
+
+class OtherWay(Exception):
+    """The network does something else with a batch than with the sequences that it was recorded with."""
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One value that a forward pass makes from the network's inputs.
+
+    Parameters
+    ----------
+    name : str
+        Layer that makes it, ``outer/inner`` (Keras) or ``outer.inner`` (PyTorch); the operation where no layer does.
+    label : str
+        What the layer does, in the framework's words: ``relu``, ``BatchNormalization``, ``convolution``.
+    operation : str
+        The operation itself, in small letters; a layer may make several.
+    inputs : tuple of int
+        Taps that it is made from.
+    shape : tuple of int or None
+        With the axis of sequences, which is None where it is open.
+    leaf : int or None
+        Number of the layer call that makes it, if no other layer is called within.
+    channels : int or None
+        Of a convolution, the axis of its filters; None for everything else.
+    entry : int or None
+        Of a convolution, the tap that it slides along.
+
+    Examples
+    --------
+    >>> Tap("conv1", "Conv1D", "conv2d", (0,), (None, 196, 30), channels=-1, entry=0).channels
+    -1
+    """
+
+    name: str
+    label: str
+    operation: str
+    inputs: tuple[int, ...]
+    shape: tuple[int | None, ...]
+    leaf: int | None = None
+    channels: int | None = None
+    entry: int | None = None
+
+
+class ForwardPass(Protocol):
+    """A recorded forward pass, which can be run again as far as needed.
+
+    ``taps`` lists its values in order, the inputs first; ``outputs`` are those that the network gives; ``failure`` is
+    the exception that ended the recording early, if one did.
+    """
+
+    taps: Sequence[Tap]
+    outputs: Sequence[int]
+    failure: Exception | None
+
+    def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
+            given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
+        """Run the network as far as some taps.
+
+        Parameters
+        ----------
+        inputs : mapping of str to numpy.ndarray
+            A batch of all inputs, in the network's order.
+        wanted : sequence of int
+            Taps to give.
+        given : mapping of int to numpy.ndarray, optional
+            Values to put in the place of some taps; they need not have the tap's own number of positions.
+        fresh : collection of int
+            Convolutions to run with random kernels, so that what they look at does not depend on what they learned.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            Values of the taps wanted.
+
+        Raises
+        ------
+        OtherWay
+            If the forward pass takes another way than when it was recorded.
+        """
+
+    def weights(self, place: int) -> list[np.ndarray]:
+        """Give the weights that a convolution holds, as the framework lays them out."""
+
+
+class Source(Protocol):
+    """A loaded network of some framework."""
+
+    framework: str
+
+    def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """Shape of one sample of every input, by name; empty where the network does not know."""
+
+    def input_types(self) -> dict[str, str]:
+        """NumPy type of every input, by name, where the network knows it."""
+
+    def trace(self, inputs: Mapping[str, np.ndarray]) -> ForwardPass:
+        """Record the forward pass of a batch; raises `Unreadable` where it cannot be run."""
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the network as it is."""
