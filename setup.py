@@ -22,6 +22,7 @@ NEEDS = [
     "pysam",  # FASTA indices, plain and bgzip
     "pyjaspar>=4,<5",  # JASPAR releases 2014 to 2026
     "scikit-learn",  # AUROC and AUPR
+    "numba>=0.59",  # compiles Tomtom's loops; the first with wheels for numpy 1.26 and Python 3.12
     "jinja2",
     "tqdm",
 ]

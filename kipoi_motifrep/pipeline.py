@@ -175,7 +175,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
         known = read_known_motifs(truth)
         if dataset is not None and str(truth) in shipped():
             known = known.only(open_dataset(dataset).label_names)
-        known.against(targets)  # before the model is loaded: it says so if none is there
+        known.against(targets)  # before the model is loaded, which takes long: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
     inputs = [model, dataloader_args, fasta, dataset, truth, database]
     with scratch() if output is None else output_folder(output, FILES, inputs) as folder:
@@ -300,6 +300,7 @@ class _Interpreter:
 
     def _note_filters(self, filters: Sequence[FilterPWMs]) -> None:
         """Say what makes filters less telling than they look."""
+        # Half of the filters, not any: a few dead ones are common, many mean data of another kind.
         sites = np.concatenate([one.n_sites for one in filters])
         living = sites[sites > 0]
         if living.size <= sites.size / 2:
@@ -325,7 +326,7 @@ class _Interpreter:
             except (Unreadable, InputError) as reason:
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None
-            return network_pwms(network, self.opened.batches, self.request.rule)
+            return network_pwms(network, self.opened.batches, self.request.rule)  # the same sequences
 
         key = {**self._network_key(), "rule": asdict(self.request.rule), "seed": self.request.seed}
         made = self.steps.step("untrained", key, [path.name], make=make, read=lambda _: (), write=lambda made: (
@@ -396,6 +397,7 @@ class _Interpreter:
             write_interpretation(self.folder, made)
             write_report(self.folder, report=made)
 
+        # Not when it was made nor of what: threads and paths do not make another report.
         content = hashlib.sha256(replace(report, created="", parameters={}).to_json().encode()).hexdigest()
         return self.steps.step("report", {"content": content}, REPORT_FILES, said="report", make=lambda: report,
                                write=write, read=lambda _: read_interpretation(self.folder)) or report

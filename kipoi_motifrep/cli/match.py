@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="fewest columns that an alignment pairs up (default: 1)")
     parser.add_argument("--incomplete-scores", action="store_true",
                         help="judge an alignment by its own columns only")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads to compute with (default: 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")
     parser.add_argument("-o", "--output", required=True, metavar="DIR",
                         help="folder for tomtom.tsv, matches.tsv and parameters.json")
 

@@ -80,6 +80,7 @@ class Steps:
         object or None
             The result.
         """
+        # Recorded after it was written: a run that is killed between the two makes the step again.
         if self._current(name, key, files):
             if said:
                 say(f"{said}: up to date")

@@ -139,31 +139,31 @@ def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
             raise InputError(what.replace("FILE", str(path)), path=path)
 
 
-def rows_of(file: BinaryIO, path: str | os.PathLike) -> Iterator[bytes]:
+def text_lines(path: str | os.PathLike) -> Iterator[str]:
     """Go through the lines of a table.
 
     Parameters
     ----------
-    file : binary file
-        As :func:`open_text` gives it.
     path : str or path-like
-        Its name, for the error.
+        As for :func:`open_text`; UTF-8, any line ends.
 
     Yields
     ------
-    bytes
-        Lines with their ends.
+    str
+        Lines with their ends, without a byte-order mark.
 
     Raises
     ------
     InputError
-        If one is longer than a mebibyte.
+        As :func:`open_text` does, or if a line has more than a million characters.
     """
-    for row, line in enumerate(iter(partial(file.readline, LONGEST_ROW), b""), 1):
-        if len(line) == LONGEST_ROW:
-            raise InputError("is longer than a row of a table can be; does the file have line ends?", path=path,
-                             row=row)
-        yield line
+    with open_text(path) as file:
+        text = io.TextIOWrapper(file, "utf-8-sig", "replace")
+        for row, line in enumerate(iter(partial(text.readline, LONGEST_ROW), ""), 1):
+            if len(line) == LONGEST_ROW:
+                raise InputError("is longer than a row of a table can be; does the file have line ends?", path=path,
+                                 row=row)
+            yield line
 
 
 @contextmanager

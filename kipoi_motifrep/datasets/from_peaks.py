@@ -27,7 +27,8 @@ from kipoi_motifrep.datasets.overlaps import merge, shared_bases, touched
 from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
 from kipoi_motifrep.sequences.genome import Genome, bare
-from kipoi_motifrep.sequences.intervals import WIDEST, BedRows, as_int64, few, read_rows
+from kipoi_motifrep.sequences.interval_files import BedRows, read_rows
+from kipoi_motifrep.sequences.intervals import WIDEST, as_int64, few
 from kipoi_motifrep.sequences.problems import Problems
 
 WINDOWS_AT_ONCE = 4096

@@ -99,6 +99,7 @@ class LoaderBatches:
             n += len(arrays_of(inputs)[0])
             yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
                         batch.get("targets"))
+        # A loader that is used up gives less the second time: thresholds and sums would be of other sequences.
         if self._n not in (None, n):
             raise InputError(f"the dataloader gave {self._n} sequences at first and {n} when gone through again; it "
                              "must give the same ones every time")
@@ -131,11 +132,13 @@ class DigestedBatches:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Batch]:
+        # A hash for each array: batches of another size would mix the arrays' bytes in another order.
         hashers: dict[str, Any] = {}
         for batch in self._batches:
             if not self._digest:
                 for name, array in (*_arrays("inputs", batch.inputs), *_arrays("targets", batch.targets)):
                     hasher = hashers.setdefault(name, hashlib.blake2b(f"{array.dtype}{array.shape[1:]}".encode()))
+                    # The bytes of objects, such as texts, are addresses.
                     hasher.update(repr(array.tolist()).encode() if array.dtype.hasobject
                                   else np.ascontiguousarray(array).tobytes())
             yield batch
@@ -175,14 +178,26 @@ def first_batch(batches: Iterable[Batch]) -> Batch:
 
 
 def arrays_of(inputs: Inputs) -> list[np.ndarray]:
-    """List a model's inputs, whatever their structure; each has the sequences on its first axis."""
+    """List a model's inputs, whatever their structure; each has the sequences on its first axis.
+
+    Examples
+    --------
+    >>> [one.shape for one in arrays_of({"dna": np.zeros((5, 9, 4)), "tissue": np.zeros((5, 2))})]
+    [(5, 9, 4), (5, 2)]
+    """
     if isinstance(inputs, Mapping):
         return [np.asarray(one) for one in inputs.values()]
     return [np.asarray(one) for one in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
 
 
 def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:
-    """Choose rows of a model's inputs, whatever their structure."""
+    """Choose rows of a model's inputs, whatever their structure.
+
+    Examples
+    --------
+    >>> take([np.arange(4), np.arange(4) + 10], slice(1, 3))
+    [array([1, 2]), array([11, 12])]
+    """
     if isinstance(inputs, Mapping):
         return {name: np.asarray(values)[rows] for name, values in inputs.items()}
     if isinstance(inputs, (list, tuple)):

@@ -283,7 +283,7 @@ def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkC
                          f"layer {bank.layer} sees; give longer ones")
     if network.length != length:
         network = open_network(model, length=length, **choices)
-    if network.length != length:
+    if network.length != length:  # still: the model reads one length alone
         raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
                          + _cure(sequences, network.length), path=sequences.dataset or sequences.fasta)
     network.codes(first.inputs)  # says so if the shapes do not fit

@@ -82,6 +82,7 @@ class FilterPWMs:
     @property
     def status(self) -> tuple[str, ...]:
         """``active``, or ``dead`` for a filter that never exceeds 0 or is the same everywhere."""
+        # An infinite level is that of a filter that is the same everywhere, or has none of the best k sites.
         never = ~(self.maximum > 0) | np.isinf(self.level)
         return tuple(DEAD if dead else ACTIVE for dead in never)
 
@@ -116,6 +117,7 @@ class FilterPWMs:
                 if include_dead or status == ACTIVE]
         if not trimmed:
             return kept
+        # The number of sites follows the width that is matched, since it scales the pseudocount.
         short = [motif.trimmed() for motif in kept]
         return [replace(motif, nsites=motif.width) for motif in short]
 

@@ -163,6 +163,7 @@ class Histogram:
         n, n_positions, n_filters = activations.shape
         sites = sites_above(activations, np.zeros(n_filters, np.float32))
         bits, chosen = sites.value.view(np.uint32).astype(np.int64), sites.filter
+        # What is not above 0 counts as 0, whose bits are all 0; most of a feature map is such, and is not sorted in.
         zeros = n * n_positions - np.bincount(chosen, minlength=n_filters)
         if upper is not None:
             inside = bits >> 16 == upper[chosen]
@@ -187,6 +188,7 @@ class Histogram:
         rank : numpy.ndarray, shape (n_filters,), int64
             Rank within the bin.
         """
+        # The first bin at whose end as many values were passed as the rank asks for.
         cumulative = np.cumsum(self.counts, axis=1)
         key = (cumulative < rank[:, None]).sum(axis=1)
         rows = np.arange(len(key))
@@ -280,9 +282,18 @@ def sites_above(activations: np.ndarray, levels: np.ndarray, best_per_sequence: 
     -------
     Sites
         By sequence, then position, then filter (or filter, then position).
+
+    Examples
+    --------
+    Two positions of two filters, in one sequence:
+
+    >>> found = sites_above(np.array([[[0.2, 0.0], [0.9, 0.5]]], np.float32), np.array([0.1, 0.4], np.float32))
+    >>> found.filter, found.position
+    (array([0, 0, 1]), array([0, 1, 1]))
     """
     levels = np.maximum(levels, np.float32(0))
     if best_per_sequence:
+        # argmax gives the first of several equal ones.
         position = activations.argmax(axis=1)
         value = np.take_along_axis(activations, position[:, None], axis=1)[:, 0]
         sequence, chosen = np.nonzero(value > levels)
@@ -317,6 +328,7 @@ def kth_level(activations: np.ndarray, k: int) -> np.ndarray:
     if n * n_positions <= k:
         return np.full(n_filters, -np.inf, np.float32)
     place = n * n_positions - k
+    # One filter at a time: a partition of all of them at once would copy the whole feature map.
     levels = [np.partition(activations[:, :, one].ravel(), place)[place] for one in range(n_filters)]
     return np.nextafter(np.array(levels, np.float32), np.float32(-np.inf))
 

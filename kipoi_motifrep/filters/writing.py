@@ -77,6 +77,7 @@ def _hdf5(results: Sequence[FilterPWMs]) -> bytes:
 
 
 def _group_name(bank: FilterBank) -> str:
+    # A slash would make groups within groups.
     return bank.layer.replace("/", ".")
 
 
@@ -96,6 +97,7 @@ def _table(result: FilterPWMs) -> Iterator[tuple[object, ...]]:
 
 
 def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
+    # Weights and their PWMs are there for other programs; reading back takes them from the network.
     arrays = {
         "pwms": result.pwms, "counts": result.counts, "n_sites": result.n_sites, "n_firing": result.n_firing,
         "fraction_firing": result.fraction_firing, "maximum": result.maximum, "level": result.level,
@@ -206,6 +208,7 @@ def _ranges(batch: Batch):
 
 
 def _ids(batch: Batch):
+    # Kipoi names no key for names of sequences; these are the ones that loaders use.
     for key in ("id", "ids", "name", "names"):
         if isinstance(batch.metadata, Mapping) and batch.metadata.get(key) is not None:
             return np.asarray(batch.metadata[key])

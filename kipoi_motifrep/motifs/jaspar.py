@@ -22,7 +22,7 @@ import numpy as np
 
 from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.progress import counted, say
 from kipoi_motifrep.motifs import Motif, read_motifs
 from kipoi_motifrep.motifs.formats.plain import NoMotifsError
 from kipoi_motifrep.motifs.formats.text import word
@@ -230,7 +230,7 @@ def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
     if not parts:
         raise empty[0]
     if empty:
-        say(f"left out {len(empty)} file{'s' * (len(empty) > 1)} with an empty table ({empty[0]})")
+        say(f"left out {counted(len(empty), 'file')} with an empty table ({empty[0]})")
     return join_databases(parts)
 
 

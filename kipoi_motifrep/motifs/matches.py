@@ -104,7 +104,7 @@ class Matches:
 def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,
           taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
           evalue: float = 0.1, qvalue: float | None = None, min_overlap: int = 1, incomplete_scores: bool = False,
-          threads: int = 1, output: str | os.PathLike | None = None, progress: bool = False) -> Matches:
+          threads: int | None = None, output: str | os.PathLike | None = None, progress: bool = False) -> Matches:
     """Find the known motifs that each motif of a file is like.
 
     Tomtom's exact statistics (see `kipoi_motifrep.motifs.tomtom.tomtom`). Motifs without
@@ -129,8 +129,8 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
         Fewest columns that an alignment may pair up.
     incomplete_scores : bool, default False
         Judge alignments by their own columns only.
-    threads : int, default 1
-        Threads to compute with; results are the same.
+    threads : int, optional
+        Threads to compute with, by default all that the machine has; results are the same.
     output : str or path-like, optional
         Folder for ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
     progress : bool, default False
@@ -162,7 +162,7 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
 
 
 def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
-             incomplete_scores: bool, threads: int, progress: bool, parameters: dict[str, object]) -> Matches:
+             incomplete_scores: bool, threads: int | None, progress: bool, parameters: dict[str, object]) -> Matches:
     idle = [_idle_status(motif) for motif in motifs]
     # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
     # so without them the q-values of those behind them would be others than Tomtom's for this file.

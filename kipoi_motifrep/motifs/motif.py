@@ -111,8 +111,8 @@ class Motif:
 
     @property
     def best_letters(self) -> str:
-        """Most probable base of each position; the first in ACGT order in a tie."""
-        return "".join(BASES[i] for i in self.pwm.argmax(axis=1))
+        """Most probable base of each position; the last in ACGT order in a tie, as Tomtom prints it."""
+        return "".join(BASES[3 - i] for i in self.pwm[:, ::-1].argmax(axis=1))
 
     def information(self, background: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
         """Information content of each position, in bits; see `information_content`."""

@@ -182,7 +182,7 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
     assignment, importance = representation.assignment, representation.importance
     groups, outputs = representation.similar.group_of(len(places)), _outputs_for(representation)
     for one, (bank, i) in enumerate(places):
-        hits = np.flatnonzero(found.hits["query"] == one).tolist()
+        hits = np.flatnonzero(found.hits["query"] == one).tolist()  # best first
         shown = hits[:SHOWN_MATCHES]
         if (decisive := int(assignment.decisive[one])) >= 0 and decisive not in shown:
             shown.append(decisive)  # coverage is of this one
@@ -204,6 +204,7 @@ def _match_row(found: Matches, representation: Representation, place: int) -> Ma
     hit = found.hits[place]
     target, query = found.database.motifs[hit["target"]], found.queries[hit["query"]]
     offset, orientation, known = int(hit["offset"]), str(hit["orientation"]), representation.known
+    # With the digits of tomtom.tsv, so that a run that read the table gives the same report.
     e_value, q_value, p_value = (float(f"{hit[name]:.6g}") for name in ("e_value", "q_value", "p_value"))
     return MatchRow(
         target_id=target.name, name=target.alt_name or target.name, e_value=e_value, q_value=q_value, p_value=p_value,
@@ -273,7 +274,7 @@ def _known_motif_rows(representation: Representation, known: KnownMotifs) -> Ite
 
 
 def _citations(own: Citation | None, kipoi: bool, release: str) -> Iterator[Citation]:
-    if own is not None and own.url != PAPER.url:
+    if own is not None and own.url != PAPER.url:  # our own models ask for the paper, which comes next
         yield own
     yield PAPER
     yield TOMTOM

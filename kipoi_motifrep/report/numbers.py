@@ -20,11 +20,17 @@ def significant(value: float | None, digits: int = 2) -> str:
     -------
     str
         ``0.012``, ``3.1 x 10⁻⁵``, or a dash for None.
+
+    Examples
+    --------
+    >>> significant(0.01234), significant(9.96)
+    ('0.012', '10')
     """
     if value is None:
         return NONE
     if value == 0:
         return "0"
+    # Formatted first, so that 9.96 with two digits is 10, one power higher.
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     power = int(exponent)
     if -3 <= power < 5:
@@ -33,14 +39,26 @@ def significant(value: float | None, digits: int = 2) -> str:
 
 
 def count(value: float | None) -> str:
-    """Write a whole number with thousands apart; one decimal if it is not whole."""
+    """Write a whole number with thousands apart; one decimal if it is not whole.
+
+    Examples
+    --------
+    >>> count(12345), count(2.25)
+    ('12,345', '2.2')
+    """
     if value is None:
         return NONE
     return _minus(f"{value:,.0f}" if value == round(value) else f"{value:,.1f}")
 
 
 def percent(fraction: float | None) -> str:
-    """Write a fraction as a per cent."""
+    r"""Write a fraction as a per cent.
+
+    Examples
+    --------
+    >>> percent(0.873), percent(0.004)
+    ('87\xa0%', '0.4\xa0%')
+    """
     if fraction is None:
         return NONE
     value = 100 * fraction

@@ -136,6 +136,11 @@ def target_url(match: MatchRow, database: str = "") -> str:
     -------
     str
         Empty if the motif is not from JASPAR.
+
+    Examples
+    --------
+    >>> target_url(MatchRow("MA0139.1", "CTCF", 1e-9, 1e-7, 1e-12, 0, "+", 19, ((1, 0, 0, 0),), database="JASPAR2026"))
+    'https://jaspar.elixir.no/matrix/MA0139.1/'
     """
     if "jaspar" in (match.database or database).lower() and _JASPAR_ID.fullmatch(match.target_id):
         return f"https://jaspar.elixir.no/matrix/{match.target_id}/"
@@ -184,12 +189,14 @@ def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
     """Choose the columns of a heat map that fit, and the colour step and text of each cell."""
     peaks = [max((abs(value) for value in column if value is not None), default=0.0)
              for column in zip(*heat_map.values, strict=True)]
+    # A page with thousands of outputs would not open.
     room = max(12, _HEAT_CELLS // len(heat_map.values))
     kept = sorted(sorted(range(len(peaks)), key=lambda i: -peaks[i])[:room])
     largest = max(peaks, default=0.0)
     decimals = 2 if largest >= 0.1 else 3
 
     def cell(value: float | None) -> tuple[int, str]:
+        # Steps of equal width, and the largest value in the last one.
         step = 0 if value is None or not largest else round((_HEAT_STEPS + 0.49) * value / largest)
         return step, numbers.signed(value, decimals)
 

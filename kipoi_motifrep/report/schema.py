@@ -527,7 +527,7 @@ class Report(Plain):
             raise InputError(f"not an interpretation of format {FORMAT}; write it again with "
                              "'kipoi-motifrep interpret'")
         try:
-            return build(cls, value)
+            return build(cls, value)  # checks each part on the way
         except (TypeError, KeyError) as error:
             raise InputError(f"not a whole interpretation ({error}); write it again with "
                              "'kipoi-motifrep interpret'") from None

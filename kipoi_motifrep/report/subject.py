@@ -77,6 +77,7 @@ def label_names(targets: object, outputs: Sequence[str], dataset: str | os.PathL
     -------
     tuple of str
     """
+    # The shape decides, not the names: labels of another number are of something else than the outputs.
     shape = getattr(targets, "shape", ())
     if len(shape) < 1 or math.prod(shape[1:]) != len(outputs):
         return ()

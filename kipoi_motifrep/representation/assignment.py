@@ -76,6 +76,8 @@ def assign(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif],
     Assignment
         One entry a query.
     """
+    # Hits come each query's best first: its first hit is the best match, its first with a label the best true one.
+    # Coverage is taken of that one where there is one: a filter that is MAX may be a little more like Mitf.
     n = len(queries)
     best, decisive = np.full(n, -1), np.full(n, -1)
     none: list[str | None] = [None] * n

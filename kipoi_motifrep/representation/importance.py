@@ -135,6 +135,7 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
     size = sum(bank.n_positions * bank.n_filters for bank in ablation.network.banks)
     largest = max(1, min(LARGEST_BATCH, BATCH_VALUES // size))
     maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
+    # Time goes with filters x sequences, so fewer sequences where there are many filters.
     chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
     change, signed = _changes(ablation, ArrayBatches(take(inputs, chosen), _even(len(chosen), largest)), mean)
     return Importance(tuple(outputs), change, signed, predictions.std(axis=0), correlations(maxima, predictions),
@@ -204,7 +205,13 @@ def _even(n: int, largest: int) -> int:
 
 
 def spaced(n: int, most: int) -> np.ndarray:
-    """Choose at most `most` of n rows, evenly spaced."""
+    """Choose at most `most` of n rows, evenly spaced.
+
+    Examples
+    --------
+    >>> spaced(10, 4)
+    array([0, 2, 5, 7])
+    """
     most = min(n, most)
     return np.arange(most) * n // max(most, 1)
 
@@ -237,7 +244,7 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[Inputs, np.ndarr
             if isinstance(one.targets, np.ndarray):
                 targets.append(one.targets[inside])
         start += size
-        if len(rows) and start > rows[-1]:
+        if len(rows) and start > rows[-1]:  # the rest of the data is not wanted
             break
     if not parts:
         raise InputError("there are no sequences")
@@ -260,8 +267,14 @@ def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | Non
     -------
     numpy.ndarray, shape (F, T)
         NaN where a side is constant.
+
+    Examples
+    --------
+    >>> correlations(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0, 5.0], [4.0, 5.0], [6.0, 5.0]]))
+    array([[ 1., nan]])
     """
     values, others = np.asarray(values, float), np.asarray(others, float)
+    # Labels are not known of every sequence: each column has its own rows.
     if known is not None and not known.all():
         columns = [correlations(values[known[:, j]], others[known[:, j], j:j + 1]) if known[:, j].any()
                    else np.full((values.shape[1], 1), np.nan) for j in range(others.shape[1])]

@@ -58,6 +58,7 @@ class KnownMotifs:
         InputError
             If no matrix of any label is there.
         """
+        # By id; by id without version only where the database has no listed version at all.
         present = set(database.index)
         exact: dict[str, str] = {}
         base: dict[str, str] = {}
@@ -74,6 +75,7 @@ class KnownMotifs:
                              "list that database's ids", path=self.name)
         families: dict[str, str] = {}
         for label in self.labels:  # in the file's order, so that the first label has a shared family
+            # Families of the matrices that stand for the label, not of those that only share a family with it.
             for motif, own in zip(database, labels, strict=True):
                 if own == label:
                     for family in motif.tf_family:

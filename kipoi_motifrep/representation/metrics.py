@@ -174,9 +174,11 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     if shuffle and shuffled is None:
         shuffled = shuffled_metrics(found, truth, seed, threads)
     base = None if untrained is None else _measure(untrained, truth, threads)[2]
+    # Two standard deviations of the draws: above, chance alone would hardly match as many.
     if shuffled is not None and metrics["matched"] <= shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
         notes = [*notes, "No more filters match than would by chance (filters with shuffled columns): that a filter "
                          "has a match says little here. Coverage says more."]
+    # In the order of the table, which is that of the page.
     ordered = {key: metrics[key] for key in METRICS if key in metrics}
     return Representation(tuple(motif.name for motif in found.queries), found.statuses, assignment, ordered, truth,
                           shuffled, base, similar, importance, tuple(notes))

@@ -63,9 +63,11 @@ class Similar:
 def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: int = 1) -> Similar:
     """Group filters by Tomtom among themselves.
 
-    Every filter is compared with every other, reverse complements included; two whose
-    p-values in both directions are at most `ALIKE_BELOW` are joined, and a group is
-    everything that is joined by a chain of such pairs.
+    1. Compare every filter with every other, reverse complements included.
+    2. Join two whose p-values in both directions are at most `ALIKE_BELOW`. In both: a short filter is like a part of
+       a long one by chance more often than the other way round.
+    3. A group is everything that is joined by a chain of such pairs. From its clearest filter on, lay the others
+       out one by one, each by its best alignment with one that lies already.
 
     Parameters
     ----------
@@ -84,6 +86,7 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
     if not len(compared):
         return Similar(())
     chosen = [motifs[one] for one in compared]
+    # E = p x number of targets, so this asks for all pairs with p up to the border.
     hits = tomtom(chosen, chosen, evalue=ALIKE_BELOW * len(chosen), qvalues=False, threads=threads)
     best = {(query, target): (p, int(offset), str(strand)) for query, target, offset, p, strand in
             zip(*(hits[name].tolist() for name in ("query", "target", "offset", "p_value", "orientation")), strict=True)
@@ -107,6 +110,7 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
 
 def _laid_out(first: int, neighbours: dict[int, list[int]], links: dict, widths: Sequence[int]) -> list[Member]:
     """Place all that is joined to a filter, each by its best alignment with one that lies already."""
+    # Prim's algorithm: the closest of all pairs of a placed and a waiting filter is next.
     placed = {first: Member(first)}
     waiting = {(links[query, first][0], query, first) for query in neighbours[first]}
     while waiting:

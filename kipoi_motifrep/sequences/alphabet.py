@@ -136,7 +136,7 @@ def one_hot(codes: np.ndarray, table: np.ndarray | None = None) -> np.ndarray:
 _FLOAT32 = one_hot_table()
 
 
-def arrange(batch: np.ndarray, *, alphabet_axis: int = 1, dummy_axis: int | None = None) -> np.ndarray:
+def arrange(batch: np.ndarray, *, alphabet_axis: int | None = 1, dummy_axis: int | None = None) -> np.ndarray:
     """Put a batch of one-hot sequences into another axis order.
 
     The two arguments are those of kipoiseq's loaders; axes are counted without
@@ -171,7 +171,7 @@ def arrange(batch: np.ndarray, *, alphabet_axis: int = 1, dummy_axis: int | None
     return np.ascontiguousarray(batch)
 
 
-def _check_axes(alphabet_axis: int, dummy_axis: int | None) -> None:
+def _check_axes(alphabet_axis: int | None, dummy_axis: int | None) -> None:
     last = 1 if dummy_axis is None else 2
     if alphabet_axis is None or not 0 <= alphabet_axis <= last:
         raise InputError(f"alphabet_axis is {alphabet_axis}; it must be from 0 to {last}")

@@ -1,41 +1,24 @@
-"""Reading BED files: as messy as they come, checked against a genome in one pass."""
+"""Intervals of a file, checked against a genome in one pass."""
 
 from __future__ import annotations
 
-import io
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.textfile import open_text
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.sequences.genome import Genome, LetterError
+from kipoi_motifrep.sequences.interval_files import NARROW_PEAK, NO_SUMMIT, BedRows, kind_by_suffix, read_rows
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 
-ROWS_AT_ONCE = 1 << 15
-SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
 WIDEST = 10_000_000  # a wider interval is a slip, and a batch of them would not fit into memory
 STRANDS = {"+": 0, "-": 1, ".": 2, "*": 2}
-HEADER_START, HEADER_END = (re.compile(words, re.IGNORECASE) for words in (".*(start|begin).*|from|left",
-                                                                         ".*(end|stop).*|to|right"))
 STRAND_NAMES = np.array(["+", "-", "*"])
 OUTSIDE_CHOICES = ("average", "zeros", "refuse")
-
-
-@dataclass
-class BedRows:
-    """Rows of a BED file that are at least well-formed; ``row`` counts lines from 1."""
-
-    row: list[int] = field(default_factory=list)
-    chromosome: list[str] = field(default_factory=list)
-    start: list[int] = field(default_factory=list)
-    end: list[int] = field(default_factory=list)
-    name: list[str] = field(default_factory=list)
-    strand: list[str] = field(default_factory=list)
+CENTRE_CHOICES = ("middle", "summit")
 
 
 def check_resizing(length: int | None, outside: str) -> None:
@@ -57,83 +40,6 @@ def check_resizing(length: int | None, outside: str) -> None:
         raise InputError(f"the length to resize to is {length}; it must be at least 1 and at most {WIDEST}")
     if outside not in OUTSIDE_CHOICES:
         raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
-
-
-def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> Iterator[BedRows]:
-    """Go through the rows of a BED file, some thousand at a time.
-
-    Parameters
-    ----------
-    path : str or path-like
-        BED, plain or gzip.
-    genome : Genome
-        Tells a header from an interval.
-    problems : Problems
-        Takes rows that are not well-formed; positions are not checked.
-
-    Yields
-    ------
-    BedRows
-        Consecutive rows.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is empty.
-    """
-    rows, seen_data, number = BedRows(), False, 0
-    with open_text(path) as file:
-        for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig", "replace"), 1):
-            text = line.rstrip()
-            if not text or text.startswith(SKIPPED):
-                continue
-            fields = text.split("\t") if "\t" in text else text.split()
-            header_allowed = not seen_data and genome.find(fields[0]) < 0
-            if not _add(rows, number, fields, problems, header_allowed):
-                continue
-            seen_data = True
-            if len(rows.row) == ROWS_AT_ONCE:
-                yield rows
-                rows = BedRows()
-    if not number:
-        raise InputError("the file is empty", path=path)
-    yield rows
-
-
-def _add(rows: BedRows, number: int, fields: list[str], problems: Problems, header_allowed: bool) -> bool:
-    try:
-        start, end = _whole(fields[1]), _whole(fields[2])
-    except (IndexError, ValueError):
-        if _is_declaration(fields) or (header_allowed and _is_header(fields)):
-            return False
-        if len(fields) < 3:
-            problems.add(number, f"has only {len(fields)} of the columns that BED needs: chromosome, start and end, "
-                                 "separated by tabs")
-        else:
-            problems.add(number, f"start {fields[1]!r} and end {fields[2]!r} must be whole numbers; correct the row or "
-                                 "take it out" + (" (put # before a header)" if header_allowed else ""))
-        return False
-    rows.row.append(number)
-    rows.chromosome.append(fields[0])
-    rows.start.append(start)
-    rows.end.append(end)
-    rows.name.append(fields[3] if len(fields) > 3 else "")
-    rows.strand.append(fields[5] if len(fields) > 5 else "")
-    return True
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() else int(text.replace("_", "x"))  # int() alone reads 1_000
-
-
-def _is_declaration(fields: list[str]) -> bool:
-    return fields[0].lower() in ("track", "browser")  # SKIPPED has the usual spelling
-
-
-def _is_header(fields: list[str]) -> bool:
-    if len(fields) < 3:
-        return False
-    return bool(HEADER_START.fullmatch(fields[1].strip()) and HEADER_END.fullmatch(fields[2].strip()))
 
 
 _RECORD = np.dtype([("chromosome", np.int32), ("number", np.int32), ("start", np.int64), ("end", np.int64),
@@ -173,7 +79,7 @@ class IntervalBatch:
 
 
 class Intervals:
-    """The intervals of a BED file, checked against a genome.
+    """The intervals of a file, checked against a genome.
 
     The file is read once, here. What is needed later lies in a temporary file,
     so that memory does not grow with the number of intervals.
@@ -181,8 +87,8 @@ class Intervals:
     Parameters
     ----------
     path : str or path-like
-        BED, plain or gzip, 3 or more columns, tabs or spaces; comment, track,
-        browser, header and blank lines are skipped.
+        BED and its relatives, plain or packed; see
+        :func:`~kipoi_motifrep.sequences.interval_files.read_rows`.
     genome : Genome
         To check against. Chromosomes match with or without ``chr``.
     length : int, optional
@@ -193,6 +99,9 @@ class Intervals:
     outside : str, default "average"
         What to do with bases beyond a chromosome's ends: "average" and "zeros"
         keep the interval, "refuse" makes it a problem.
+    centre : {"middle", "summit"}, optional
+        What `length` is about. By default the summit in files named narrowPeak, where an
+        interval has one, and the middle in all others.
 
     Attributes
     ----------
@@ -210,11 +119,20 @@ class Intervals:
     """
 
     def __init__(self, path: str | os.PathLike, genome: Genome, *, length: int | None = None,
-                 use_strand: bool = False, outside: str = "average"):
+                 use_strand: bool = False, outside: str = "average", centre: str | None = None):
         check_resizing(length, outside)
+        if centre not in (None, *CENTRE_CHOICES):
+            raise InputError(f"centre is {centre!r}; it must be one of {', '.join(CENTRE_CHOICES)}")
+        if centre is not None and length is None:
+            raise InputError("centre says what to resize about; give auto_resize_len, too")
         self.path, self.genome, self.problems = str(path), genome, Problems(path)
         self.width, self._width_row, self.n_padded = length or 0, 0, 0
         self._length, self._use_strand, self._outside = length, use_strand, outside
+        if length is not None and centre is None and kind_by_suffix(path) is NARROW_PEAK:
+            self._about_summit, self._summit_needed = True, False
+        else:
+            self._about_summit = self._summit_needed = centre == "summit"
+        self._n_summits = 0
         self._records, self._names = Spool(_RECORD), TextSpool()
         self._spelling: dict[str, int] = {}
         self._found: list[int] = []
@@ -222,6 +140,8 @@ class Intervals:
             self._append(rows)
         if not len(self._records) and not self.problems.count:
             raise InputError("holds no intervals", path=path)
+        if self._n_summits:
+            say(f"{path}: {self._n_summits} of {len(self)} intervals are centred at their summits")
 
     def __len__(self) -> int:
         return len(self._records)
@@ -229,7 +149,11 @@ class Intervals:
     def _append(self, rows: BedRows) -> None:
         if not rows.row:
             return
-        spelling = np.array([self._spell(name) for name in rows.chromosome], np.int32)
+        for name in dict.fromkeys(rows.chromosome):
+            if name not in self._spelling:
+                self._spelling[name] = len(self._spelling)
+                self._found.append(self.genome.find(name))
+        spelling = np.array([self._spelling[name] for name in rows.chromosome], np.int32)
         records = np.zeros(len(rows.row), _RECORD)
         records["chromosome"] = spelling
         records["number"] = np.array(self._found, np.int32)[spelling]
@@ -240,7 +164,13 @@ class Intervals:
             good &= self._check_strand(rows, row)
             records["strand"] = [STRANDS.get(strand, 0) for strand in rows.strand]
         if self._length is not None:
-            start = (start + end) // 2 - self._length // 2
+            centre = (start + end) // 2
+            if self._about_summit:
+                summit = as_int64(rows.summit or [NO_SUMMIT] * len(row))
+                good &= self._check_summit(row, start, end, summit, good)
+                self._n_summits += int((summit != NO_SUMMIT).sum())
+                centre = np.where(summit == NO_SUMMIT, centre, summit)
+            start = centre - self._length // 2
             end = start + self._length
         good &= self._check_width(row, start, end, good)
         records["start"], records["end"] = start, end
@@ -249,20 +179,16 @@ class Intervals:
         self._records.append(records)
         self._names.append([name or str(first + i) for i, name in enumerate(rows.name)])
 
-    def _spell(self, name: str) -> int:
-        if name not in self._spelling:
-            self._spelling[name] = len(self._spelling)
-            self._found.append(self.genome.find(name))
-        return self._spelling[name]
-
     def _check_positions(self, rows: BedRows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
                          end: np.ndarray) -> np.ndarray:
         """Note positions that no BED file can have, or that this genome does not have."""
         size = np.where(number < 0, np.iinfo(np.int64).max, self.genome.lengths[number])
+        first = rows.kind.first
         wrong = [
             (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
                                    f"{few(self.genome.names)}); is the file for another genome build?"),
-            (start < 0, lambda i: f"start {rows.start[i]} is negative; BED counts positions from 0"),
+            (start < 0, lambda i: f"start {rows.start[i] + first} is {'below 1' if first else 'negative'}; "
+                                  f"{rows.kind.what} counts positions from {first}"),
             (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
             (start >= size, lambda i: f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
                                       f"chromosome ({size[i]} bp); is the file for another genome build?"),
@@ -285,6 +211,15 @@ class Intervals:
             found = f"strand {rows.strand[i]!r} must be + or -" if rows.strand[i] else "has no strand in column 6"
             self.problems.add(row[i], f"{found}; correct it, or do not ask for use_strand")
         return good
+
+    def _check_summit(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, summit: np.ndarray,
+                      good: np.ndarray) -> np.ndarray:
+        none, outside = summit == NO_SUMMIT, (summit != NO_SUMMIT) & ((summit < start) | (summit >= end))
+        for i in np.flatnonzero(good & (outside | none if self._summit_needed else outside)):
+            self.problems.add(row[i], "its summit lies outside of the interval; correct it, or give centre=middle"
+                              if outside[i] else "has no summit (column 10 of narrowPeak, abs_summit of MACS); give "
+                              "centre=middle")
+        return ~(outside | none) if self._summit_needed else ~outside
 
     def _check_width(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, good: np.ndarray) -> np.ndarray:
         width = end - start

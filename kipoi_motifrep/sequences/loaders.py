@@ -11,6 +11,7 @@ import logging
 import operator
 from copy import deepcopy
 from pathlib import Path
+from typing import SupportsInt
 
 import numpy as np
 from kipoi.data import BatchDataset
@@ -23,11 +24,12 @@ from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.sequences.alphabet import arrange, one_hot, one_hot_table, reverse_complement
 from kipoi_motifrep.sequences.fasta import read_fasta, resize
 from kipoi_motifrep.sequences.genome import Genome
-from kipoi_motifrep.sequences.intervals import Intervals, check_resizing
+from kipoi_motifrep.sequences.intervals import WIDEST, Intervals, check_resizing
 from kipoi_motifrep.sequences.problems import Problems
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 
-logger = logging.getLogger(__name__)
+# Below Kipoi's own: of other loggers, its commands show nothing.
+logger = logging.getLogger("kipoi.kipoi_motifrep")
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions"
 KIPOI_BATCH_SIZE = 32
@@ -92,9 +94,9 @@ class OneHotBatches(BatchDataset):
         "average" gives 0.25 in all columns beyond a sequence's end, "zeros" 0.
     """
 
-    def __init__(self, length: int, alphabet_axis: int, dummy_axis: int | None, alphabet: str,
+    def __init__(self, length: int, alphabet_axis: int | None, dummy_axis: int | None, alphabet: str,
                  dtype: str | np.dtype | None, outside: str):
-        self._axes = {"alphabet_axis": alphabet_axis, "dummy_axis": dummy_axis}
+        self._axes: dict[str, int | None] = {"alphabet_axis": alphabet_axis, "dummy_axis": dummy_axis}
         self._table = one_hot_table(_number_type(dtype), alphabet=alphabet, outside=0.25 if outside == "average" else 0)
         self.length = length
         self._describe(n_axes=arrange(np.zeros((1, 1, 4)), **self._axes).ndim - 1)
@@ -221,8 +223,8 @@ def number(value: object, argument: str) -> int | None:
     if value is None or value == "None":
         return None
     try:
-        whole = int(value)
-    except (TypeError, ValueError):
+        whole = int(value) if isinstance(value, str | SupportsInt) else None
+    except ValueError:
         whole = None
     if whole is None or (whole != value and not isinstance(value, str)):
         raise InputError(f"{argument} is {value!r}; it must be a whole number")
@@ -234,10 +236,11 @@ class IntervalsDl(OneHotBatches):
     """BED + genome FASTA to one-hot; arguments in ``descriptions/intervals.yaml``."""
 
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
-                 alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None):
+                 alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None, centre=None):
         genome = Genome(fasta_file)
         self._intervals = Intervals(intervals_file, genome, length=number(auto_resize_len, "auto_resize_len"),
-                                    use_strand=flag(use_strand, "use_strand"), outside=outside)
+                                    use_strand=flag(use_strand, "use_strand"), outside=outside,
+                                    centre=None if centre == "None" else centre)
         self._intervals.problems.raise_first()
         if self._intervals.n_padded:
             logger.warning("%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
@@ -271,17 +274,21 @@ class SequencesDl(OneHotBatches):
                          number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
 
     def _read(self, path, length, outside) -> Spool:
-        problems, spool, waiting, names, width_row = Problems(path, listed=False), None, [], [], 0
+        problems, waiting, names = Problems(path, listed=False), [], []
+        spool, width, width_row = Spool(np.uint8), 0, 0
         for record in read_fasta(path):
             codes = record.codes
+            if length is None and len(codes) > WIDEST:
+                raise InputError(f"sequence {record.name!r} is {len(codes)} bp long; it can be at most {WIDEST}, or "
+                                 "give auto_resize_len", path=path, row=record.row)
             if length is not None:
                 if outside == "refuse" and len(codes) < length:
                     problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, shorter than {length}; "
                                              "allow padding with outside='average'")
                 codes = resize(codes, length)
-            if spool is None:
-                spool, width_row = Spool(np.uint8, (len(codes),)), record.row
-                width = len(codes)
+            if not width_row:
+                width, width_row = len(codes), record.row
+                spool = Spool(np.uint8, (width,))
             if len(codes) != width:
                 problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
                                          f"{width}; give auto_resize_len={width} (--auto-resize-len {width}) to centre "

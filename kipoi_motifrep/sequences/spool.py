@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from kipoi_motifrep.core.errors import InputError
+
 
 class Spool:
     """Rows of one dtype, appended once and read back by position.
@@ -58,7 +60,13 @@ class Spool:
             The rows, read-only.
         """
         self._file.flush()
-        data = os.pread(self._file.fileno(), (stop - start) * self._row_bytes, start * self._row_bytes)
+        place, end, pieces = start * self._row_bytes, stop * self._row_bytes, []
+        while place < end:  # the system gives at most 2 GB at once
+            pieces.append(os.pread(self._file.fileno(), end - place, place))
+            if not pieces[-1]:
+                raise InputError(f"{tempfile.gettempdir()}: a temporary file was cut off; is the disk full?")
+            place += len(pieces[-1])
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return np.frombuffer(data, self._dtype).reshape(-1, *self._shape)
 
 

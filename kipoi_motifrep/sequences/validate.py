@@ -44,14 +44,14 @@ class Findings:
 
 
 def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *, auto_resize_len: int | None = None,
-             use_strand: bool = False, outside: str = "average") -> Findings:
+             use_strand: bool = False, outside: str = "average", centre: str | None = None) -> Findings:
     """Check a BED file against a genome as the loader ``IntervalsDl`` does, and go on past problems.
 
     Parameters
     ----------
     intervals_file, fasta_file : str or path-like
         The two files.
-    auto_resize_len, use_strand, outside
+    auto_resize_len, use_strand, outside, centre
         As for the loader.
 
     Returns
@@ -65,7 +65,8 @@ def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *
         If a file as a whole cannot be used.
     """
     genome = Genome(fasta_file)
-    intervals = Intervals(intervals_file, genome, length=auto_resize_len, use_strand=use_strand, outside=outside)
+    intervals = Intervals(intervals_file, genome, length=auto_resize_len, use_strand=use_strand, outside=outside,
+                          centre=centre)
     problems = intervals.problems
     ambiguous = 0
     if not problems.count:

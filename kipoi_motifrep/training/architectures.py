@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -124,7 +125,8 @@ def select(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu") -> keras.Model:
+def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu",
+          seed: int | None = None) -> keras.Model:
     """Build an architecture, with fresh Glorot-uniform weights.
 
     Parameters
@@ -138,6 +140,9 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
     first_activation : str, default "relu"
         Activation after the first convolution; "exponential" is that of Koo &
         Ploenzke (2021, Nat Mach Intell 3:258).
+    seed : int, optional
+        Of the weights and of dropout: those that follow from ``keras.utils.set_random_seed(seed)``.
+        By default they depend on the state of Python's own generator, and no file of the network holds them.
 
     Returns
     -------
@@ -162,22 +167,30 @@ def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_acti
     if name not in ARCHITECTURES:
         raise InputError(f"there is no architecture {name!r}; choose from {', '.join(ARCHITECTURES)}")
     architecture, decay = ARCHITECTURES[name], keras.regularizers.L2(WEIGHT_DECAY)
+    # As Keras draws the seeds of layers that have none, but from a generator that no other thread uses.
+    generator = random.Random(seed)
+
+    def draw() -> int | None:
+        return None if seed is None else generator.randint(1, 10**9)
+
+    def weights() -> dict[str, object]:
+        return {"kernel_initializer": keras.initializers.GlorotUniform(draw()), "kernel_regularizer": decay}
+
     x = inputs = keras.Input((length, 4), name="sequence")
     for i, conv in enumerate(architecture.convs, 1):
         block = f"conv{i}"
         # No bias: batch normalisation has one.
-        x = layers.Conv1D(conv.filters, conv.width, padding=conv.padding, use_bias=False, kernel_regularizer=decay,
-                          name=block)(x)
+        x = layers.Conv1D(conv.filters, conv.width, padding=conv.padding, use_bias=False, **weights(), name=block)(x)
         x = layers.BatchNormalization(**BATCH_NORM, name=f"{block}_norm")(x)
         x = layers.Activation(first_activation if i == 1 else "relu", name=f"{block}_activation")(x)
         if conv.pool > 1:
             x = layers.MaxPooling1D(conv.pool, conv.stride, padding="same", name=f"{block}_pool")(x)
-        x = layers.Dropout(CONV_DROPOUT, name=f"{block}_dropout")(x)
+        x = layers.Dropout(CONV_DROPOUT, seed=draw(), name=f"{block}_dropout")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(architecture.dense, use_bias=False, kernel_regularizer=decay, name="dense")(x)
+    x = layers.Dense(architecture.dense, use_bias=False, **weights(), name="dense")(x)
     x = layers.BatchNormalization(**BATCH_NORM, name="dense_norm")(x)
     x = layers.Activation("relu", name="dense_activation")(x)
-    x = layers.Dropout(DENSE_DROPOUT, name="dense_dropout")(x)
-    x = layers.Dense(n_outputs, kernel_regularizer=decay, bias_regularizer=decay, name="logits")(x)
+    x = layers.Dropout(DENSE_DROPOUT, seed=draw(), name="dense_dropout")(x)
+    x = layers.Dense(n_outputs, **weights(), bias_regularizer=decay, name="logits")(x)
     outputs = layers.Activation("sigmoid", name="output")(x)
     return keras.Model(inputs, outputs, name=name)

@@ -251,10 +251,10 @@ class _Training:
         """What the state of an interrupted run must agree with."""
         return {"protocol": self.protocol.saved(), "unit": self.run.saved(), "data": self.data}
 
-    def build(self) -> keras.Model:
+    def build(self, seed: int | None = None) -> keras.Model:
         """Build the network with fresh weights, not compiled."""
         return build(self.run.architecture, self.dataset.length, len(self.dataset.label_names),
-                     self.protocol.first_activation)
+                     self.protocol.first_activation, seed)
 
     def loss(self, labels: np.ndarray) -> Loss:
         """Choose the loss, by the protocol and the training labels (n, T)."""
@@ -269,10 +269,10 @@ class _Training:
         return weighted_binary_crossentropy
 
     def start(self, loss: Loss) -> keras.Model:
-        """Build and compile the network; its weights depend on the run's seed."""
+        """Build and compile the network."""
         import keras
 
-        model = self.build()
+        model = self.build(self.run.random_seed)
         optimizer = keras.optimizers.Adam(self.protocol.learning_rate, self.protocol.beta_1, self.protocol.beta_2)
         options: dict[str, object] = {}
         if keras.backend.backend() == "tensorflow":
@@ -315,9 +315,6 @@ class _Training:
         the epoch alone, so that a resumed run sees the same ones; train on them batch by batch; measure the loss of the
         validation split; keep the epoch. Stop after the protocol's epochs or patience.
         """
-        import keras
-
-        keras.utils.set_random_seed(self.run.random_seed)
         train, valid = self.dataset["train"], self.dataset["valid"]
         sequences, labels = train.read("sequences"), train.read("labels")
         loss = self.loss(labels)
@@ -345,7 +342,8 @@ class _Training:
         """Test the network of the best epoch, and write the run's final files; ``result.json`` last: it says done."""
         import keras
 
-        # A fresh model has no optimizer and no loss of ours in it: plain Keras opens the file.
+        # A fresh model has no optimizer, no loss of ours and no seeds in it: plain Keras opens the file, and who builds
+        # the network anew from it gets other weights each time.
         network, names = self.build(), self.dataset.label_names
         with np.load(self.best_file) as best:
             network.set_weights([best[key] for key in best.files])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracles.tomtom_reference import Mersenne, Reference
+from oracles.tomtom_reference import Mersenne, Reference, integer_scores
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs.tomtom import search, tomtom
-from kipoi_motifrep.motifs.tomtom.qvalues import Draws, null_fraction, q_values
-from kipoi_motifrep.motifs.tomtom.scores import Scorer, exact_distances, integers
+from kipoi_motifrep.motifs import jaspar
+from kipoi_motifrep.motifs.tomtom import comparing, search, statistics, tomtom
+from kipoi_motifrep.motifs.tomtom.comparing import SEED, seeded
 
 EVERYTHING = np.inf
 
@@ -68,6 +68,15 @@ def test_equals_the_reference_with_bootstrapped_q_values(complete, min_overlap):
     assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap))
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_equals_the_reference_on_jaspar(complete):
+    targets = list(jaspar.load("JASPAR2016"))
+    flipped = Plain(np.roll(targets[77].pwm[::-1, ::-1], 1, axis=0), 40)
+    queries = [Plain(targets[5].pwm[:1], 20), targets[300], flipped][:3 if complete else 2]
+    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete)
+    assert_same(hits, reference_rows(queries, targets, complete=complete))
+
+
 @pytest.mark.parametrize("queries, targets", [
     ([np.full((3, 4), 0.25)], [np.full((5, 4), 0.25)]),
     ([np.full((3, 4), 0.25)], [np.eye(4)]),
@@ -92,11 +101,49 @@ def test_scores_from_single_precision_are_the_exact_ones(seed, complete):
     columns[1000:1300] = columns[0]
     columns = np.concatenate([columns, columns[:, ::-1]])
     queries = np.concatenate([rng.dirichlet([0.3] * 4, (6, 9)), columns[rng.integers(0, 1400, (6, 9))]])
-    scores = Scorer(columns, complete)(queries)
-    for i, query in enumerate(queries):
-        values, unaligned = integers(exact_distances(query[:, None], columns), complete)
-        np.testing.assert_array_equal(scores.values[i], values)
-        assert scores.unaligned[i] == unaligned
+    for query in queries:
+        values, neutral = scores_of(query, columns, complete)
+        expected, unaligned = plain_scores(query, columns, complete)
+        assert neutral == unaligned
+        np.testing.assert_array_equal(values + neutral, expected)
+
+
+def scores_of(query, columns, complete):
+    """Scores above neutral, and the neutral one, as the compiled steps make them."""
+    width, n = len(query), len(columns)
+    values, words = np.empty((width, n), np.int16), np.zeros(n // 8 + 1, np.uint64)
+    neutral = statistics.score_columns(query, columns, np.ascontiguousarray(columns.T, np.float32), complete,
+                                       np.empty((width, n), np.uint16), words.view(np.uint8), words, values)
+    return values, neutral
+
+
+def plain_scores(query, columns, complete):
+    """The same by numpy, in double precision throughout."""
+    square = (query[:, None, 0] - columns[:, 0]) ** 2
+    for letter in range(1, 4):
+        square = square + (query[:, None, letter] - columns[:, letter]) ** 2
+    shifted = -np.sqrt(square)
+    if complete:
+        shifted = shifted - np.sort(shifted, axis=1)[:, len(columns) // 2 - 1, None]
+    lowest, highest = shifted.min(), shifted.max()
+    offset = np.floor(highest - 1 if lowest == highest else lowest)
+    scale = np.floor(100 / (highest - offset))
+    return np.floor((shifted - offset) * scale + 0.5), -offset * scale if complete else 0
+
+
+@given(st.lists(letters, min_size=1, max_size=4), st.lists(letters, min_size=1, max_size=6),
+       st.lists(st.floats(-1e-9, 1e-9), min_size=6, max_size=6), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_scores_of_columns_that_differ_by_little_are_the_exact_ones(query, columns, shifts, complete):
+    # A spread of nearly nothing over a hundred scores leaves every score in doubt until it is computed exactly.
+    query = np.array([np.array(row) / sum(row) for row in query])
+    columns = np.array([np.array(row) / sum(row) for row in columns])
+    columns = np.abs(np.concatenate([columns, columns[:1] + np.outer(shifts, [1, -1, 0, 0])]))
+    columns = np.concatenate([columns, columns[::-1, ::-1]])
+    values, neutral = scores_of(query, columns, complete)
+    expected, unaligned = integer_scores(query.tolist(), columns.tolist(), complete)
+    assert neutral == (unaligned if complete else 0)
+    assert (values + neutral).tolist() == expected
 
 
 @pytest.mark.parametrize("options", [{"threads": 3}, {"progress": True}])
@@ -107,14 +154,14 @@ def test_results_do_not_depend_on_how_the_work_is_done(options):
     np.testing.assert_array_equal(tomtom(queries, targets, **options), expected)
 
 
-def test_results_do_not_depend_on_the_batch(monkeypatch):
-    targets, queries = random_motifs(70, seed=3), random_motifs(90, seed=4)
-    expected = tomtom(queries, targets)
-    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.comparing._MAX_BATCH", 3)
-    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.comparing._WINDOW_BYTES", 20_000)
-    monkeypatch.setattr("kipoi_motifrep.motifs.tomtom.scores._CACHE_SIZE", 2_000)
-    for threads in (1, 2):
-        np.testing.assert_array_equal(tomtom(queries, targets, threads=threads), expected)
+def test_results_do_not_depend_on_the_number_of_threads_nor_on_how_queries_are_shared_out(monkeypatch):
+    targets, queries = random_motifs(70, seed=3), random_motifs(90, seed=4, widths=(1, 30))
+    expected = tomtom(queries, targets, evalue=EVERYTHING, threads=1)
+    for together, records in ((32, 1_000_000), (3, 1_000_000), (32, 100), (1000, 1_000_000)):
+        monkeypatch.setattr(comparing, "_MOST_TOGETHER", together)
+        monkeypatch.setattr(comparing, "_MOST_RECORDS", records)
+        for threads in (None, 1, 2, 5):
+            np.testing.assert_array_equal(tomtom(queries, targets, evalue=EVERYTHING, threads=threads), expected)
 
 
 def test_search_yields_one_array_for_each_query():
@@ -125,12 +172,18 @@ def test_search_yields_one_array_for_each_query():
 
 
 def test_random_numbers_are_those_of_the_textbook_generator():
-    draws, textbook = Draws(), Mersenne(4357)
-    draws.skip()
-    for _ in range(200_000):
-        textbook.word()
-    expected = [int(textbook.uniform() * 1158) for _ in range(5000)]
-    assert next(draws.samples(1158)).ravel()[:5000].tolist() == expected
+    state, textbook, words = seeded(SEED), Mersenne(4357), np.empty(2_000, np.uint32)
+    for n in (2_000, 1, 623, 624, 625):
+        statistics.draw_words(state, words[:n])
+        assert words[:n].tolist() == [textbook.word() for _ in range(n)]
+
+
+def test_skipping_draws_is_drawing_them():
+    skipped, drawn = seeded(SEED), seeded(SEED)
+    statistics.draw_words(drawn, np.empty(3 * 200_000, np.uint32))
+    statistics.skip_draws(skipped, 1)
+    statistics.skip_draws(skipped, 2)
+    np.testing.assert_array_equal(skipped, drawn)
 
 
 def test_draws_pass_over_queries_without_hits():
@@ -142,18 +195,20 @@ def test_draws_pass_over_queries_without_hits():
 
 
 def test_few_p_values_use_no_random_numbers():
-    draws = Draws()
-    assert null_fraction(np.linspace(0, 1, 100), draws) == 1.0
-    np.testing.assert_array_equal(next(draws.samples(10)), next(Draws().samples(10)))
+    state = seeded(SEED)
+    assert statistics.null_fraction(np.linspace(0, 1, 100), state) == 1.0
+    np.testing.assert_array_equal(state, seeded(SEED))
 
 
 def test_null_fraction_of_uniform_p_values_is_near_one():
-    assert null_fraction(np.linspace(0, 1, 1000), Draws()) == pytest.approx(1, abs=0.03)
+    assert statistics.null_fraction(np.linspace(0, 1, 1000), seeded(SEED)) == pytest.approx(1, abs=0.03)
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50), st.floats(0, 1))
+@settings(deadline=None)
 def test_q_values_rise_and_stay_below_one(p, pi0):
-    q = q_values(np.sort(p), pi0)
+    q = np.empty(len(p))
+    statistics.q_values(np.sort(p), pi0, q)
     assert np.all(np.diff(q) >= 0) and q.max() <= 1
     assert q[-1] == pytest.approx(min(1, pi0 * max(p)))
 
@@ -165,7 +220,8 @@ def test_thresholds():
     assert len(everything) == 6 * 60
     np.testing.assert_array_equal(tomtom(queries, targets), everything[everything["e_value"] <= 0.1])
     np.testing.assert_array_equal(tomtom(queries, targets, qvalue=0.5), everything[everything["q_value"] <= 0.5])
-    np.testing.assert_allclose(everything["e_value"], everything["p_value"] * 60, rtol=0)
+    np.testing.assert_array_equal(everything["e_value"], (everything["p_value"] * 60).astype(np.float32))
+    np.testing.assert_array_equal(everything["q_value"], everything["q_value"].astype(np.float32))
 
 
 def test_without_q_values_the_rest_is_the_same():

@@ -169,7 +169,9 @@ class Reference:
         for (p, overlap, minus, target, offset), q in zip(entries, q_values, strict=True):
             if target not in seen:
                 seen.add(target)
-                rows.append(Row(self.n_queries, target, offset, p, p * self.n_targets, q, -overlap, "+-"[minus]))
+                # All three are single precision when they are printed.
+                e, q = float(np.float32(p * self.n_targets)), float(np.float32(q))
+                rows.append(Row(self.n_queries, target, offset, p, e, q, -overlap, "+-"[minus]))
         self.n_queries += 1
         return rows
 

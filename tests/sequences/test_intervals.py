@@ -11,7 +11,7 @@ from oracles import naive
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.sequences import intervals as intervals_module
+from kipoi_motifrep.sequences import interval_files as intervals_module
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals
 from kipoi_motifrep.sequences.validate import validate
@@ -280,10 +280,20 @@ def test_validate_takes_the_options_of_the_loader(bed, fasta, capsys):
 
 
 def test_validate_shows_a_thousand_and_counts_the_rest(bed, fasta, capsys):
-    path = bed("chr9\t0\t10\n" * 1500)
+    path = bed("".join(f"chr9{i}\t0\t10\n" for i in range(1500)))
     assert cli.main(["validate", "--intervals", str(path), "--fasta", str(fasta)]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1001 and "1500 problems, 500 not shown" in lines[-1]
+
+
+def test_validate_says_a_problem_of_many_rows_once(bed, fasta, capsys):
+    path = bed("chr1\t0\t10\n" + "chr9\t0\t10\n" * 836 + "chr1\t0\t11\n")
+    assert cli.main(["validate", "--intervals", str(path), "--fasta", str(fasta)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{path}, rows 2, 3, 4 and 833 more: chromosome 'chr9' is not in")
+    assert lines[1].startswith(f"{path}, row 838: is 11 bp wide") and lines[2] == f"{path}: 837 problems"
+    assert cli.main(["validate", "--intervals", str(bed("chr9\t0\t10\n")), "--fasta", str(fasta)]) == 2
+    assert capsys.readouterr().out.splitlines()[-1].endswith(": 1 problem")
 
 
 def test_validate_finds_letters_that_are_none_in_the_genome(bed, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The 17 networks: as large and as shaped as the paper's table says."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -123,6 +125,20 @@ def test_the_first_activation_can_be_chosen(first, function):
     before, after, before2, after2 = map(np.asarray, inner(np.random.default_rng(0).random((2, 200, 4), np.float32)))
     np.testing.assert_allclose(after, function(before), rtol=1e-5)
     np.testing.assert_allclose(after2, np.maximum(before2, 0))
+
+
+def test_a_seed_gives_what_it_gives_keras_and_nothing_else_does():
+    keras.utils.set_random_seed(5)
+    expected = build("cnn_1_3")
+    random.seed(6)
+    one = build("cnn_1_3", seed=5)
+    for found, weights in zip(one.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weights)
+    x = np.random.default_rng(0).random((2, 200, 4), np.float32)
+    np.testing.assert_array_equal(one(x, training=True), expected(x, training=True))  # the same dropout
+    other = build("cnn_1_3", seed=6)
+    assert (other.get_layer("conv1").get_weights()[0] != one.get_layer("conv1").get_weights()[0]).any()
+    assert build("cnn_1_3").get_layer("conv1").get_config()["kernel_initializer"]["config"]["seed"] is None
 
 
 def test_weights_are_fresh_and_glorot_uniform():

@@ -14,7 +14,7 @@ import numpy as np
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES
-from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.progress import counted, say
 from kipoi_motifrep.core.textfile import LONGEST_ROW, open_text
 
 LARGEST_FILE = 1 << 28  # unpacked; the largest collections of motifs have 40 MB
@@ -92,7 +92,7 @@ class MotifText:
         """Tell the user what was decided, in one line each."""
         for remark, n in self.remarks.items():
             if n:
-                say(f"{self.path}: " + remark.format(motifs=f"{n} motif{'s' * (n > 1)}"))
+                say(f"{self.path}: " + remark.format(motifs=counted(n, "motif")))
 
     def number(self, token: str, row: int) -> float:
         """Read one number that is finite and not negative."""

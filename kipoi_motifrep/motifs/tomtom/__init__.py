@@ -1,6 +1,5 @@
-"""Tomtom's exact statistics of motif similarity, in numpy alone."""
+"""Tomtom's exact statistics of motif similarity, compiled."""
 
-from kipoi_motifrep.motifs.tomtom.comparing import search, tomtom
-from kipoi_motifrep.motifs.tomtom.hits import HIT
+from kipoi_motifrep.motifs.tomtom.comparing import HIT, search, tomtom
 
 __all__ = ["HIT", "search", "tomtom"]

@@ -7,30 +7,28 @@ motifs", Genome Biology 8:R24, doi:10.1186/gb-2007-8-2-r24; details as in Tomtom
 
 from __future__ import annotations
 
+import collections
+import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs.tomtom.alignment import Alignments
-from kipoi_motifrep.motifs.tomtom.hits import HIT, Keys, Selection
-from kipoi_motifrep.motifs.tomtom.null import ScoreDistributions, incomplete_p_values, p_values
-from kipoi_motifrep.motifs.tomtom.qvalues import Draws
-from kipoi_motifrep.motifs.tomtom.scores import Scorer
 from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, Targets, prepare
 
-_MAX_BATCH = 32  # queries of one width that are scored together
-_BATCH_BYTES = 32e6  # scores of a batch
-_NULL_BYTES = 200e6  # null distributions of a batch, which take about 4,000 bytes x width x width for a query
-_WINDOW_BYTES = 64e6  # p-values and offsets kept until they are put in the order of the queries
+HIT = np.dtype([("query", np.int64), ("target", np.int64), ("offset", np.int64), ("p_value", np.float64),
+                ("e_value", np.float64), ("q_value", np.float64), ("overlap", np.int64), ("orientation", "U1")])
+SEED = 4357  # Tomtom's
+_MOST_TOGETHER = 32  # queries that one call compares
+_MOST_RECORDS = 1_000_000  # that one call may make
 
 
 def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
            min_overlap: int = 1, complete_scores: bool = True,
            background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           qvalues: bool = True, threads: int = 1, progress: bool = False) -> np.ndarray:
+           qvalues: bool = True, threads: int | None = None, progress: bool = False) -> np.ndarray:
     """Compare motifs with a database of motifs, with Tomtom's exact p-, E- and q-values.
 
     Gupta et al. (2007) Genome Biology 8:R24. A p-value is the chance that the best
@@ -60,8 +58,8 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     qvalues : bool, default True
         Compute q-values; without, they are NaN. They depend on the order of the
         queries, as in Tomtom: its random numbers run on from one to the next.
-    threads : int, default 1
-        Threads that compute scores and p-values. Results are the same.
+    threads : int, optional
+        Threads to compute with, by default all that the machine has. Results are the same.
     progress : bool, default False
         Show a progress bar.
 
@@ -91,7 +89,7 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
 def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
            min_overlap: int = 1, complete_scores: bool = True,
            background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           qvalues: bool = True, threads: int = 1, progress: bool = False) -> Iterator[np.ndarray]:
+           qvalues: bool = True, threads: int | None = None, progress: bool = False) -> Iterator[np.ndarray]:
     """Compare motifs as `tomtom` does, and yield the records of one query after another.
 
     Parameters
@@ -116,11 +114,9 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     prepared = prepare(targets, background, pseudocount)
     if not prepared:
         raise InputError("there are no target motifs to compare with")
-    database = Targets.of(prepared)
-    keys = Keys.of(database, max(map(len, matrices), default=1))
-    comparison = Comparison(database, keys, Scorer(database.columns, complete_scores), min_overlap, complete_scores)
-    selection = Selection(database, keys, evalue, qvalue, Draws() if qvalues else None)
-    found = _in_order(matrices, comparison, selection, threads)
+    found = _compared(matrices, Targets.of(prepared), (complete_scores, min_overlap, qvalue is not None,
+                                                      float(evalue if qvalue is None else qvalue), qvalues),
+                      threads or len(os.sched_getaffinity(0)))
     if not progress:
         return found
     from kipoi_motifrep.core.progress import progress as bar
@@ -129,7 +125,7 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
 
 
 def _check_options(evalue: float, qvalue: float | None, min_overlap: int, pseudocount: float, qvalues: bool,
-                   threads: int) -> None:
+                   threads: int | None) -> None:
     if not evalue >= 0:
         raise InputError(f"evalue must be 0 or more, not {evalue}")
     if qvalue is not None and not qvalues:
@@ -140,89 +136,72 @@ def _check_options(evalue: float, qvalue: float | None, min_overlap: int, pseudo
         raise InputError(f"min_overlap must be 1 or more, not {min_overlap}")
     if not 0 <= pseudocount < np.inf:
         raise InputError(f"pseudocount must be 0 or more, not {pseudocount}")
-    if threads < 1:
+    if threads is not None and threads < 1:
         raise InputError(f"threads must be 1 or more, not {threads}")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Queries of one width against all target strands: sort keys and offsets."""
+def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threads: int) -> Iterator[np.ndarray]:
+    """Yield the records of one query after another, while threads compare the following ones."""
+    from kipoi_motifrep.motifs.tomtom import statistics  # here: numba takes long to load
 
-    targets: Targets
-    keys: Keys
-    scorer: Scorer
-    min_overlap: int
-    complete: bool
+    n_targets = len(targets.target) // 2
+    # Enough parts for the threads to share, and few enough records of a part for memory.
+    size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / n_targets)))
+    state, with_q = seeded(SEED), options[-1]
 
-    def __call__(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compare.
+    def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
+        starts = np.cumsum([0, *map(len, part)])
+        whole, real = np.empty((len(part) * n_targets, 5), np.int64), np.empty((len(part) * n_targets, 3))
+        n = statistics.compare(np.concatenate(part), starts, targets, *options, state, whole, real)
+        hits = np.empty(n, HIT)
+        for i, name in enumerate(("query", "target", "offset", "overlap")):
+            hits[name] = whole[:n, i]
+        hits["orientation"] = np.where(whole[:n, 4], "-", "+")
+        hits["p_value"], hits["e_value"], hits["q_value"] = real[:n].T
+        ends = np.searchsorted(hits["query"], np.arange(1, len(part)))
+        hits["query"] += first
+        return np.split(hits, ends)
 
-        Parameters
-        ----------
-        queries : numpy.ndarray, shape (Q, w, 4), float64
-            Pseudocounts included.
+    def parts() -> Iterator[tuple]:
+        for first in range(0, len(queries), size):
+            part = queries[first:first + size]
+            yield first, part, state.copy()
+            if with_q and 2 * n_targets > statistics.MAX_WITHOUT_BOOTSTRAP:
+                statistics.skip_draws(state, len(part))
 
-        Returns
-        -------
-        keys : numpy.ndarray, shape (Q, 2 N), uint64
-            See `Keys`; in the order of `Targets.target`.
-        offsets : numpy.ndarray, shape (Q, 2 N), int16
-        """
-        scores = self.scorer(queries)
-        n, width, _ = scores.values.shape
-        distributions = ScoreDistributions.of(scores)
-        layouts = {group.width: Alignments(width, group.width) for group in self.targets.groups}
-        sums = {group.width: layouts[group.width].sums(
-            scores.values[:, :, group.columns].reshape(n, width, group.width, -1)) for group in self.targets.groups}
-        if self.complete:
-            best, alignments = {}, {}
-            for m, layout in layouts.items():
-                best[m], alignments[m] = layout.best(sums[m], scores.unaligned, self.min_overlap)
-            p = p_values(distributions, scores.unaligned, best)
-        else:
-            p, alignments = incomplete_p_values(distributions, sums, self.min_overlap)
-        overlaps = np.concatenate([layout.overlaps[alignments[m]] for m, layout in layouts.items()], axis=1)
-        offsets = np.concatenate([layout.offsets[alignments[m]] for m, layout in layouts.items()], axis=1)
-        rounded = np.concatenate([p[m] for m in layouts], axis=1).astype(np.float32)
-        return self.keys.pack(rounded, overlaps, self.targets.minus, self.targets.target), offsets.astype(np.int16)
+    for found in _ahead(records, parts(), threads):
+        yield from found
 
 
-def _in_order(queries: list[np.ndarray], compare: Comparison, select: Selection, threads: int) -> Iterator[np.ndarray]:
-    n_entries = len(compare.targets.target)
-    window = int(max(1, _WINDOW_BYTES // (10 * n_entries)))
-    parts = [range(start, min(start + window, len(queries))) for start in range(0, len(queries), window)]
-
-    def finish(part: range, batches: list[list[int]], results: Iterable) -> Iterator[np.ndarray]:
-        found = {}
-        for batch, (keys, offsets) in zip(batches, results, strict=True):
-            found.update(zip(batch, zip(keys, offsets, strict=True), strict=True))
-        return (select(index, *found.pop(index)) for index in part)
-
-    def start(part: range, run: Callable) -> tuple:
-        batches = _batches(queries, part, len(compare.targets.columns))
-        return part, batches, run(compare, [np.stack([queries[i] for i in batch]) for batch in batches])
-
+def _ahead(function: Callable, items: Iterator[tuple], threads: int) -> Iterator:
+    """Map in order, with work for every thread under way but no more."""
     if threads == 1:
-        for part in parts:
-            yield from finish(*start(part, map))
+        yield from itertools.starmap(function, items)
         return
     with ThreadPoolExecutor(threads) as pool:
-        ahead = None
-        for part in parts:
-            # The next part is under way while q-values of this one, which must come in order, are computed.
-            current, ahead = ahead, start(part, pool.map)
-            if current:
-                yield from finish(*current)
-        if ahead:
-            yield from finish(*ahead)
+        waiting: collections.deque = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(function, *item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
-def _batches(queries: list[np.ndarray], part: range, n_columns: int) -> list[list[int]]:
-    by_width: dict[int, list[int]] = {}
-    for index in part:
-        by_width.setdefault(len(queries[index]), []).append(index)
-    batches = []
-    for width, members in by_width.items():
-        size = int(max(1, min(_MAX_BATCH, _BATCH_BYTES // (2 * width * n_columns), _NULL_BYTES // (4000 * width**2))))
-        batches += [members[start:start + size] for start in range(0, len(members), size)]
-    return batches
+def seeded(seed: int) -> np.ndarray:
+    """Start the generator by its first seeding rule (Matsumoto & Nishimura 1998), not the one of numpy.
+
+    Parameters
+    ----------
+    seed : int
+        Tomtom's is 4357.
+
+    Returns
+    -------
+    numpy.ndarray, shape (625,), uint32
+        The state, and how many of its words are used: all of them.
+    """
+    words = [seed]
+    while len(words) < 624:
+        words.append(69069 * words[-1] % 2**32)
+    return np.array([*words, 624], np.uint32)

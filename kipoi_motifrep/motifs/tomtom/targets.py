@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,52 +15,31 @@ ROW_SUM_TOLERANCE = 1e-5
 BACKGROUND_PSEUDOCOUNT = 5e-7
 
 
-@dataclass(frozen=True)
-class WidthGroup:
-    """The targets of one width, both strands.
+class Targets(NamedTuple):
+    """All target columns of both strands, as the compiled code reads them.
 
-    Parameters
-    ----------
-    width : int
-        Number of columns of each.
-    columns : slice
-        Where their columns lie in `Targets.columns`: position by position, and
-        at each position first the T targets, then their T reverse complements.
-    entries : slice
-        Where their 2 T strands lie in arrays of strands.
-    """
-
-    width: int
-    columns: slice
-    entries: slice
-
-
-@dataclass(frozen=True)
-class Targets:
-    """All target columns of both strands, in an order that suits one array operation per width.
+    Columns lie width by width, narrow targets first; within a width position by position; and at each
+    position first the T targets of that width, then their T reverse complements. So the scores of one query
+    column against all of a width are added up in one sweep, whatever the alignment.
 
     Parameters
     ----------
     columns : numpy.ndarray, shape (W, 4), float64
         Every column of every target and of its reverse complement.
-    groups : tuple of WidthGroup
-        From narrow to wide.
-    target : numpy.ndarray, shape (2 N,), int
-        Which target each strand belongs to.
-    minus : numpy.ndarray, shape (2 N,), bool
-        Whether it is the reverse complement.
-    widths : numpy.ndarray, shape (N,), int
-        Widths in the order given.
+    rough : numpy.ndarray, shape (4, W), float32
+        The same, letter by letter, in single precision.
+    widths, n_strands : numpy.ndarray, shape (G,), int64
+        The G distinct widths, from narrow to wide, and how many strands, 2 T, are of each.
+    target, minus : numpy.ndarray, shape (2 N,), int64 and bool
+        Which target each strand belongs to, width by width, and whether it is the reverse complement.
     """
 
     columns: np.ndarray
-    groups: tuple[WidthGroup, ...]
+    rough: np.ndarray
+    widths: np.ndarray
+    n_strands: np.ndarray
     target: np.ndarray
     minus: np.ndarray
-    widths: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.widths)
 
     @classmethod
     def of(cls, matrices: Sequence[np.ndarray]) -> Targets:
@@ -70,24 +49,28 @@ class Targets:
         ----------
         matrices : sequence of numpy.ndarray, each (width, 4)
             Targets, as `prepare` leaves them.
+
+        Examples
+        --------
+        >>> targets = Targets.of([np.full((5, 4), 0.25), np.full((3, 4), 0.25)])
+        >>> targets.widths, targets.target
+        (array([3, 5]), array([1, 1, 0, 0]))
         """
         widths = np.array([len(matrix) for matrix in matrices])
-        columns, groups, target, minus = [], [], [], []
-        n_columns = n_entries = 0
-        for width in np.unique(widths):
+        columns, target, minus = [], [], []
+        distinct, counts = np.unique(widths, return_counts=True)
+        for width in distinct:
             members = np.flatnonzero(widths == width)
             plus = np.stack([matrices[i] for i in members], axis=1)
-            both = np.concatenate([plus, plus[::-1, :, ::-1]], axis=1)
-            columns.append(both.reshape(-1, 4))
+            columns.append(np.concatenate([plus, plus[::-1, :, ::-1]], axis=1).reshape(-1, 4))
             target += [members, members]
             minus += [np.zeros(len(members), bool), np.ones(len(members), bool)]
-            groups.append(WidthGroup(int(width), slice(n_columns, n_columns + len(columns[-1])),
-                                     slice(n_entries, n_entries + 2 * len(members))))
-            n_columns, n_entries = groups[-1].columns.stop, groups[-1].entries.stop
-        return cls(np.concatenate(columns), tuple(groups), np.concatenate(target), np.concatenate(minus), widths)
+        together = np.concatenate(columns)
+        return cls(together, np.ascontiguousarray(together.T, np.float32), distinct, 2 * counts,
+                   np.concatenate(target), np.concatenate(minus))
 
 
-def prepare(motifs: Iterable, background: np.ndarray | None, pseudocount: float) -> list[np.ndarray]:
+def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, pseudocount: float) -> list[np.ndarray]:
     """Rescale rows that do not sum to one and add Tomtom's pseudocount.
 
     Parameters
@@ -107,9 +90,32 @@ def prepare(motifs: Iterable, background: np.ndarray | None, pseudocount: float)
     ------
     InputError
         If a matrix is empty or not a matrix of non-negative numbers with four columns.
+
+    Examples
+    --------
+    >>> prepare([np.array([[2.0, 1.0, 1.0, 0.0]])], None, 0.0)[0].tolist()
+    [[0.5, 0.25, 0.25, 0.0]]
     """
     added = pseudocount * letter_background(background)
-    return [_with_pseudocount(motif, index, added, pseudocount) for index, motif in enumerate(motifs)]
+    motifs = list(motifs)
+    matrices = [np.asarray(getattr(motif, "pwm", motif), float) for motif in motifs]
+    for index, matrix in enumerate(matrices):
+        if matrix.ndim != 2 or matrix.shape[1:] != (4,) or not len(matrix):
+            raise InputError(f"motif {index} has shape {matrix.shape}; it must be (width, 4) with at least one "
+                             "position")
+    if not matrices:
+        return []
+    # All of them at once: a database has thousands of motifs.
+    widths = [len(matrix) for matrix in matrices]
+    rows = np.concatenate(matrices)
+    totals = rows.sum(axis=1)
+    bad = np.flatnonzero(~((rows.min(axis=1) >= 0) & (totals > 0) & (totals < np.inf)))
+    if len(bad):
+        index = int(np.repeat(np.arange(len(widths)), widths)[bad[0]])
+        raise InputError(f"motif {index} has a negative or missing number, or a position without any")
+    rows = rows / np.where(np.abs(totals - 1) > ROW_SUM_TOLERANCE, totals, 1.0)[:, None]
+    nsites = np.repeat([float(getattr(motif, "nsites", None) or DEFAULT_NSITES) for motif in motifs], widths)[:, None]
+    return np.split((rows * nsites + added) / (nsites + pseudocount), np.cumsum(widths)[:-1])
 
 
 def letter_background(background: Sequence[float] | np.ndarray | None) -> np.ndarray:
@@ -121,15 +127,3 @@ def letter_background(background: Sequence[float] | np.ndarray | None) -> np.nda
         raise InputError(f"background must be four non-negative numbers (A, C, G, T), not {background!r}")
     letters = letters + BACKGROUND_PSEUDOCOUNT
     return letters / letters.sum()
-
-
-def _with_pseudocount(motif: object, index: int, added: np.ndarray, pseudocount: float) -> np.ndarray:
-    matrix = np.array(getattr(motif, "pwm", motif), float)
-    if matrix.ndim != 2 or matrix.shape[1:] != (4,) or not len(matrix):
-        raise InputError(f"motif {index} has shape {matrix.shape}; it must be (width, 4) with at least one position")
-    totals = matrix.sum(axis=1)
-    if not (matrix.min() >= 0 and totals.min() > 0 and totals.max() < np.inf):
-        raise InputError(f"motif {index} has a negative or missing number, or a position without any")
-    matrix /= np.where(np.abs(totals - 1) > ROW_SUM_TOLERANCE, totals, 1.0)[:, None]
-    nsites = getattr(motif, "nsites", None) or DEFAULT_NSITES
-    return (matrix * nsites + added) / (nsites + pseudocount)
