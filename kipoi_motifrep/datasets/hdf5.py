@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TypeVar
 
@@ -375,8 +376,10 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
         raise InputError("there is no such file", path=path)
     try:
         with h5py.File(path, "r") as file:
+            # Shapes first: a damaged one has HDF5 read texts for hours.
+            n_labels = _number_of_labels(file, path)
+            sizes = {split: _check_split(path, file, split, n_labels) for split in SPLITS}
             names, provenance = _label_names(file, path), _provenance(file)
-            splits = {split: _describe(path, file, split, names) for split in SPLITS}
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -384,10 +387,12 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
                          "'kipoi-motifrep dataset'", path=path) from error
     except DAMAGE as error:
         raise InputError("not a readable HDF5 file; was its writing cut off? Make it again", path=path) from error
-    lengths = {split.length for split in splits.values()}
+    lengths = {length for _, length in sizes.values()}
     if len(lengths) > 1:
         raise InputError("its splits have sequences of different lengths, "
                          f"{' and '.join(map(str, sorted(lengths)))} bp", path=path)
+    # Absolute: Kipoi makes loaders in another folder than it uses them in.
+    splits = {split: Split(os.path.abspath(path), split, *size, names) for split, size in sizes.items()}
     return Dataset(path, splits, names, provenance)
 
 
@@ -429,38 +434,66 @@ def stored(group: h5py.Group, name: str, kind: type[Member], path: str | os.Path
 
 
 def _provenance(file: h5py.File) -> dict[str, object]:
-    found = json.loads(file.attrs.get("provenance", "{}"))
+    if "provenance" not in file.attrs:
+        return {}
+    _check_type(file.attrs.get_id("provenance"), "provenance")
+    found = json.loads(file.attrs["provenance"])
     if not isinstance(found, dict):
         raise ValueError("its provenance is no JSON object")
     return found
 
 
-def _label_names(file: h5py.File, path: str) -> tuple[str, ...]:
-    found = file.attrs.get("label_names")
-    if found is None:
-        found = stored(file, "label_names", h5py.Dataset, path)[()]
-    if np.ndim(found) != 1:
+def _check_type(values: h5py.Dataset | h5py.h5a.AttrID, name: str) -> None:
+    # Looked at before any value is read: HDF5 itself can crash over values of a damaged type.
+    if h5py.check_string_dtype(values.dtype) is None:
+        raise ValueError(f"its {name} holds no texts")
+
+
+def _number_of_labels(file: h5py.File, path: str) -> int:
+    in_attribute = "label_names" in file.attrs
+    found = file.attrs.get_id("label_names") if in_attribute else stored(file, "label_names", h5py.Dataset, path)
+    if len(found.shape or ()) != 1:
         raise ValueError("its label_names are no list of texts")
+    _check_type(found, "label_names")
+    return found.shape[0]
+
+
+def _label_names(file: h5py.File, path: str) -> tuple[str, ...]:
+    found = file.attrs["label_names"] if "label_names" in file.attrs else file["label_names"][()]
     names = tuple(name.decode() if isinstance(name, bytes) else name for name in found)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError("its label_names are no texts")
     _check_distinct(names, path)
     return names
 
 
-def _describe(path: str, file: h5py.File, split: str, names: tuple[str, ...]) -> Split:
+def _check_split(path: str, file: h5py.File, split: str, n_labels: int) -> tuple[int, int]:
+    """Check the layout of a split; give its number of sequences and their length."""
     group = stored(file, split, h5py.Group, path)
-    sequences, labels = (stored(group, key, h5py.Dataset, path) for key in ("sequences", "labels"))
-    if len(sequences.shape) != 2 or labels.shape != (len(sequences), len(names)):
+    found = {key: stored(group, key, h5py.Dataset, path) for key in list(group) if key in ("names", *VALUES)}
+    for key in VALUES:
+        if key not in found:
+            raise ValueError(f"it has no {key!r} in {split}")
+    sequences, labels = found["sequences"], found["labels"]
+    if len(sequences.shape) != 2 or labels.shape != (len(sequences), n_labels):
         raise InputError(f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
-                         f"with {len(names)} label names", path=path)
+                         f"with {n_labels} label names", path=path)
     if sequences.dtype.kind not in "iu" or labels.dtype.kind != "i":
         raise InputError(f"{split}: sequences are {sequences.dtype} and labels {labels.dtype}; they must be uint8 and "
                          "int8", path=path)
-    if "names" in list(group):  # not whether such a link leads anywhere
-        texts = stored(group, "names", h5py.Dataset, path)
+    if "names" in found:
+        texts = found["names"]
         if h5py.check_string_dtype(texts.dtype) is None or texts.shape != (len(sequences),):
             raise InputError(f"{split}: names are {texts.dtype} {texts.shape}; they must be {len(sequences)} texts, "
                              "one a sequence", path=path)
-    # Absolute: Kipoi makes loaders in another folder than it uses them in.
-    return Split(os.path.abspath(path), split, len(sequences), sequences.shape[1], names)
+    for key, values in found.items():
+        if not _is_whole(values):
+            raise InputError(f"{split}/{key} lacks some of its {len(values)} rows; the file is damaged: make it again",
+                             path=path)
+    return sequences.shape
+
+
+def _is_whole(values: h5py.Dataset) -> bool:
+    """Whether all values are in the file; HDF5 reads zeros for others, however many a damaged shape says there are."""
+    if not values.chunks:
+        return values.id.get_storage_size() == values.size * values.id.get_type().get_size()
+    n_chunks = prod(-(-size // chunk) for size, chunk in zip(values.shape, values.chunks, strict=True))
+    return values.id.get_num_chunks() == n_chunks

@@ -233,11 +233,29 @@ def test_hostile_or_broken_layouts_are_refused_in_one_line(path, damage, words):
     assert "\n" not in str(error.value)
 
 
+def test_values_that_were_never_written_are_not_read_as_zeros(path):
+    with h5py.File(path, "r+") as file:
+        del file["test/sequences"], file["test/labels"], file["test/names"]
+        for key, width, dtype in (("sequences", 9, "u1"), ("labels", 2, "i1")):
+            file.create_dataset(f"test/{key}", (1 << 40, width), dtype, chunks=(1 << 20, width))
+    with pytest.raises(InputError, match="test/labels lacks some of its 1099511627776 rows"):
+        open_dataset(path)
+    with h5py.File(path, "r+") as file:
+        del file["test/labels"], file["test/sequences"]
+        file.create_dataset("test/labels", (5, 2), "i1")
+        file["test/sequences"] = np.zeros((5, 9), "u1")
+    with pytest.raises(InputError, match="test/labels lacks some of its 5 rows"):
+        open_dataset(path)
+    with h5py.File(path, "r+") as file:
+        file["test/labels"][:] = 1
+    assert open_dataset(path)["test"].read("labels").tolist() == [[1, 1]] * 5
+
+
 def test_a_group_that_holds_itself(path):
     with h5py.File(path, "r+") as file:
         del file["test"]
         file["test"] = file["/"]
-    with pytest.raises(InputError, match=r"not a dataset file \(it has no 'sequences'\)"):
+    with pytest.raises(InputError, match=r"not a dataset file \(it has no 'sequences' in test\)"):
         open_dataset(path)
 
 
@@ -299,19 +317,26 @@ def test_long_sequences_are_stored_in_lower_chunks(tmp_path):
     assert open_dataset(tmp_path / "d.h5")["train"].read("sequences", 2).mean() == 1
 
 
+def structure_of(content):
+    """Places of the bytes that are not zero, but for HDF5's heap of texts: over a damaged one HDF5 itself may hang."""
+    heap = content.index(b"GCOL")
+    end = heap + int.from_bytes(content[heap + 8:heap + 16], "little")
+    return [place for place, value in enumerate(content) if value and not heap <= place < end]
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_bytes_end_in_one_line_or_do_no_harm(path, data):
-    good = bytearray(path.read_bytes())
-    places = data.draw(st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), min_size=1, max_size=20))
-    for place, value in places:
-        good[place] = value
+    content = bytearray(path.read_bytes())
+    for place, value in data.draw(st.lists(st.tuples(st.sampled_from(structure_of(content)), st.integers(0, 255)),
+                                           min_size=1, max_size=4)):
+        content[place] = value
     damaged = path.with_suffix(".damaged")
-    damaged.write_bytes(good)
+    damaged.write_bytes(content)
     try:
         dataset = open_dataset(damaged)
         for split in SPLITS:
             for key in ("sequences", "labels", "names"):
                 dataset[split].read(key)
     except InputError as error:
-        assert str(error).startswith(str(damaged)) or "holds" in str(error)
+        assert str(error).startswith(str(damaged)) and "\n" not in str(error)
