@@ -20,7 +20,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress, say
-from kipoi_motifrep.core.textfile import open_text
+from kipoi_motifrep.core.textfile import text_lines
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
 from kipoi_motifrep.datasets.hdf5 import SPLITS, create_dataset
 from kipoi_motifrep.datasets.overlaps import merge, shared_bases, touched
@@ -119,18 +119,17 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
                              "or list names and files in a table with --list")
         tracks.setdefault(name, []).append(path)
     if listing is not None:
-        with open_text(listing) as file:
-            for row, line in enumerate(file, 1):
-                text = line.decode("utf-8-sig", "replace").strip()
-                fields = text.split("\t") if "\t" in text else text.split(maxsplit=1)
-                if not text or text.startswith("#") or [field.lower() for field in fields] in _LISTING_HEADERS:
-                    continue
-                if len(fields) < 2:
-                    raise InputError("needs two columns: the TF's name and its peak file", path=listing, row=row)
-                beside = Path(listing).parent / fields[1].strip()
-                if not beside.is_file():
-                    raise InputError(f"there is no peak file {beside}", path=listing, row=row)
-                tracks.setdefault(fields[0].strip(), []).append(str(beside))
+        for row, line in enumerate(text_lines(listing), 1):
+            text = line.strip()
+            fields = text.split("\t") if "\t" in text else text.split(maxsplit=1)
+            if not text or text.startswith("#") or [field.lower() for field in fields] in _LISTING_HEADERS:
+                continue
+            if len(fields) < 2:
+                raise InputError("needs two columns: the TF's name and its peak file", path=listing, row=row)
+            beside = Path(listing).parent / fields[1].strip()
+            if not beside.is_file():
+                raise InputError(f"there is no peak file {beside}", path=listing, row=row)
+            tracks.setdefault(fields[0].strip(), []).append(str(beside))
     if not tracks:
         raise InputError("no peak files; give NAME=FILE, for example CEBPB=peaks.bed, or --list FILE")
     return tracks
