@@ -42,15 +42,18 @@ def plain_value(value: object) -> PlainValue:
     >>> plain_value([1, float("nan"), {"a": [2.5]}])
     (1, None, {'a': (2.5,)})
     """
+    # Numbers first: nearly all values of a report are those of matrices.
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | Plain):
+        return value
     if hasattr(value, "tolist"):
-        value = value.tolist()
+        return plain_value(value.tolist())
     if isinstance(value, list | tuple):
-        return tuple(plain_value(item) for item in value)
+        return tuple([plain_value(item) for item in value])
     if isinstance(value, dict):
         return {str(key): plain_value(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | float | int | Plain | None) else str(value)
+    return str(value)
 
 
 P = typing.TypeVar("P", bound=Plain)
