@@ -54,12 +54,13 @@ def _add_held_out(parser: argparse.ArgumentParser) -> None:
 
 def _add_peaks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("peaks", nargs="*", metavar="NAME=FILE",
-                        help="a TF and a peak file of it (BED, narrowPeak, .gz); several files may have one name")
+                        help="a TF and a peak file of it (BED, narrowPeak, MACS, GFF, ...; plain or packed); several "
+                             "files may have one name")
     parser.add_argument("--list", metavar="FILE", help="table of names and peak files, tab-separated")
     parser.add_argument("--genome", required=True, metavar="FILE", help="the genome (FASTA, plain or bgzip)")
     parser.add_argument("--chromosomes", nargs="+", metavar="NAME",
                         help="use these only and skip peaks on others (default: all of the genome)")
-    parser.add_argument("--blacklist", metavar="FILE", help="BED file of regions that no window may touch")
+    parser.add_argument("--blacklist", metavar="FILE", help="regions that no window may touch (BED, ...)")
     parser.add_argument("--bin", type=int, default=200, metavar="BP", help="width of the labelled bins (default: 200)")
     parser.add_argument("--fraction", type=float, default=0.5,
                         help="a bin is positive when a peak covers more than this part of it (default: 0.5)")

@@ -136,7 +136,7 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
 
 
 def read_intervals(path: str | os.PathLike, genome: Genome, only: set[int] | None = None) -> np.ndarray:
-    """Read a BED-like file of intervals of any width and check them against the genome.
+    """Read a table of intervals of any width and check them against the genome.
 
     Intervals that reach past the end of their chromosome are cut there, and
     their number is said.
@@ -144,7 +144,7 @@ def read_intervals(path: str | os.PathLike, genome: Genome, only: set[int] | Non
     Parameters
     ----------
     path : str or path-like
-        BED, narrowPeak or broadPeak, plain or gzip.
+        BED, narrowPeak, MACS's table, GFF, ...; plain or packed.
     genome : Genome
         Chromosomes match with or without ``chr``.
     only : set of int, optional

@@ -226,6 +226,18 @@ def test_peaks_need_no_program_and_no_temporary_folder(tmp_path, genome, run_pyt
     assert list(rows_of(tmp_path / "out.h5")) == [("train", "chr1:600-800")]
 
 
+def test_tables_that_count_from_one_give_what_bed_gives(tmp_path, genome, capsys):
+    rows = [("chr1", 401, 600), ("chr1", 1000, 1201), ("chr2", 100, 300)]
+    macs = tmp_path / "macs.xls"
+    macs.write_text("# MACS\n\nchr\tstart\tend\tlength\tabs_summit\tpileup\tfold_enrichment\tname\n" + "".join(
+        f"{chromosome}\t{start + 1}\t{end}\t{end - start}\t{start + 9}\t9\t5\tp\n" for chromosome, start, end in rows))
+    for name, path in (("macs.h5", macs), ("bed.h5", write_bed(tmp_path / "a.bed", rows))):
+        assert main(["dataset", "peaks", f"A={path}", "--genome", str(genome), "--window", "200", "--fraction", "0.995",
+                     "--valid", "none", "--test", "none", "-o", str(tmp_path / name)]) == 0
+    assert rows_of(tmp_path / "macs.h5") == rows_of(tmp_path / "bed.h5") != {}
+    assert "read as MACS's table, which counts from 1" in capsys.readouterr().err
+
+
 @given(past=st.lists(st.tuples(st.integers(1200, 1499), st.integers(1, 300)), min_size=1, max_size=10),
        black=st.integers(1, 30), merge=st.booleans())
 @some
