@@ -65,6 +65,20 @@ def test_three_columns_make_a_region(tmp_path):
         ("train", "chr1:10-18"), ("valid", "chr2:10-18")]
 
 
+@pytest.mark.parametrize("end", ["99999999999999999999", "9" * 5000, "1_000", "-5", ""])
+def test_regions_that_are_none(tmp_path, capsys, end):
+    (tmp_path / "t.csv").write_text(f"chrom,start,end,seq,A\nchr1,10,18,ACGTACGT,1\nchr1,10,{end},ACGTACGA,1\n")
+    fails(capsys, ["dataset", "table", tmp_path / "t.csv", "-o", tmp_path / "out.h5"], "row 3", "is no region")
+
+
+def test_chromosomes_with_colons(tmp_path):
+    name = "HLA-A*01:01:01:01"
+    for text in (f"chrom,start,end,seq,A\n{name},10,18,ACGTACGT,1\n2,10,18,ACGTACGA,1\n",
+                 f"region,seq,A\n{name}:10-18,ACGTACGT,1\n2:10-18,ACGTACGA,1\n"):
+        assert list(table(tmp_path, text, "--valid", "2", "--test", "none")) == [
+            ("train", f"{name}:10-18"), ("valid", "2:10-18")]
+
+
 def test_random_split_keeps_equal_sequences_of_either_strand_together(tmp_path):
     source = random.Random(0)
     letters = ["".join(source.choices("ACGT", k=20)) for _ in range(150)]

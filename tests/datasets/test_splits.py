@@ -1,13 +1,13 @@
 """Splits that share no base, dealt in the shares that were asked for."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import interval_reference
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.datasets.splits import NONE, Splitter, deal_by_key
+from kipoi_motifrep.datasets.splits import NONE, Splitter, deal_by_key, parse_held_out
 
 windows = st.lists(st.integers(0, 5000), min_size=1, max_size=60)
 
@@ -67,6 +67,26 @@ def test_blocks_do_not_depend_on_the_spelling_of_the_chromosome():
 def test_held_out_parts_that_make_no_sense(valid, test, word):
     with pytest.raises(InputError, match=word):
         Splitter(valid, test)
+
+
+regions = st.tuples(st.sampled_from(["chr1", "1", "chr2", "HLA-A*01:01"]), st.integers(0, 60), st.integers(1, 30))
+
+
+@given(st.lists(regions, min_size=1, max_size=8))
+def test_regions_that_overlap_or_touch_are_one(rows):
+    held_out = parse_held_out([f"{name}:{start}-{start + width}" for name, start, width in rows], "--valid")
+    expected = interval_reference.merged([(name.removeprefix("chr"), start, start + width)
+                                          for name, start, width in rows])
+    assert sorted(held_out.regions) == expected
+
+
+def test_ranges_with_numbers_past_every_end():
+    start = np.array([0, 500])
+    splitter = Splitter("chr1:400-99999999999999999999", ["chr2"])
+    assert splitter.assign("1", start, start + 100).tolist() == [0, 1]
+    for text in (f"chr1:5-{'9' * 5000}", "chr1:,-,", "chr1:-5-9"):
+        with pytest.raises(InputError, match="write a range as"):
+            parse_held_out(text, "--valid")
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=200))
