@@ -7,7 +7,6 @@ import gzip
 import io
 import lzma
 import os
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,9 +24,8 @@ CR_ALONE = ("its lines end in carriage returns alone; make them line feeds, for 
 LONGEST_ROW = 1 << 20  # of a table or a motif file: a longer one is no row, and its words would fill the memory
 # DNA and tables of it shrink to a fifth or a tenth. A small file that unpacks to very much more was made to fill disks.
 LARGEST_RATIO, SUSPICIOUS_SIZE = 100, 1 << 28
-_PACKERS: dict[str, tuple[re.Pattern[bytes], Callable[..., object]]] = {
-    "gzip": (re.compile(GZIP_MAGIC), gzip.open), "bzip2": (re.compile(rb"BZh[1-9][1\x17]"), bz2.open),
-    "xz": (re.compile(rb"\xfd7zXZ\x00"), lzma.open)}
+_PACKERS: dict[bytes, tuple[str, Callable]] = {
+    GZIP_MAGIC: ("gzip", gzip.open), b"BZh": ("bzip2", bz2.open), b"\xfd7zXZ\x00": ("xz", lzma.open)}
 _NOT_TEXT = {
     b"\xff\xfe": UTF16,
     b"\xfe\xff": UTF16,
@@ -81,14 +79,12 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         with _open(path) as raw:
             begin = raw.peek(8)[:8]
-            packer = packed_with(begin)
-            if not packer:
+            _, unpack = packed_with(begin)
+            if unpack is None:
                 refuse_what_is_no_text(begin, path)
                 yield raw
                 return
-            packed = _Counted(raw)
-            contents = _PACKERS[packer][1](io.BufferedReader(packed))
-            with io.BufferedReader(_Unpacked(contents, packed, path), 1 << 16) as file:
+            with io.BufferedReader(_Unpacked(unpack(raw), path), 1 << 16) as file:
                 refuse_what_is_no_text(file.peek(8)[:8], path)
                 yield cast(BinaryIO, file)
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
@@ -103,7 +99,7 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise
 
 
-def packed_with(begin: bytes) -> str:
+def packed_with(begin: bytes) -> tuple[str, Callable | None]:
     """Tell a packed file by its first bytes.
 
     Parameters
@@ -113,10 +109,17 @@ def packed_with(begin: bytes) -> str:
 
     Returns
     -------
-    str
+    name : str
         ``gzip``, ``bzip2``, ``xz``, or nothing.
+    unpack : callable, optional
+        What opens such a file.
+
+    Examples
+    --------
+    >>> packed_with(b"BZh91AY&SY")[0], packed_with(b"chr1")
+    ('bzip2', ('', None))
     """
-    return next((packer for packer, (magic, _) in _PACKERS.items() if magic.match(begin)), "")
+    return next((packer for magic, packer in _PACKERS.items() if begin.startswith(magic)), ("", None))
 
 
 def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
@@ -175,34 +178,22 @@ def _open(path: str | os.PathLike) -> Iterator[io.BufferedReader]:
         yield file
 
 
-class _Counted(io.RawIOBase):
-    """A file that counts the bytes read from it."""
-
-    def __init__(self, file: io.BufferedReader):
-        self._file, self.n = file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        n = self._file.readinto1(buffer)
-        self.n += n
-        return n
-
-
 class _Unpacked(io.RawIOBase):
     """The contents of a packed file, as long as they are not suspiciously many."""
 
-    def __init__(self, file, packed: _Counted, path: str | os.PathLike):
-        self._file, self._packed, self._path, self._n = file, packed, path, 0
+    def __init__(self, file: BinaryIO, path: str | os.PathLike):
+        # Of standard input the size is not known.
+        self._file, self._path, packed = file, path, 0 if str(path) == "-" else os.path.getsize(path)
+        self._left = max(SUSPICIOUS_SIZE, LARGEST_RATIO * packed) if packed else sys.maxsize
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer) -> int:
-        n = self._file.readinto(buffer)
-        self._n += n
-        if self._n > SUSPICIOUS_SIZE and self._n > LARGEST_RATIO * self._packed.n:
+        data = self._file.read(len(buffer))
+        buffer[:len(data)] = data
+        self._left -= len(data)
+        if self._left < 0:
             raise InputError(f"unpacks to over {LARGEST_RATIO} times its size, which no DNA or table of it does; if it "
                              "is meant to, unpack it first", path=self._path)
-        return n
+        return len(data)

@@ -103,7 +103,8 @@ def _check_kind(path: str) -> bool:
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else _reason(error)
         raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
-    if packer := packed_with(head):
+    packer, _ = packed_with(head)
+    if packer:
         if head[12:14] != b"BC" or packer != "gzip":
             tool = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz"}[packer]
             raise InputError(f"is {packer}, which cannot be read at random; unpack it ({tool}), or pack it with bgzip: "
