@@ -104,7 +104,8 @@ class Matches:
 def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,
           taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
           evalue: float = 0.1, qvalue: float | None = None, min_overlap: int = 1, incomplete_scores: bool = False,
-          threads: int | None = None, output: str | os.PathLike | None = None, progress: bool = False) -> Matches:
+          norc: bool = False, threads: int | None = None, output: str | os.PathLike | None = None,
+          progress: bool = False) -> Matches:
     """Find the known motifs that each motif of a file is like.
 
     Tomtom's exact statistics (see `kipoi_motifrep.motifs.tomtom.tomtom`). Motifs without
@@ -129,6 +130,9 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
         Fewest columns that an alignment may pair up.
     incomplete_scores : bool, default False
         Judge alignments by their own columns only.
+    norc : bool, default False
+        Compare on the given strand only, without reverse complements. Where the queries or
+        a database are RNA, this is so in any case.
     threads : int, optional
         Threads to compute with, by default all that the machine has; results are the same.
     output : str or path-like, optional
@@ -148,26 +152,28 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     """
     motifs = read_motifs(queries)
     targets = open_databases(database, taxon=taxon, collection=collection)
+    norc = norc or motifs.rna or targets.rna
     with nullcontext() if output is None else staged(output, [*FILES, PARAMETERS_FILE], [queries, database]) as stage:
-        found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, threads, progress, {
+        found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, norc, threads, progress, {
             "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
             "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
             "database_description": targets.describe(), "database_sha256": targets.digest,
             "database_release": targets.release, "taxon": taxon, "collection": collection,
             "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
-            "incomplete_scores": incomplete_scores, "threads": threads})
+            "incomplete_scores": incomplete_scores, "norc": norc, "threads": threads})
         if stage is not None:
             found._write(stage)
     return found
 
 
 def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
-             incomplete_scores: bool, threads: int | None, progress: bool, parameters: dict[str, object]) -> Matches:
+             incomplete_scores: bool, norc: bool, threads: int | None, progress: bool,
+             parameters: dict[str, object]) -> Matches:
     idle = [_idle_status(motif) for motif in motifs]
     # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
     # so without them the q-values of those behind them would be others than Tomtom's for this file.
     found = tomtom(motifs, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
-                   complete_scores=not incomplete_scores, threads=threads, progress=progress)
+                   complete_scores=not incomplete_scores, both_strands=not norc, threads=threads, progress=progress)
     hits = found[np.array([status is None for status in idle], bool)[found["query"]]]
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
@@ -214,7 +220,8 @@ def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database
     matched = set(hits["query"].tolist())
     statuses = tuple(_idle_status(motif) or (MATCHED if index in matched else NO_MATCH)
                      for index, motif in enumerate(motifs))
-    return Matches(motifs, database, statuses, hits, {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False})
+    return Matches(motifs, database, statuses, hits, {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False,
+                                                        "norc": motifs.rna or database.rna})
 
 
 def _command_line(parameters: dict) -> str:
@@ -224,7 +231,8 @@ def _command_line(parameters: dict) -> str:
         words += [f"--{name}", "all" if value is None else value if isinstance(value, str) else ",".join(value)]
     threshold = "evalue" if parameters["qvalue"] is None else "qvalue"
     words += [f"--{threshold}", f"{parameters[threshold]:g}", "--min-overlap", str(parameters["min_overlap"])]
-    return shlex.join(words + ["--incomplete-scores"] * parameters["incomplete_scores"])
+    flags = ["--incomplete-scores"] * parameters["incomplete_scores"] + ["--norc"] * parameters["norc"]
+    return shlex.join(words + flags)
 
 
 def _idle_status(motif: Motif) -> str | None:

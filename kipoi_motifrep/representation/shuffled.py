@@ -75,7 +75,8 @@ def shuffled_metrics(found: Matches, known: KnownTargets | None = None, seed: in
     settings: Mapping[str, Any] = found.parameters
     hits = tomtom([draw[i] for draw in shuffled for i in compared], found.database, evalue=settings["evalue"],
                   min_overlap=settings["min_overlap"], complete_scores=not settings["incomplete_scores"],
-                  background=found.queries.background, qvalues=False, threads=threads)
+                  background=found.queries.background, both_strands=not settings.get("norc", False), qvalues=False,
+                  threads=threads)
     draw_of, place = np.divmod(hits["query"], max(len(compared), 1))
     rows = []
     for number, queries in enumerate(shuffled):

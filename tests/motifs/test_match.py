@@ -16,6 +16,8 @@ import pytest
 
 from kipoi_motifrep import Motif, match, read_motifs, write_motifs
 from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.motifs import jaspar
+from kipoi_motifrep.motifs.matches import read_matches
 from kipoi_motifrep.motifs.tomtom import tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import COLUMNS
 
@@ -189,3 +191,61 @@ def test_q_values_are_those_of_the_whole_file(tmp_path):
     expected = tomtom(read_motifs(tmp_path / "queries.meme"), read_motifs(tmp_path / "targets.meme"), evalue=60.0)
     assert found.statuses[0] == "dead" and 0 in expected["query"]
     np.testing.assert_array_equal(found.hits, expected[expected["query"] > 0])
+
+
+# RNA, and databases that share names
+
+LETTERS = "ACGU"
+
+
+def write_rna(path, *texts, alphabet="ACGU"):
+    def row(letter):
+        return " ".join("0.94" if letter == other else "0.02" for other in LETTERS)
+
+    path.write_text(f"MEME version 4\n\nALPHABET= {alphabet}\n\n" + "".join(
+        f"MOTIF {name}\nletter-probability matrix: alength= 4 w= {len(text)} nsites= 50 E= 0\n"
+        + "".join(row(letter) + "\n" for letter in text) + "\n" for name, text in texts))
+    return path
+
+
+QUERY, SITE, ANTI = ("q", "UGCAUGA"), ("site", "UGCAUGA"), ("anti", "UCAUGCA")
+
+
+@pytest.mark.parametrize("rna_query, rna_database, norc, strands", [
+    (True, False, False, 1), (False, True, False, 1), (True, True, False, 1), (False, False, True, 1),
+    (False, False, False, 2)])
+def test_rna_has_one_strand(tmp_path, rna_query, rna_database, norc, strands):
+    names = {True: "ACGU", False: "ACGT"}
+    queries = write_rna(tmp_path / "q.meme", QUERY, alphabet=names[rna_query])
+    database = write_rna(tmp_path / "db.meme", SITE, ANTI, ("one", "AAUAAAG"), ("two", "GGGAGGG"),
+                         alphabet=names[rna_database])
+    found = match(queries, database, evalue=10, norc=norc, output=tmp_path / "out")
+    assert set(found.hits["orientation"].tolist()) == ({"+"} if strands == 1 else {"+", "-"})
+    # The first from Tomtom with -norc, the second from Tomtom.
+    assert found.hits["p_value"][0] == pytest.approx({1: 5.55847e-05, 2: 0.000128794}[strands], rel=1e-5)
+    assert found.parameters["norc"] == (strands == 1)
+    command = next(line for line in (tmp_path / "out/tomtom.tsv").read_text().splitlines() if "kipoi-motifrep" in line
+                   and "--database" in line)
+    assert ("--norc" in command) == (strands == 1)
+    again = read_matches(tmp_path / "out", queries, jaspar.open_database(database), evalue=10)
+    assert again.parameters["norc"] == (rna_query or rna_database)
+
+
+def test_the_command_says_that_one_strand_was_compared(tmp_path, capsys):
+    queries = write_rna(tmp_path / "q.meme", QUERY, alphabet="ACGT")
+    arguments = ["match", str(queries), "--database", str(queries), "-o", str(tmp_path / "out")]
+    assert main(arguments) in (0, None) and "one strand" not in capsys.readouterr().err
+    assert main([*arguments, "--norc"]) in (0, None) and "one strand" in capsys.readouterr().err
+
+
+def test_results_of_databases_that_share_names_are_read_back_as_they_were(tmp_path):
+    one = write_rna(tmp_path / "one.meme", ("CTCF", "ACGUACGU"), ("X", "AAAACCCC"), alphabet="ACGT")
+    other = write_rna(tmp_path / "other.meme", ("CTCF", "UUGGACCA"), ("Y", "ACGUACGA"), alphabet="ACGT")
+    queries = write_rna(tmp_path / "q.meme", ("a", "UUGGACCA"), ("b", "ACGUACGU"), alphabet="ACGT")
+    database = jaspar.open_databases([one, other])
+    found = match(queries, [one, other], evalue=1, output=tmp_path / "out")
+    again = read_matches(tmp_path / "out", queries, database, evalue=1)
+    assert again.hits["target"].tolist() == found.hits["target"].tolist()
+    assert again.table() == found.table()
+    assert [row[2] for row in found.table()] == ["CTCF@other", "CTCF"]
+    assert "\tCTCF@other\t" in (tmp_path / "out/tomtom.tsv").read_text()

@@ -50,13 +50,14 @@ motifs = st.builds(lambda rows, nsites: Plain(np.array([np.array(r) / sum(r) for
 
 
 @given(st.lists(motifs, min_size=1, max_size=3), st.lists(motifs, min_size=1, max_size=5),
-       st.booleans(), st.integers(1, 4), st.sampled_from([None, (0.3, 0.2, 0.2, 0.3), (0.25, 0.25, 0.25, 0.25)]))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_equals_the_reference(queries, targets, complete, min_overlap, background):
+       st.booleans(), st.integers(1, 4), st.sampled_from([None, (0.3, 0.2, 0.2, 0.3), (0.25, 0.25, 0.25, 0.25)]),
+       st.booleans())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_equals_the_reference(queries, targets, complete, min_overlap, background, both_strands):
     hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap,
-                  background=background)
+                  background=background, both_strands=both_strands)
     assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap,
-                                     background=background))
+                                     background=background, both_strands=both_strands))
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -66,6 +67,11 @@ def test_equals_the_reference_with_bootstrapped_q_values(complete, min_overlap):
     queries = [*random_motifs(2, seed=2), Plain(targets[7].pwm[1:], 20)]
     hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap)
     assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap))
+    targets += random_motifs(61, seed=3)
+    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap,
+                  both_strands=False)
+    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap,
+                                     both_strands=False))
 
 
 @pytest.mark.parametrize("complete", [True, False])

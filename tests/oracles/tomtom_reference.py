@@ -131,14 +131,14 @@ def alignments(w, n):
 class Reference:
     """Tomtom of one query after another against the same targets."""
 
-    def __init__(self, targets, background=None, complete=True, min_overlap=1):
+    def __init__(self, targets, background=None, complete=True, min_overlap=1, both_strands=True):
         self.background, self.complete, self.min_overlap = background, complete, min_overlap
         self.strands = []
         for target in targets:
             matrix = prepare(target, background)
-            self.strands += [matrix, reverse_complement(matrix)]
+            self.strands += [matrix, reverse_complement(matrix)] if both_strands else [matrix]
         self.columns = [row for matrix in self.strands for row in matrix]
-        self.n_targets = len(targets)
+        self.n_targets, self.n_strands = len(targets), 1 + both_strands
         self.random = Mersenne(4357)
         self.n_queries = 0
 
@@ -162,7 +162,7 @@ class Reference:
             position += n
             find = self._complete if self.complete else self._incomplete
             p, k, overlap = find(own, w, n, unaligned)
-            entries.append((float(np.float32(p)), -overlap, strand % 2, strand // 2, k - w))
+            entries.append((float(np.float32(p)), -overlap, strand % self.n_strands, strand // self.n_strands, k - w))
         entries.sort()
         q_values = self._q_values([entry[0] for entry in entries])
         seen, rows = set(), []
@@ -190,7 +190,7 @@ class Reference:
         for _, _, first, length in alignments(w, n):
             # Shifted by unaligned * (w - length), and asked at score + w * unaligned.
             b = tail(self._span(first, length), score + w * unaligned - unaligned * (w - length))
-            for _strand in range(2):
+            for _strand in range(self.n_strands):
                 p = p + b - p * b
         return p, -k, overlap
 
@@ -204,7 +204,7 @@ class Reference:
             if best is None or rank < best[0]:
                 best = rank, p
         (_, overlap, k), p = best
-        n_alignments = 2 * (w + n - 1)
+        n_alignments = self.n_strands * (w + n - 1)
         p = p * n_alignments if p * n_alignments < 1e-3 else 1 - (1 - p) ** n_alignments
         return p, k, -overlap
 

@@ -2,7 +2,7 @@
 
 Gupta, Stamatoyannopoulos, Bailey & Noble (2007) "Quantifying similarity between
 motifs", Genome Biology 8:R24, doi:10.1186/gb-2007-8-2-r24; details as in Tomtom
-4.12. Distance: Euclidean; both strands.
+4.12. Distance: Euclidean; both strands, or one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _MOST_RECORDS = 1_000_000  # that one call may make
 def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
            min_overlap: int = 1, complete_scores: bool = True,
            background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           qvalues: bool = True, threads: int | None = None, progress: bool = False) -> np.ndarray:
+           both_strands: bool = True, qvalues: bool = True, threads: int | None = None,
+           progress: bool = False) -> np.ndarray:
     """Compare motifs with a database of motifs, with Tomtom's exact p-, E- and q-values.
 
     Gupta et al. (2007) Genome Biology 8:R24. A p-value is the chance that the best
@@ -55,6 +56,9 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
         there is one, else uniform.
     pseudocount : float, default 0.1
         Added to each position of every motif, times the background.
+    both_strands : bool, default True
+        Compare with the targets' reverse complements, too. RNA has one strand (Tomtom's
+        ``-norc``); p- and q-values are then over that strand alone.
     qvalues : bool, default True
         Compute q-values; without, they are NaN. They depend on the order of the
         queries, as in Tomtom: its random numbers run on from one to the next.
@@ -80,7 +84,7 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     """
     found = search(queries, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
                    complete_scores=complete_scores, background=background, pseudocount=pseudocount,
-                   qvalues=qvalues, threads=threads, progress=progress)
+                   both_strands=both_strands, qvalues=qvalues, threads=threads, progress=progress)
     hits = np.concatenate([np.empty(0, HIT), *found])
     hits.setflags(write=False)
     return hits
@@ -89,12 +93,15 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
 def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
            min_overlap: int = 1, complete_scores: bool = True,
            background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           qvalues: bool = True, threads: int | None = None, progress: bool = False) -> Iterator[np.ndarray]:
+           both_strands: bool = True, qvalues: bool = True, threads: int | None = None,
+           progress: bool = False) -> Iterator[np.ndarray]:
     """Compare motifs as `tomtom` does, and yield the records of one query after another.
 
     Parameters
     ----------
-    queries, targets, evalue, qvalue, min_overlap, complete_scores, background, pseudocount, qvalues, threads, progress
+    queries, targets, evalue, qvalue, min_overlap, complete_scores, background, pseudocount
+        See `tomtom`.
+    both_strands, qvalues, threads, progress
         See `tomtom`.
 
     Returns
@@ -114,7 +121,7 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     prepared = prepare(targets, background, pseudocount)
     if not prepared:
         raise InputError("there are no target motifs to compare with")
-    found = _compared(matrices, Targets.of(prepared), (complete_scores, min_overlap, qvalue is not None,
+    found = _compared(matrices, Targets.of(prepared, both_strands), (complete_scores, min_overlap, qvalue is not None,
                                                       float(evalue if qvalue is None else qvalue), qvalues),
                       threads or len(os.sched_getaffinity(0)))
     if not progress:
@@ -144,7 +151,7 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threa
     """Yield the records of one query after another, while threads compare the following ones."""
     from kipoi_motifrep.motifs.tomtom import statistics  # here: numba takes long to load
 
-    n_targets = len(targets.target) // 2
+    n_targets = targets.n_targets
     # Enough parts for the threads to share, and few enough records of a part for memory.
     size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / n_targets)))
     state, with_q = seeded(SEED), options[-1]
@@ -166,7 +173,7 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threa
         for first in range(0, len(queries), size):
             part = queries[first:first + size]
             yield first, part, state.copy()
-            if with_q and 2 * n_targets > statistics.MAX_WITHOUT_BOOTSTRAP:
+            if with_q and len(targets.target) > statistics.MAX_WITHOUT_BOOTSTRAP:
                 statistics.skip_draws(state, len(part))
 
     for found in _ahead(records, parts(), threads):

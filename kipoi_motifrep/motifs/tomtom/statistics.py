@@ -1,12 +1,12 @@
 """Tomtom's statistics, compiled by numba: one function a step, plain loops.
 
-A query of w columns is compared with N targets on both strands, which have W columns in all:
+A query of w columns is compared with N targets on both strands, or on one, which have W columns in all:
 
 1. `score_columns`: distances of the query's columns to all target columns, less each query column's median, as
    integers from 0 to 100.
 2. `count_scores`: how often a query column has each score. That is its null distribution.
 3. `align` and `best_alignments`: the highest sum of scores of each target strand.
-4. `null_tables`: the chance that the best of all alignments on both strands scores as high, by target width. For
+4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width. For
    incomplete scores `incomplete_p_values` stands for the last two.
 5. `in_order`: all strands by p-value; the first one of a target is its record.
 6. `null_fraction` and `q_values`: false discovery rates.
@@ -145,8 +145,13 @@ def score_columns(query, columns, rough, complete, steps, marks, words, values):
             counts[own[j] // np.uint16(COARSE)] += 1
         medians[i] = 0
         if complete:
-            # Both strands make the number of columns even, so the two middle elements of the method are one.
-            medians[i] = distance_of_rank(n_columns // 2, column, columns, own, counts, marks, words, places, squares)
+            # The mean of the two middle elements of the method. These are one where both strands make W even.
+            half, last = n_columns // 2, n_columns - 1
+            medians[i] = distance_of_rank(half, column, columns, own, counts, marks, words, places, squares)
+            if n_columns % 2:
+                medians[i] += distance_of_rank(min(half + 1, last), column, columns, own, counts, marks, words, places,
+                                               squares)
+                medians[i] /= 2
         # Only a column that may hold the extreme is worth its exact distance.
         first, last = 0, N_COARSE - 1
         while counts[first] == 0:
@@ -279,7 +284,7 @@ def either(chance, tails, missing):
 
 
 @_compiled
-def null_tables(falling, n_scores, highest, widths, depth, tables):
+def null_tables(falling, n_scores, highest, widths, both_strands, depth, tables):
     """Chance that the best of all alignments is x below the highest sum or better, for 0 <= x < depth.
 
     ``tables`` (G, depth) have a row for each target width. A span is a run of query columns that an alignment
@@ -320,13 +325,14 @@ def null_tables(falling, n_scores, highest, widths, depth, tables):
             for x in range(depth):
                 tables[group, x] = partial[x]
             group += 1
-    for g in range(len(widths)):
+    for g in range(len(widths) if both_strands else 0):
         for x in range(depth):
             tables[g, x] += tables[g, x] - tables[g, x] * tables[g, x]  # the other strand
 
 
 @_compiled
-def incomplete_p_values(falling, n_scores, highest, sums, widths, n_strands, min_overlap, chosen, p_values):
+def incomplete_p_values(falling, n_scores, highest, sums, widths, n_strands, both_strands, min_overlap, chosen,
+                        p_values):
     """Alignment of the smallest tail of each strand, and its chance among all of them.
 
     Tails are compared as they are reported, in single precision: two that differ by rounding alone
@@ -363,7 +369,7 @@ def incomplete_p_values(falling, n_scores, highest, sums, widths, n_strands, min
             entry += n_strands[g]
     entry = 0
     for g in range(len(widths)):
-        n_alignments = 2 * (w + widths[g] - 1)
+        n_alignments = (1 + both_strands) * (w + widths[g] - 1)
         for e in range(entry, entry + n_strands[g]):
             expected = least[e] * n_alignments
             p_values[e] = expected if expected < 1e-3 else 1 - math.pow(1 - least[e], n_alignments)
@@ -504,10 +510,10 @@ def skip_draws(state, n_queries):
 
 
 @_compiled
-def report(p_values, overlaps, chosen, w, minus, target, by_q, threshold, with_q, state, query, whole, real, done):
+def report(p_values, overlaps, chosen, w, minus, target, n_targets, by_q, threshold, with_q, state,
+           query, whole, real, done):
     """Write one query's records behind the ``done`` ones of those before; return how many there are then."""
-    n_entries = len(p_values)
-    n_targets, n = n_entries // 2, 0
+    n_entries, n = len(p_values), 0
     entries, spare = np.empty(n_entries, np.int64), np.empty(n_entries, np.int64)
     for e in range(n_entries):
         if by_q or np.float32(p_values[e] * n_targets) <= threshold:
@@ -582,6 +588,7 @@ def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, wi
     """
     columns, widths, n_strands = targets.columns, targets.widths, targets.n_strands
     n_columns, n_entries, n_groups = len(columns), len(targets.target), len(widths)
+    both_strands = n_entries > targets.n_targets
     width = 0
     for q in range(len(starts) - 1):
         width = max(width, starts[q + 1] - starts[q])
@@ -616,21 +623,22 @@ def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, wi
             for e in range(n_entries):
                 lowest = min(lowest, scores[e])
             tables = np.empty((n_groups, top - lowest + 1))
-            null_tables(falling, n_scores, highest[:w], widths, top - lowest + 1, tables)
+            null_tables(falling, n_scores, highest[:w], widths, both_strands, top - lowest + 1, tables)
             entry = 0
             for g in range(n_groups):
                 for e in range(entry, entry + n_strands[g]):
                     p_values[e] = tables[g, top - scores[e]]
                 entry += n_strands[g]
         else:
-            incomplete_p_values(falling, n_scores, highest[:w], sums, widths, n_strands, min_overlap, chosen, p_values)
+            incomplete_p_values(falling, n_scores, highest[:w], sums, widths, n_strands, both_strands, min_overlap,
+                                chosen, p_values)
         entry = 0
         for g in range(n_groups):
             for e in range(entry, entry + n_strands[g]):
                 overlaps[e] = overlap_of(chosen[e], w, widths[g])
             entry += n_strands[g]
-        done = report(p_values, overlaps, chosen, w, targets.minus, targets.target, by_q, threshold, with_q, state, q,
-                      whole, real, done)
+        done = report(p_values, overlaps, chosen, w, targets.minus, targets.target, targets.n_targets, by_q, threshold,
+                      with_q, state, q, whole, real, done)
     return done
 
 

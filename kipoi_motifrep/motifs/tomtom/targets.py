@@ -1,4 +1,4 @@
-"""Motifs as Tomtom sees them: rows that sum to one, pseudocounts, and targets on both strands."""
+"""Motifs as Tomtom sees them: rows that sum to one, pseudocounts, and targets on both strands or on one."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ class Targets(NamedTuple):
     rough : numpy.ndarray, shape (4, W), float32
         The same, letter by letter, in single precision.
     widths, n_strands : numpy.ndarray, shape (G,), int64
-        The G distinct widths, from narrow to wide, and how many strands, 2 T, are of each.
+        The G distinct widths, from narrow to wide, and how many strands, 2 T, are of each; T where only one strand
+        is compared.
     target, minus : numpy.ndarray, shape (2 N,), int64 and bool
         Which target each strand belongs to, width by width, and whether it is the reverse complement.
+    n_targets : int
+        N.
     """
 
     columns: np.ndarray
@@ -40,15 +43,18 @@ class Targets(NamedTuple):
     n_strands: np.ndarray
     target: np.ndarray
     minus: np.ndarray
+    n_targets: int
 
     @classmethod
-    def of(cls, matrices: Sequence[np.ndarray]) -> Targets:
+    def of(cls, matrices: Sequence[np.ndarray], both_strands: bool = True) -> Targets:
         """Arrange prepared matrices.
 
         Parameters
         ----------
         matrices : sequence of numpy.ndarray, each (width, 4)
             Targets, as `prepare` leaves them.
+        both_strands : bool, default True
+            Compare with reverse complements, too.
 
         Examples
         --------
@@ -62,12 +68,13 @@ class Targets(NamedTuple):
         for width in distinct:
             members = np.flatnonzero(widths == width)
             plus = np.stack([matrices[i] for i in members], axis=1)
-            columns.append(np.concatenate([plus, plus[::-1, :, ::-1]], axis=1).reshape(-1, 4))
-            target += [members, members]
-            minus += [np.zeros(len(members), bool), np.ones(len(members), bool)]
+            strands = [plus, plus[::-1, :, ::-1]] if both_strands else [plus]
+            columns.append(np.concatenate(strands, axis=1).reshape(-1, 4))
+            target += [members] * len(strands)
+            minus += [np.zeros(len(members), bool), np.ones(len(members), bool)][:len(strands)]
         together = np.concatenate(columns)
-        return cls(together, np.ascontiguousarray(together.T, np.float32), distinct, 2 * counts,
-                   np.concatenate(target), np.concatenate(minus))
+        return cls(together, np.ascontiguousarray(together.T, np.float32), distinct, (1 + both_strands) * counts,
+                   np.concatenate(target), np.concatenate(minus), len(matrices))
 
 
 def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, pseudocount: float) -> list[np.ndarray]:
