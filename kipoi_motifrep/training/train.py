@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 MOST_WEIGHT = 100.0  # of a label's rare class: no single sequence outweighs a batch of the paper's size
-PREDICTION_BATCH = 500  # sequences; more take more memory and are not faster
+PREDICTION_BATCH = 500  # sequences at a time
 
 
 def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor,
@@ -75,7 +75,7 @@ def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTen
     from keras import ops
 
     known = ops.cast(ops.not_equal(y_true, MASKED), y_pred.dtype)
-    p = ops.clip(y_pred, 1e-7, 1 - 1e-7)
+    p = ops.clip(y_pred, 1e-7, 1 - 1e-7)  # the logarithm of 0 is not finite
     y = ops.cast(y_true, y_pred.dtype) * known
     losses = -(y * ops.log(p) + (1 - y) * ops.log(1 - p)) * known
     if weights is not None:
@@ -106,7 +106,7 @@ def class_weights(labels: np.ndarray) -> np.ndarray:
     """
     counts = np.stack([(labels == value).sum(axis=0) for value in (0, 1)])
     weights = counts.sum(axis=0) / (2 * np.maximum(counts, 1))
-    weights[:, (counts == 0).any(axis=0)] = 1
+    weights[:, (counts == 0).any(axis=0)] = 1  # nothing to tell apart
     return np.minimum(weights, MOST_WEIGHT).astype(np.float32)
 
 
@@ -142,6 +142,7 @@ def data_digest(dataset: Dataset) -> str:
     str
         sha256, hexadecimal; the same for files with the same contents.
     """
+    # Of the values, not of the file, which holds versions and compressed chunks, too.
     digest = hashlib.sha256("\t".join(dataset.label_names).encode())
     for split in dataset.splits.values():
         for sequences, labels in split.batches(16384):
@@ -151,7 +152,7 @@ def data_digest(dataset: Dataset) -> str:
 
 
 def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
-               on_epoch: Callable[[Epoch], None] | None = None) -> Result:
+              on_epoch: Callable[[Epoch], None] | None = None) -> Result:
     """Train one network, or go on with it, or return what is already there.
 
     Parameters
@@ -175,8 +176,8 @@ def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Prot
     Raises
     ------
     InputError
-        If a split is empty, the folder holds a run with other settings, or
-        another process is training in it.
+        If a split is empty, the folder holds a run with other settings or a damaged result,
+        another process is training in it, or the loss is no longer a number.
     """
     check_splits(dataset)
     folder = run.folder(out)
@@ -184,7 +185,11 @@ def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Prot
         training = _Training(run, dataset, protocol, folder)
         finished = folder / RESULT_FILE
         if finished.exists():
-            result = json.loads(finished.read_text(encoding="utf-8"))
+            try:
+                result = json.loads(finished.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise InputError(f"is damaged ({type(error).__name__}); remove it, and the network is trained again",
+                                 path=finished) from error
             check_result(result, run.seed, protocol, training.data, folder)
         else:
             training.fit(on_epoch)
@@ -323,6 +328,7 @@ class _Training:
                                  np.arange(len(valid)))
         while not self.is_over:
             number, begin = len(self.history) + 1, time.perf_counter()
+            # Strands are drawn after the order: it is the same with them and without.
             random = np.random.default_rng([self.run.random_seed, number])
             order = random.permutation(len(train))
             flipped = random.random(len(train)) < 0.5 if self.protocol.augment_reverse_complement else None

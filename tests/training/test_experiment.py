@@ -45,7 +45,17 @@ def test_a_record_reads_back_as_written(finished):
     assert layer.pwms.shape == (30, 9, 4)
     np.testing.assert_allclose(layer.pwms, before.pwms, atol=1e-5)
     assert layer.hits == before.hits and layer.labels == before.labels
-    assert len(layer.motifs()) == 30
+    assert [motif.nsites for motif in layer.motifs()] == before.n_sites.tolist() and len(layer.motifs()) == 30
+
+
+def test_files_keep_their_keys(finished):
+    saved = json.loads((finished[0].folder / "units/cnn9_25.0.json").read_text())
+    assert set(saved) == {"format", "variant", "first_activation", "trial", "random_seed", "task", "training", "layers",
+                          "figures", "database"}
+    assert saved["variant"] == saved["training"]["variant"] == "cnn9_25"
+    shipped = json.loads((RESULTS / "units/cnn9_25.0.json").read_text())
+    assert set(shipped) == set(saved) and set(shipped["layers"][0]) == set(saved["layers"][0])
+    assert set(shipped["training"]) == set(saved["training"])
 
 
 def test_metrics_follow_from_the_record(finished):

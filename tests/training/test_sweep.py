@@ -55,6 +55,7 @@ def test_a_network_that_fails_does_not_stop_the_others(dataset, finished, tmp_pa
     results = {result.run: result for result in run_sweep(runs, dataset.path, tmp_path, QUICK)}
     assert set(results) == set(runs)
     assert results[runs[0]].contents is None and "JSONDecodeError" in results[runs[0]].error
+    assert "cnn_2/trial_0/result.json: is damaged" in results[runs[0]].error
     assert results[runs[1]].contents is None and "cnn_4" in results[runs[1]].error
     assert results[RUN].contents["test"].keys() == finished[1]["test"].keys()
     history, expected = contents(RUN.folder(tmp_path))[0], contents(finished[0])[0]

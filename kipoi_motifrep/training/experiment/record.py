@@ -17,8 +17,9 @@ from kipoi_motifrep.pipeline import Interpretation
 from kipoi_motifrep.training.runs import Result
 
 FORMAT = 1
-DECIMALS = 5
-# The fields of a record that are written as they are, and what a file calls them.
+DECIMALS = 5  # of PWMs and other arrays: a record stays small, and the tables do not change
+# The fields of a record that are written as they are, and what a file calls them. Files keep the words that they began
+# with, so that records of all versions go into one table.
 FILE_KEYS = {"architecture": "variant", "first_activation": "first_activation", "trial": "trial",
              "random_seed": "random_seed", "task": "task", "training": "training", "metrics": "figures",
              "database": "database"}

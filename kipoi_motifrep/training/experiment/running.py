@@ -133,7 +133,7 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     missing = [run for run in runs if not experiment.record_path(run).exists()]
     finished = [experiment.record_path(run) for run in runs if run not in missing]
     digest = data_digest(dataset) if finished else ""
-    for path in finished:
+    for path in finished:  # tables must not mix networks of different data or protocols
         check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
     say(f"{len(finished)} of {len(runs)} networks are finished")
     for trained in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
@@ -171,6 +171,7 @@ def record_run(experiment: Experiment, run: Run, result: Result, dataset: Datase
     InputError
         If the network or the file of the known motifs cannot be read.
     """
+    # The paper's database; no importance, which no table holds.
     synthetic = experiment.task == SYNTHETIC
     n_layers = len(ARCHITECTURES[run.architecture].convs) if run.architecture in DEEPER else 1
     layers, metrics = [], {}

@@ -96,6 +96,7 @@ def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
     list of TableRow
         In the order of the paper's table; first layers, then deeper ones; ReLU, then other first activations.
     """
+    # Trials go together that are of one layer, activation and architecture; rows are sorted by the same three.
     order = list(ARCHITECTURES)
     groups: dict[tuple[bool, bool, int, str], list[RunRecord]] = {}
     for record in records:
@@ -107,6 +108,7 @@ def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
     for key in sorted(groups):
         group, layer_name = groups[key], key[-1]
         values = np.array([[column.value(record, layer_name) for column in COLUMNS] for record in group], float)
+        # One trial has no deviation. A metric that a single trial lacks is nan for all: no mean of some.
         sd = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(COLUMNS), np.nan)
         n_filters = next(len(layer.pwms) for layer in group[0].layers if layer.layer == layer_name)
         rows.append(TableRow(group[0].architecture, group[0].first_activation, layer_name, len(group), n_filters,
