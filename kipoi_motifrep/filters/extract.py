@@ -14,8 +14,8 @@ from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
-from kipoi_motifrep.filters.result import FilterPWMs, filter_names
-from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, bank_windows, fitting_batch_size, network_pwms
+from kipoi_motifrep.filters.result import FilterPWMs
+from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
 from kipoi_motifrep.networks.layout import Layout, layouts
 from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
@@ -194,8 +194,7 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
         site_file: AbstractContextManager[SiteFile | None] = nullcontext()
         if sites:
             suffix = SiteFile.suffix(first_batch(batches), network.length)
-            site_file = closing(SiteFile(stage / f"sites{suffix}", network, bank_windows(network, window),
-                                         filter_names(network.banks)))
+            site_file = closing(SiteFile(stage / f"sites{suffix}", network, window))
         with site_file as on_sites:
             results = network_pwms(network, batches, rule, on_sites=on_sites)
         write_filters(results, stage)

@@ -13,8 +13,9 @@ import numpy as np
 from kipoi_motifrep.core.outputs import write_bytes
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters.batches import Batch
-from kipoi_motifrep.filters.result import FilterPWMs
+from kipoi_motifrep.filters.result import FilterPWMs, filter_names
 from kipoi_motifrep.filters.selection import Sites
+from kipoi_motifrep.filters.streaming import bank_windows
 from kipoi_motifrep.motifs import information_content, trim_bounds, write_motifs
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
@@ -23,6 +24,7 @@ FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.
 SITE_FILES = ("sites.bed", "sites.tsv")
 COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
            "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
+ARRAYS = ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")  # of a FilterPWMs, as they are stored
 
 
 def write_filters(results: Sequence[FilterPWMs], folder: str | os.PathLike) -> None:
@@ -83,7 +85,7 @@ def _group_name(bank: FilterBank) -> str:
 
 def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
     window = ReceptiveField(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
-    arrays = {name: group[name][:] for name in ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")}
+    arrays = {name: group[name][:] for name in ARRAYS}
     return FilterPWMs(bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]),
                       window=window, **arrays)
 
@@ -98,16 +100,11 @@ def _table(result: FilterPWMs) -> Iterator[tuple[object, ...]]:
 
 def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
     # Weights and their PWMs are there for other programs; reading back takes them from the network.
-    arrays = {
-        "pwms": result.pwms, "counts": result.counts, "n_sites": result.n_sites, "n_firing": result.n_firing,
-        "fraction_firing": result.fraction_firing, "maximum": result.maximum, "level": result.level,
-        "kernels": result.kernels, "weight_pwms": result.weight_pwms,
-        "names": np.array(result.names, object), "status": np.array(result.status, object),
-    }
-    for name, values in arrays.items():
-        if values is not None:
-            text = h5py.string_dtype() if values.dtype == object else None
-            group.create_dataset(name, data=values, dtype=text)
+    for name in (*ARRAYS, "fraction_firing", "kernels", "weight_pwms"):
+        if getattr(result, name) is not None:
+            group.create_dataset(name, data=getattr(result, name))
+    for name in ("names", "status"):
+        group.create_dataset(name, data=np.array(getattr(result, name), object), dtype=h5py.string_dtype())
     group.attrs.update(layer=result.bank.layer, n_sequences=result.n_sequences, description=result.bank.describe(),
                        window_start=result.window.start, window_width=result.window.width,
                        window_step=result.window.step)
@@ -122,19 +119,15 @@ class SiteFile:
         File to write to; its name should end in what :meth:`suffix` says.
     network : Network
         The network.
-    windows : sequence of ReceptiveField
-        Window of each bank.
-    names : sequence of sequence of str
-        Names of each bank's filters.
+    window : int, optional
+        Width of the windows; the receptive field by default.
     """
 
     HEADER = "sequence\tstart\tend\tfilter\tactivation\tstrand\n"
 
-    def __init__(self, path: str | os.PathLike, network: Network, windows: Sequence[ReceptiveField],
-                 names: Sequence[Sequence[str]]):
-        self._windows = windows
-        self._length = network.length
-        self._names = [np.array(one, object) for one in names]
+    def __init__(self, path: str | os.PathLike, network: Network, window: int | None = None):
+        self._windows, self._length = bank_windows(network, window), network.length
+        self._names = [np.array(one, object) for one in filter_names(network.banks)]
         self._bed = str(path).endswith(".bed")
         self._file = open(path, "w", encoding="utf-8")
         if not self._bed:
