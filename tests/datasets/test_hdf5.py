@@ -233,6 +233,19 @@ def test_hostile_or_broken_layouts_are_refused_in_one_line(path, damage, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("storage", [{}, {"chunks": True}, {"compression": "gzip"}])
+def test_files_of_others_may_be_stored_in_any_way(path, storage):
+    with h5py.File(path, "r+") as file:
+        values = {key: file["test"][key][()] for key in ("sequences", "labels", "names")}
+        del file["test"]
+        for key, value in values.items():
+            file.create_dataset(f"test/{key}", data=value, **storage)
+    test = open_dataset(path)["test"]
+    for key in ("sequences", "labels"):
+        np.testing.assert_array_equal(test.read(key), values[key])
+    assert test.read("names").tolist() == [name.decode() for name in values["names"]]
+
+
 def test_values_that_were_never_written_are_not_read_as_zeros(path):
     with h5py.File(path, "r+") as file:
         del file["test/sequences"], file["test/labels"], file["test/names"]
