@@ -12,8 +12,7 @@ from pathlib import Path
 
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.scratch import scratch
-from kipoi_motifrep.zoo.export import Export, describe_group
-from kipoi_motifrep.zoo.standalone import PACKAGE
+from kipoi_motifrep.zoo.export import PACKAGE, Export, describe_group
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _COMPLAINT = re.compile(

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep import __version__
+from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.outputs import staged, write_text
 from kipoi_motifrep.core.progress import counted
+from kipoi_motifrep.zoo import standalone
 from kipoi_motifrep.zoo.description import UPLOADED, GroupInfo, dump, model_template, unfinished
 from kipoi_motifrep.zoo.group import former_files, inputs_of, loader_description, write_example_files, write_networks
 from kipoi_motifrep.zoo.packaged import Packaged
-from kipoi_motifrep.zoo.standalone import pinned_dependencies, write_code
+from kipoi_motifrep.zoo.standalone import GroupIntervals, GroupModel, keras_version
 
+if TYPE_CHECKING:
+    import keras
+
+PACKAGE = "kipoi_motifrep"
+LOADER_DOC = "One-hot sequences of genomic intervals. N and the other IUPAC letters are the average of their bases."
+LICENCE_FILES = ("licenses/LICENSE", "LICENSE")
+# The zoo wants every version said. That of pip decides nothing; conda takes none by itself.
+PIP_VERSION = "24.0"
+CONDA_PINS = ("numpy", "h5py", "pandas")
+PIP_PINS = ("setuptools", "kipoi", "tensorflow", "keras", "pysam")
+OTHER_NAMES = {"tensorflow": ("tensorflow-cpu", "tensorflow-macos")}
 URL = re.compile(r"(https?|ftp|file)://[^\s{}]+$")
 GROUP_NAME = re.compile(r"[A-Za-z][\w-]*$", re.A)
 
@@ -93,7 +110,7 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
     gone = former_files(export.group, export.upload, networks, UPLOADED)
     with staged(out, inputs=inputs_of(networks, info), gone=gone) as stage:
         group, upload = stage / name, stage / "upload"
-        write_networks(networks, group, upload, info, UPLOADED, former=export.upload)
+        write_networks(networks, group, upload, info, UPLOADED, former=export.upload, opened_by=open_alone)
         write_example_files(upload, networks[0].length)
         describe_group(export, group, upload, base_url)
         write_text(group / "test_subset.txt", f"{networks[0].name}\n")
@@ -114,13 +131,65 @@ def describe_group(export: Export, group: Path, upload: Path, base_url: str) -> 
     base_url : str
         Where they will be found.
     """
-    entry = write_code(group, export.name)
-    dependencies, network = pinned_dependencies(), export.networks[0]
+    module = write_code(group, export.name)
+    dependencies, network = pinned_dependencies(export.networks), export.networks[0]
     write_text(group / "model-template.yaml", model_template(
-        export.info, network, model_class=f"{entry}.Keras3Model", base_url=base_url, dependencies=dependencies))
-    loader = loader_description(network.length, loader=f"{entry}.IntervalsDl", base_url=base_url, files=upload)
-    loader["info"]["authors"] = export.info.info["contributors"]
+        export.info, network, model_class=f"{module}.{GroupModel.__name__}", base_url=base_url,
+        dependencies=dependencies))
+    loader = loader_description(network.length, loader=f"{module}.{GroupIntervals.__name__}", base_url=base_url,
+                                files=upload)
+    taken = inspect.signature(GroupIntervals).parameters
+    loader["args"] = {name: argument for name, argument in loader["args"].items() if name in taken}
+    loader["info"] = {"authors": export.info.info["contributors"], "doc": LOADER_DOC}
     write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
+
+
+def write_code(group: Path, name: str) -> str:
+    """Copy the code that travels with a group: one file, whole, with the licence that it stays under at its head.
+
+    Parameters
+    ----------
+    group : pathlib.Path
+        Folder of the group.
+    name : str
+        Of the group in the zoo, where no other has it; Python must not find another group's module under the
+        same name.
+
+    Returns
+    -------
+    str
+        Name of the module that holds ``GroupModel`` and ``GroupIntervals``.
+    """
+    module = f"{re.sub('[^a-z0-9]', '_', name.lower())}_kipoi"
+    head = [f"Copied from kipoi_motifrep {__version__} by 'kipoi-motifrep package'.", "", *licence().splitlines()]
+    code = Path(standalone.__file__).read_text(encoding="utf-8")
+    write_text(group / f"{module}.py", "".join(f"# {line}".rstrip() + "\n" for line in head) + "\n" + code)
+    return module
+
+
+def open_alone(path: Path) -> keras.Model:
+    """Open a network by the code that travels with a group.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Whole-model file.
+
+    Returns
+    -------
+    keras.Model
+        The network.
+
+    Raises
+    ------
+    InputError
+        If that code, which is short, cannot open what this package can.
+    """
+    try:
+        return GroupModel(str(path)).model
+    except Exception as error:  # Keras fails in any way
+        raise InputError("cannot be opened by the code that travels with the group; save the network again with "
+                         f"Keras 3 ({flattened(error)})", path=path) from error
 
 
 def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
@@ -146,7 +215,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
     boxes = [(failed == [], "`kipoi test` passes for every model without a warning"),
              (True, "weights, expected predictions and example files are `url` + `md5`"),
              (True, "all dependencies are pinned"),
-             (True, "model class and dataloader travel in the group, in a package of their own"),
+             (True, "model class and dataloader travel in the group, in one file"),
              *((False, f"missing: {_markdown(what)}") for what in unfinished(export.info)),
              (False, f"the contents of `upload/` are public at {export.base_url}")]
     write_text(path, f"""# Add {export.name}
@@ -169,3 +238,52 @@ They read one-hot sequences of {networks[0].length} bp and predict {len(networks
 def _markdown(text: str) -> str:
     """Give a text that Markdown shows as it is, on one line."""
     return re.sub(r"[\\`*{}\[\]<>|#@]", r"\\\g<0>", " ".join(text.split()))
+
+
+def licence() -> str:
+    """Find the licence of this package, which its copied code stays under.
+
+    Returns
+    -------
+    str
+        Text of the ``LICENSE`` file.
+    """
+    in_wheel = filter(None, map(metadata.distribution(PACKAGE).read_text, LICENCE_FILES))
+    return next(in_wheel, None) or (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
+
+
+def pinned_dependencies(networks: Sequence[Packaged]) -> dict[str, list[str]]:
+    """Pin what the copied code, Keras and Kipoi need to the versions installed here.
+
+    Parameters
+    ----------
+    networks : sequence of Packaged
+        Those of the group; tf-keras is needed for files of Keras 2.
+
+    Returns
+    -------
+    dict
+        Kipoi's ``dependencies``: conda first, pip for the rest.
+
+    Raises
+    ------
+    InputError
+        If one is not installed.
+    """
+    pip = PIP_PINS
+    if any(not keras_version(network.path).startswith("3") for network in networks):
+        pip += ("tf_keras",)
+    conda = {"python": f"{sys.version_info.major}.{sys.version_info.minor}",
+             **{name: _version(name) for name in CONDA_PINS}, "pip": PIP_VERSION}
+    # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.
+    return {"conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
+            "pip": [f"{name}=={_version(name)}" for name in pip]}
+
+
+def _version(name: str) -> str:
+    for known in (name, *OTHER_NAMES.get(name, ())):
+        try:
+            return metadata.version(known)
+        except metadata.PackageNotFoundError:
+            continue
+    raise InputError(f"{name} is not installed, so that its version cannot be pinned")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -30,6 +31,9 @@ from kipoi_motifrep.zoo.description import (
 )
 from kipoi_motifrep.zoo.packaged import FIGURES, NAME, Packaged
 from kipoi_motifrep.zoo.shipped import DESCRIPTIONS, EXAMPLES, md5_of
+
+if TYPE_CHECKING:
+    import keras
 
 EXAMPLE_GENOME = "hg19_chr20_200kb.fa"
 EXAMPLE_INTERVALS = "windows.bed"
@@ -77,7 +81,7 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
 
 
 def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info: GroupInfo, files: Files, *,
-                   former: Path) -> None:
+                   former: Path, opened_by: Callable[[Path], keras.Model] = load_keras) -> None:
     """Write the table of models and the files that belong to each network.
 
     Parameters
@@ -96,6 +100,8 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
         What `folder` was when the networks were packaged before, if they were.
         Expected predictions that still hold stay as they are, to the byte:
         the last bits of a sum differ from processor to processor.
+    opened_by : callable, optional
+        What opens the networks where they are used.
 
     Raises
     ------
@@ -111,7 +117,8 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
         weights, expect = _paths(folder, files, network.name, network.weights)
         with replacing(weights) as temporary:
             shutil.copyfile(network.path, temporary)
-        _write_expected(expect, weights, network.length, _paths(former, files, network.name, network.weights)[1])
+        _, before = _paths(former, files, network.name, network.weights)
+        _write_expected(expect, opened_by(network.path), network.length, before)
         row.update(weights_md5=md5_of(weights), expect_md5=md5_of(expect))
     write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
     known = {network.name: network.result["test"] for network in networks if network.result}
@@ -188,11 +195,11 @@ def _check_length(network: Packaged) -> None:
                          "that a group is tested with", path=network.path)
 
 
-def _write_expected(path: Path, weights: Path, length: int, former: Path) -> None:
+def _write_expected(path: Path, model: keras.Model, length: int, former: Path) -> None:
     genome = Genome(EXAMPLES / EXAMPLE_GENOME)
     starts = np.linspace(0, genome.lengths[0] - length, N_EXPECTED).astype(np.int64)
     inputs = one_hot(genome.fetch(np.zeros(N_EXPECTED, int), starts, length))
-    predictions = np.asarray(load_keras(weights)(inputs, training=False))
+    predictions = np.asarray(model(inputs, training=False))
     with replacing(path) as temporary:
         if _still_holds(former, inputs, predictions):
             shutil.copyfile(former, temporary)

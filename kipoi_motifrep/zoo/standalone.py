@@ -1,210 +1,301 @@
-"""The model class and the dataloader as a package of their own, for a group that must not import this one."""
+"""The model class and the dataloader of a Kipoi group, in one file.
+
+The networks of the group read one-hot DNA, (length, 4) in the order ACGT. The
+file needs Kipoi, Keras and pysam, and nothing else.
+"""
 
 from __future__ import annotations
 
-import ast
-import sys
-from collections.abc import Iterable, Sequence
-from importlib import metadata
+import gzip
+import hashlib
+import importlib
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import write_text
+import h5py
+import numpy as np
+import pysam
+from kipoi.data import BatchGenerator
+from kipoi.metadata import GenomicRanges
+from kipoi.model import BaseModel, GradientMixin, LayerActivationMixin
 
-PACKAGE = "kipoi_motifrep"
-ROOT = Path(__file__).parent.parent
-MODEL_MODULE, LOADER_MODULE = "networks/kipoi_model", "sequences/loaders"
-# The other loader, and descriptions inside the package: a group describes its loader in dataloader.yaml.
-LEFT_OUT = ("SequencesDl", "described", "DESCRIPTIONS", "SPOOL_BATCH")
-LOADER_DOC = "A Kipoi dataloader: intervals of a genome to one-hot."
-LICENCE_FILES = ("licenses/LICENSE", "LICENSE")
-CONDA_PINS = ("numpy", "h5py", "pandas")
-PIP_PINS = ("setuptools", "kipoi", "tensorflow", "keras", "pysam", "tqdm")
-OTHER_NAMES = {"tensorflow": ("tensorflow-cpu", "tensorflow-macos")}
+if TYPE_CHECKING:
+    import keras
 
-_ENTRY = '''"""What Kipoi loads: the model class and the dataloader of this group."""
-
-import sys
-from pathlib import Path
-
-# Kipoi loads this file by its path; the package beside it is found this way.
-_GROUP = str(Path(__file__).resolve().parent)
-if _GROUP not in sys.path:
-    sys.path.insert(0, _GROUP)
-
-from {package}.networks.kipoi_model import Keras3Model  # noqa: E402
-from {package}.sequences.loaders import IntervalsDl  # noqa: E402
-
-__all__ = ["IntervalsDl", "Keras3Model"]
-'''
+# What each letter stands for (Cornish-Bowden 1985); U is the T of RNA. N, and a position beyond a chromosome's end, is
+# the average of all four.
+LETTERS = {"A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
+           "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT"}
+ONE_HOT = np.zeros((256, 4), np.float32)  # a row for each character
+for _letter, _bases in LETTERS.items():
+    ONE_HOT[ord(_letter), ["ACGT".index(_base) for _base in _bases]] = 1 / len(_bases)
+STRANDS = ("+", "-")
+SKIPPED = ("#", "track", "browser")
 
 
-def write_code(group: Path, name: str) -> str:
-    """Write the code of a group.
+class GroupModel(BaseModel, GradientMixin, LayerActivationMixin):
+    """A network from a whole-model file of Keras.
+
+    Kipoi saves a download under its bare md5 and does not check it: both are made up for here.
 
     Parameters
     ----------
-    group : pathlib.Path
-        Folder of the group: ``NAME_kipoi.py`` and the package ``NAME_code``.
-    name : str
-        Of the group in the zoo, where no other has it; Python must not find
-        another group's module under the same name.
+    weights : str
+        A ``.keras`` or ``.h5`` file of Keras 2 or 3, whatever its name.
 
-    Returns
-    -------
-    str
-        Name of the module that holds ``Keras3Model`` and ``IntervalsDl``.
-    """
-    identifier = "".join(character if character.isalnum() else "_" for character in name).lower()
-    package, entry = f"{identifier}_code", f"{identifier}_kipoi"
-    for module, source in copied_modules().items():
-        write_text(group / package / f"{module}.py", source.replace(PACKAGE, package))
-    write_text(group / package / "__init__.py",
-               f'"""Model class and dataloader, copied from {PACKAGE} {metadata.version(PACKAGE)}; see LICENSE."""\n')
-    write_text(group / package / "LICENSE", licence())
-    write_text(group / f"{entry}.py", _ENTRY.format(package=package))
-    return entry
-
-
-def copied_modules() -> dict[str, str]:
-    """Collect the modules that the model class and the loader need.
-
-    Returns
-    -------
-    dict
-        Path within the package, without ``.py``, to source code.
-    """
-    loaders = without(_source(LOADER_MODULE), LEFT_OUT)
-    loaders = loaders.replace(ast.get_docstring(ast.parse(loaders), clean=False), LOADER_DOC)
-    loaders = loaders.replace("``descriptions/intervals.yaml``", "``dataloader.yaml``")
-    needed = needed_modules([MODEL_MODULE, *_imported(loaders)]) | {LOADER_MODULE}
-    return {module: loaders if module == LOADER_MODULE else _source(module) for module in sorted(needed)}
-
-
-def needed_modules(entries: Iterable[str]) -> set[str]:
-    """Find all modules of this package that some modules import, directly or not.
-
-    Parameters
+    Attributes
     ----------
-    entries : iterable of str
-        Paths within the package, without ``.py``.
-
-    Returns
-    -------
-    set of str
-        Such paths, `entries` and the ``__init__`` files of their folders included.
-    """
-    found: set[str] = set()
-    waiting = list(entries)
-    while waiting:
-        module = waiting.pop()
-        if module in found:
-            continue
-        found.add(module)
-        if "/" in module:
-            waiting.append(f"{module.rsplit('/', 1)[0]}/__init__")
-        waiting += _imported(_source(module))
-    return found
-
-
-def _source(module: str) -> str:
-    return (ROOT / f"{module}.py").read_text(encoding="utf-8")
-
-
-def _imported(source: str) -> list[str]:
-    """Paths of this package's modules that a source imports; the package has no other form of import."""
-    names = [node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module]
-    return [name.removeprefix(f"{PACKAGE}.").replace(".", "/") for name in names if name.startswith(f"{PACKAGE}.")]
-
-
-def without(source: str, names: Sequence[str]) -> str:
-    """Leave top-level definitions out of a module, with the imports that only they need.
-
-    Parameters
-    ----------
-    source : str
-        Python code.
-    names : sequence of str
-        Functions, classes, constants, and decorators wherever they are used.
-
-    Returns
-    -------
-    str
-        The rest, otherwise unchanged.
-    """
-    tree = ast.parse(source)
-    dropped = [node for node in tree.body if _defined(node) in names]
-    dropped += [decorator for node in tree.body for decorator in getattr(node, "decorator_list", ())
-                if node not in dropped and isinstance(decorator, ast.Call) and decorator.func.id in names]
-    gone = {line for node in dropped for line in _lines(node)}
-    kept = ast.parse(_only(source, gone))
-    used = {node.id for node in ast.walk(kept) if isinstance(node, ast.Name)}
-    lines = source.splitlines()
-    for node in tree.body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and getattr(node, "module", "") != "__future__":
-            aliases = [alias for alias in node.names if (alias.asname or alias.name).split(".")[0] in used]
-            if len(aliases) < len(node.names):
-                gone |= set(range(node.lineno + bool(aliases), node.end_lineno + 1))
-                node.names = aliases
-                lines[node.lineno - 1] = ast.unparse(node) if aliases else ""
-    return _only("\n".join(lines), gone)
-
-
-def _defined(node: ast.stmt) -> str | None:
-    if isinstance(node, ast.Assign):
-        return getattr(node.targets[0], "id", None)
-    return getattr(node, "name", None)
-
-
-def _lines(node: ast.AST) -> range:
-    return range(min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))]), node.end_lineno + 1)
-
-
-def _only(source: str, gone: set[int]) -> str:
-    """Leave lines out, and the blank lines that pile up there."""
-    kept: list[str] = []
-    for number, line in enumerate(source.splitlines(), 1):
-        if number not in gone and (line or kept[-2:] != ["", ""]):
-            kept.append(line)
-    return "\n".join(kept).rstrip() + "\n"
-
-
-def licence() -> str:
-    """Find the licence of this package, which its copied code stays under.
-
-    Returns
-    -------
-    str
-        Text of the ``LICENSE`` file.
-    """
-    in_wheel = filter(None, map(metadata.distribution(PACKAGE).read_text, LICENCE_FILES))
-    return next(in_wheel, None) or (ROOT.parent / "LICENSE").read_text(encoding="utf-8")
-
-
-def pinned_dependencies() -> dict[str, list[str]]:
-    """Pin what the copied code, Keras and Kipoi need to the versions installed here.
-
-    Returns
-    -------
-    dict
-        Kipoi's ``dependencies``: conda first, pip for the rest.
+    model : keras.Model or tf_keras.Model
+        The network; of tf-keras for files of Keras 2.
 
     Raises
     ------
-    InputError
-        If one is not installed.
+    ValueError
+        If the file's name is an md5 and not its own.
     """
-    conda = {"python": f"{sys.version_info.major}.{sys.version_info.minor}",
-             **{name: _version(name) for name in CONDA_PINS}}
-    # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.
-    return {"conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
-            "pip": [f"{name}=={_version(name)}" for name in PIP_PINS]}
+
+    MODEL_PACKAGE = "keras"  # which Kipoi looks for among the dependencies
+
+    def __init__(self, weights: str):
+        path = Path(weights).absolute()
+        found = hashlib.md5(path.read_bytes()).hexdigest()
+        if re.fullmatch("[0-9a-f]{32}", path.name) and path.name != found:
+            raise ValueError(f"{weights}: damaged, its md5 is {found}; remove the file and fetch it again")
+        framework = importlib.import_module("keras" if keras_version(path).startswith("3") else "tf_keras")
+        with tempfile.TemporaryDirectory() as folder:
+            # Keras goes by the suffix.
+            named = Path(folder) / f"network{'.keras' if zipfile.is_zipfile(path) else '.h5'}"
+            named.symlink_to(path)
+            # In safe mode, code in the file does not run.
+            self.model: keras.Model = framework.models.load_model(named, compile=False, safe_mode=True)
+        self._keras = framework
+
+    def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
+        """Predict one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, shape (n, length, 4)
+            One-hot sequences.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, n_outputs)
+            Predictions.
+
+        Raises
+        ------
+        ValueError
+            If the sequences are not as long as those the network reads.
+        """
+        expected = tuple(self.model.inputs[0].shape)[1:]
+        if x.shape[1:] != expected:
+            raise ValueError(f"the network reads sequences of shape {expected}, these have {x.shape[1:]}; give the "
+                             f"dataloader auto_resize_len={expected[0]}")
+        return self.model.predict_on_batch(x)
+
+    def predict_activation_on_batch(self, x: np.ndarray, layer: str, pre_nonlinearity: bool = False) -> np.ndarray:
+        """Give a layer's output for one batch.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, shape (n, length, 4)
+            One-hot sequences.
+        layer : str
+            Name of a layer.
+        pre_nonlinearity : bool, default False
+            Part of Kipoi's signature; name the layer before the activation instead.
+
+        Returns
+        -------
+        numpy.ndarray
+            The output.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or `pre_nonlinearity` is asked for.
+        """
+        if pre_nonlinearity:
+            raise ValueError("pre_nonlinearity is not supported; name the layer before the activation")
+        return self._up_to(layer).predict_on_batch(x)
+
+    def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
+                   layer: str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
+                   pre_nonlinearity: bool = False) -> np.ndarray:
+        """Give the gradient of outputs with respect to the input, sequence by sequence.
+
+        Parameters
+        ----------
+        x : numpy.ndarray, shape (n, length, 4)
+            One-hot sequences.
+        filter_idx : int, slice or tuple, optional
+            Which of the last axis of the outputs; a tuple indexes all axes but that of the batch.
+        avg_func : str, optional
+            "sum" (as without it), "max", "min" or "absmax" of the chosen outputs of each sequence.
+        layer : str, optional
+            Name of a layer; the network's output without it.
+        final_layer, selected_fwd_node, pre_nonlinearity
+            Part of Kipoi's signature; not supported.
+
+        Returns
+        -------
+        numpy.ndarray, shape of `x`
+            Gradients.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or `pre_nonlinearity` is asked for.
+        """
+        import tensorflow as tf
+
+        if pre_nonlinearity:
+            raise ValueError("pre_nonlinearity is not supported; name the layer before the activation")
+        reduce = {"max": tf.reduce_max, "min": tf.reduce_min, "absmax": lambda y, axes: tf.reduce_max(tf.abs(y), axes)}
+        inputs = tf.convert_to_tensor(x, tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            output = (self.model if layer is None else self._up_to(layer))(inputs, training=False)
+            if filter_idx is not None:
+                output = output[(slice(None), *filter_idx) if isinstance(filter_idx, tuple) else (..., filter_idx)]
+            if avg_func in reduce:
+                output = reduce[avg_func](output, list(range(1, len(output.shape))))
+            total = tf.reduce_sum(output)
+        return tape.gradient(total, inputs).numpy()
+
+    def _up_to(self, layer: str) -> keras.Model:
+        return self._keras.Model(self.model.inputs[0], self.model.get_layer(layer).output)
 
 
-def _version(name: str) -> str:
-    for known in (name, *OTHER_NAMES.get(name, ())):
-        try:
-            return metadata.version(known)
-        except metadata.PackageNotFoundError:
-            continue
-    raise InputError(f"{name} is not installed, so that its version cannot be pinned")
+def keras_version(path: Path) -> str:
+    """Read which version of Keras wrote a whole-model file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A ``.keras`` or ``.h5`` file, whatever its name.
+
+    Returns
+    -------
+    str
+        Such as "3.12.0"; "2" where an ``.h5`` file does not say it.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+    with h5py.File(path) as file:
+        version = file.attrs.get("keras_version", "2")
+        return version.decode() if isinstance(version, bytes) else str(version)
+
+
+class GroupIntervals(BatchGenerator):
+    """Intervals of a genome, one-hot.
+
+    Parameters
+    ----------
+    intervals_file : str
+        BED file, plain or .gz: chromosome, start, end, and, if there are more columns, name, score and strand.
+    fasta_file : str
+        The genome, plain or bgzip. Chromosomes match with or without ``chr``.
+    auto_resize_len : int, optional
+        Resize every interval to this length about its centre. Without it, all must have one length.
+    use_strand : bool, default False
+        Read intervals with ``-`` in column 6 from the reverse strand.
+
+    Raises
+    ------
+    ValueError
+        With the row, if an interval is none of this genome, or of another length than the first.
+    """
+
+    def __init__(self, intervals_file: str, fasta_file: str, auto_resize_len: int | str | None = None,
+                 use_strand: bool | str = False):
+        self._fasta_file = fasta_file
+        with pysam.FastaFile(fasta_file) as fasta:
+            self._sizes = dict(zip(fasta.references, fasta.lengths, strict=True))
+        self._with_strand = str(use_strand).lower() in ("true", "1", "yes")  # as it comes from a command line
+        length = None if auto_resize_len in (None, "None") else int(auto_resize_len)
+        self._intervals: list[tuple[str, str, int, int, str, str]] = []
+        opened = gzip.open if str(intervals_file).endswith(".gz") else open
+        with opened(intervals_file, "rt") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip() and not line.startswith(SKIPPED):
+                    try:
+                        self._intervals.append(self._interval(line.rstrip().split("\t"), length))
+                        _, _, start, end, _, _ = self._intervals[0]
+                        self._check_width(end - start)
+                    except ValueError as error:
+                        raise ValueError(f"{intervals_file}, row {number}: {error}") from None
+        if not self._intervals:
+            raise ValueError(f"{intervals_file}: holds no intervals")
+
+    def _interval(self, fields: list[str], length: int | None) -> tuple[str, str, int, int, str, str]:
+        """Check a row; give the chromosome as it is spelled here and in the genome, and the rest."""
+        if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
+            raise ValueError("needs a chromosome, a start and an end, separated by tabs")
+        spelled, start, end = fields[0], int(fields[1]), int(fields[2])
+        other = spelled.removeprefix("chr") if spelled.startswith("chr") else f"chr{spelled}"
+        chromosome = spelled if spelled in self._sizes else other
+        if chromosome not in self._sizes:
+            raise ValueError(f"there is no chromosome {spelled!r} in {self._fasta_file}")
+        if not start < min(end, self._sizes[chromosome]):
+            raise ValueError(f"{spelled}:{start}-{end} is empty, or starts past the end of the chromosome "
+                             f"({self._sizes[chromosome]} bp)")
+        strand = fields[5] if len(fields) > 5 else ""
+        if self._with_strand and strand not in STRANDS:
+            raise ValueError(f"its strand is {strand!r}; it must be + or -")
+        if length is not None:
+            start = (start + end) // 2 - length // 2
+            end = start + length
+        name = fields[3] if len(fields) > 3 and fields[3] else str(len(self._intervals))
+        return spelled, chromosome, start, end, name, strand if self._with_strand else "*"
+
+    def _check_width(self, width: int) -> None:
+        _, _, start, end, _, _ = self._intervals[-1]
+        if end - start != width:
+            raise ValueError(f"is {end - start} bp wide, and the first is {width}; give auto_resize_len")
+
+    def batch_iter(self, batch_size: int = 32, **kwargs: object) -> Iterator[dict[str, object]]:
+        """Go through the intervals in the order of the file.
+
+        Parameters
+        ----------
+        batch_size : int, default 32
+            Intervals a batch.
+        **kwargs
+            Part of Kipoi's signature: one process reads faster than a network predicts.
+
+        Yields
+        ------
+        dict
+            ``inputs``, (n, length, 4) float32, and ``metadata``.
+
+        Raises
+        ------
+        ValueError
+            If the genome has a letter there that is no nucleotide.
+        """
+        with pysam.FastaFile(self._fasta_file) as fasta:
+            for first in range(0, len(self._intervals), batch_size):
+                rows = self._intervals[first:first + batch_size]
+                text = "".join(self._read(fasta, row) for row in rows)
+                one_hot = ONE_HOT[np.frombuffer(text.encode(), np.uint8)].reshape(len(rows), -1, 4)
+                spelled, _, start, end, name, strand = map(np.array, zip(*rows, strict=True))
+                reverse = strand == "-"
+                one_hot[reverse] = one_hot[reverse, ::-1, ::-1]  # A, C, G, T backwards is T, G, C, A
+                yield {"inputs": one_hot, "metadata": {"ranges": GenomicRanges(spelled, start, end, name, strand)}}
+
+    def _read(self, fasta: pysam.FastaFile, row: tuple[str, str, int, int, str, str]) -> str:
+        spelled, chromosome, start, end, _, _ = row
+        text = fasta.fetch(chromosome, max(start, 0), min(end, self._sizes[chromosome])).upper()
+        text = ("N" * -min(start, 0) + text).ljust(end - start, "N")
+        if not LETTERS.keys() >= set(text):
+            raise ValueError(f"{self._fasta_file}: {spelled}:{start}-{end} holds {min(set(text) - LETTERS.keys())!r}, "
+                             "which is no nucleotide")
+        return text

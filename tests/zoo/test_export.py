@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,35 +14,32 @@ import pytest
 import yaml
 from support.packaging import INFO, contents, md5, read_table, rendered
 
-from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.training.architectures import ARCHITECTURES
+from kipoi_motifrep.zoo import standalone
 from kipoi_motifrep.zoo.check import check_export, kipoi_test
 from kipoi_motifrep.zoo.description import (
     GroupInfo,
     link,
     read_info,
 )
-from kipoi_motifrep.zoo.export import Export, export_zoo, write_pull_request
-from kipoi_motifrep.zoo.packaged import find_networks
-from kipoi_motifrep.zoo.standalone import (
+from kipoi_motifrep.zoo.export import (
     PACKAGE,
-    ROOT,
-    copied_modules,
+    Export,
+    export_zoo,
     licence,
-    needed_modules,
     pinned_dependencies,
-    without,
     write_code,
+    write_pull_request,
 )
+from kipoi_motifrep.zoo.packaged import find_networks
 
 
 def test_files_of_an_export(export):
     group, upload = contents(export.group), contents(export.upload)
     assert {str(path) for path in upload if path.suffix != ".fai"} == {
         "first.keras", "second.h5", "first.expect.h5", "second.expect.h5", "windows.bed", "hg19_chr20_200kb.fa"}
-    outside_code = {str(path) for path in group if path.parent.name != "sequences" and path.parts[0] != "my_lab_code"}
-    assert outside_code == {"model-template.yaml", "models.tsv", "dataloader.yaml", "my_lab_kipoi.py",
-                            "test_subset.txt"}
+    assert {str(path) for path in group} == {"model-template.yaml", "models.tsv", "dataloader.yaml", "my_lab_kipoi.py",
+                                             "test_subset.txt"}
     assert (export.group / "test_subset.txt").read_text() == "first\n"
     assert sum(map(len, group.values())) < 200_000
 
@@ -58,7 +55,7 @@ def test_addresses_of_an_export(export):
         example = loader["args"][argument]["example"]
         assert example == {"url": f"{base}/{example['name']}", "md5": md5(export.upload / example["name"]),
                            "name": example["name"]}
-    assert loader["defined_as"] == "my_lab_kipoi.IntervalsDl" and model["defined_as"] == "my_lab_kipoi.Keras3Model"
+    assert loader["defined_as"] == "my_lab_kipoi.GroupIntervals" and model["defined_as"] == "my_lab_kipoi.GroupModel"
     assert model["default_dataloader"] == ".."
     assert loader["info"]["authors"] == [{"name": "Ada Example", "github": "ada"}]
     assert "kipoi_motifrep" not in (export.group / "model-template.yaml").read_text()
@@ -69,19 +66,19 @@ def test_links():
     assert link("https://x.org/a/?download=1", "f.h5") == "https://x.org/a/f.h5?download=1"
 
 
-def test_every_dependency_is_pinned(export):
+def test_every_dependency_is_pinned(export, networks):
     import kipoi
 
     dependencies = rendered(export.group, "first")["dependencies"]
-    assert dependencies == pinned_dependencies()
+    assert dependencies == pinned_dependencies(networks)
     assert all(re.fullmatch(r"conda-forge::[\w-]+=[\d.]+", one) for one in dependencies["conda"])
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in dependencies["pip"])
     pinned = {re.split(r"=+", one.removeprefix("conda-forge::"))[0]
               for one in dependencies["conda"] + dependencies["pip"]}
     normal = kipoi.specs.Dependencies(conda=dependencies["conda"]).normalized()
     assert list(normal.conda_channels) == ["conda-forge", "defaults"]
-    imported = {name.split(".")[0] for source in copied_modules().values() for name in imports(source)}
-    assert imported - set(sys.stdlib_module_names) - {PACKAGE, "kipoi_utils"} <= pinned
+    imported = {name.split(".")[0] for name in imports((export.group / "my_lab_kipoi.py").read_text())}
+    assert imported - set(sys.stdlib_module_names) <= pinned and "pip" in pinned
 
 
 def imports(source):
@@ -94,27 +91,11 @@ def imports(source):
 
 
 def test_copied_code_needs_nothing_else_of_this_package(export):
-    """An independent look: every import of the package resolves to a file that travels."""
-    code = export.group / "my_lab_code"
-    for path in [*code.rglob("*.py"), export.group / "my_lab_kipoi.py"]:
-        source = path.read_text()
-        assert PACKAGE not in source.replace(f"copied from {PACKAGE}", "")
-        for name in imports(source):
-            if name.split(".")[0] == "my_lab_code":
-                assert name != "my_lab_code", f"{path} imports a name of the package itself"
-                assert (export.group / (name.replace(".", "/") + ".py")).exists() or \
-                    (export.group / name.replace(".", "/") / "__init__.py").exists(), name
-
-
-def test_needed_modules_are_those_that_python_loads():
-    code = ("import sys; import kipoi_motifrep.networks.kipoi_model, kipoi_motifrep.sequences.loaders;"
-            "print(*sorted(name for name in sys.modules if name.startswith('kipoi_motifrep.')))")
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    found = {name.removesuffix("/__init__").replace("/", ".")
-             for name in needed_modules(["networks/kipoi_model", "sequences/loaders"])}
-    assert {name.removeprefix("kipoi_motifrep.") for name in loaded} <= found
-    assert "sequences/fasta" in needed_modules(["sequences/loaders"])
-    assert "sequences/fasta" not in copied_modules()
+    """An independent look: the one file, whole, imports nothing of the package."""
+    code = (export.group / "my_lab_kipoi.py").read_text()
+    assert code.endswith(Path(standalone.__file__).read_text())
+    assert not [name for name in imports(code) if name.split(".")[0] == PACKAGE]
+    assert PACKAGE not in code.replace(f"Copied from {PACKAGE} ", "").replace(f"the {PACKAGE} authors", "")
 
 
 def test_copied_code_is_clean(export):
@@ -124,64 +105,23 @@ def test_copied_code_is_clean(export):
     assert done.returncode == 0, done.stdout
 
 
-def test_leaving_definitions_out():
-    source = '''"""Doc."""
-
-import json
-import os
-from a import b, c, d
-
-X = os.sep
-
-
-def gone():
-    return json.dumps(b)
-
-
-@gone("y")
-class Kept:
-    x = c
-
-
-@d
-def also():
-    return X
-'''
-    assert without(source, ["gone"]) == '''"""Doc."""
-
-import os
-from a import c, d
-
-X = os.sep
-
-
-class Kept:
-    x = c
-
-
-@d
-def also():
-    return X
-'''
-    assert without(source, []).splitlines() == source.splitlines()
-
-
 def test_names_of_two_groups_do_not_collide(tmp_path):
     entries = {write_code(tmp_path / name, name): name for name in ("KooEddy", "Koo_Eddy", "My-Lab")}
     assert list(entries) == ["kooeddy_kipoi", "koo_eddy_kipoi", "my_lab_kipoi"]
     code = ("import sys; sys.modules['kipoi_motifrep'] = None; import os; from kipoi_utils.utils import load_obj\n"
             "found = []\n"
             "for folder, entry in zip(sys.argv[1::2], sys.argv[2::2]):\n"
-            "    os.chdir(folder); found += [load_obj(entry + '.Keras3Model'), load_obj(entry + '.IntervalsDl')]\n"
+            "    os.chdir(folder); found += [load_obj(entry + '.GroupModel'), load_obj(entry + '.GroupIntervals')]\n"
             "print(*[one.__module__ for one in found]); assert len(set(found)) == len(found)")
     arguments = [part for entry, name in entries.items() for part in (str(tmp_path / name), entry)]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == [f"{name}_code.{module}" for name in ("kooeddy", "koo_eddy", "my_lab")
-                                   for module in ("networks.kipoi_model", "sequences.loaders")]
+    assert done.stdout.split() == [entry for entry in entries for _ in range(2)], done.stderr
 
 
 def test_code_travels_with_its_own_licence(export, checkout):
-    assert (export.group / "my_lab_code/LICENSE").read_text() == (checkout / "LICENSE").read_text() == licence()
+    lines = (export.group / "my_lab_kipoi.py").read_text().splitlines()
+    text = "".join(f"{line[2:]}\n" for line in lines[2:lines.index("")])
+    assert text == (checkout / "LICENSE").read_text() == licence()
     assert rendered(export.group, "first")["info"]["license"] == "BSD-3-Clause"
     assert "MIT" in licence()
 
@@ -213,7 +153,7 @@ CTCF, GATA1, NO.
 - [x] `kipoi test` passes for every model without a warning
 - [x] weights, expected predictions and example files are `url` + `md5`
 - [x] all dependencies are pinned
-- [x] model class and dataloader travel in the group, in a package of their own
+- [x] model class and dataloader travel in the group, in one file
 - [ ] the contents of `upload/` are public at https://zenodo.org/records/1/files
 """
     assert "- [ ] `kipoi test` passes" in write_pull_request(export, None).read_text()
@@ -315,23 +255,3 @@ def test_the_shipped_group_is_what_package_writes(shipped):
     template = yaml.safe_load((group / "model-template.yaml").read_text())
     assert template["schema"]["targets"]["column_labels"] == list(networks[0].label_names)
     assert {path.stem for path in (group / "weights").glob("*.keras")} == set(names)
-
-
-def test_the_package_root_holds_what_is_copied():
-    assert (ROOT / "networks/kipoi_model.py").exists() and (ROOT / "sequences/descriptions/intervals.yaml").exists()
-
-
-def test_texts_in_the_pull_request_are_no_markdown(export, tmp_path, networks):
-    texts = {**export.info.info, "authors": [{"name": "A\n# big <b> [x](y) `code` @all"}], "license": "*free*"}
-    named = replace(networks[0], label_names=("a|b", "<img>", "# c"))
-    text = write_pull_request(Export((named,), GroupInfo(texts, None, export.info.path), tmp_path, "Lab",
-                                     "https://x.org"), []).read_text()
-    assert r"A \# big \<b\> \[x\](y) \`code\` \@all" in text and r"licence \*free\*" in text
-    assert r"a\|b, \<img\>, \# c." in text
-
-
-@pytest.mark.parametrize("url", ["https://x.org/{{ 7*7 }}", "https://x.org/{{7*7}}", "https://x.org/{%x%}"])
-def test_code_in_the_address_is_refused(tmp_path, networks, info, url):
-    with pytest.raises(InputError, match="must be an address"):
-        export_zoo(networks, tmp_path / "out", info, url, "Lab")
-    assert not (tmp_path / "out").exists()

@@ -275,4 +275,4 @@ def test_installed_package_command_exports_what_passes(elsewhere):
                    "-o", "export")
     assert done.returncode == 0, done.stderr
     assert "kipoi test export/Lab/cnn_25: passes" in done.stderr
-    assert "MIT" in (elsewhere.folder / "export/Lab/lab_code/LICENSE").read_text()
+    assert "MIT" in (elsewhere.folder / "export/Lab/lab_kipoi.py").read_text()
