@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pysam
-from kipoi.data import BatchGenerator
+from kipoi.data import BatchIterator
 from kipoi.metadata import GenomicRanges
 from kipoi.model import BaseModel, GradientMixin, LayerActivationMixin
 
@@ -194,7 +194,7 @@ def keras_version(path: Path) -> str:
         return version.decode() if isinstance(version, bytes) else str(version)
 
 
-class GroupIntervals(BatchGenerator):
+class GroupIntervals(BatchIterator):
     """Intervals of a genome, one-hot.
 
     Parameters
@@ -260,6 +260,9 @@ class GroupIntervals(BatchGenerator):
         _, _, start, end, _, _ = self._intervals[-1]
         if end - start != width:
             raise ValueError(f"is {end - start} bp wide, and the first is {width}; give auto_resize_len")
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        return self.batch_iter()
 
     def batch_iter(self, batch_size: int = 32, **kwargs: object) -> Iterator[dict[str, object]]:
         """Go through the intervals in the order of the file.
