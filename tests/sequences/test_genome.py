@@ -1,244 +1,23 @@
-"""Letters, one-hot arrays, FASTA files and random access to genomes, against plain Python strings."""
+"""Random access to genomes, plain and bgzip, and their indices, against plain Python strings."""
 
 import gzip
-import io
 import os
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pysam
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from oracles import naive
+from support.dna import LETTER, padded, several, write
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences import fasta_index
 from kipoi_motifrep.sequences import genome as genome_module
-from kipoi_motifrep.sequences.alphabet import (
-    INVALID,
-    OUTSIDE,
-    arrange,
-    decode,
-    encode,
-    one_hot,
-    one_hot_table,
-    reverse_complement,
-)
-from kipoi_motifrep.sequences.fasta import read_fasta, resize
+from kipoi_motifrep.sequences.alphabet import decode
 from kipoi_motifrep.sequences.genome import Genome
-from kipoi_motifrep.sequences.spool import Spool, TextSpool
-
-LETTER = "ACGTNRYSWKMBDHVU"
-dna = st.text(LETTER + LETTER.lower(), max_size=60)
-several = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def codes_of(text):
-    return encode(np.frombuffer(text.encode(), np.uint8))
-
-
-def padded(text):
-    """Codes of a string in which naive.PAD marks what lies outside."""
-    return np.array([OUTSIDE if letter == naive.PAD else codes_of(letter)[0] for letter in text], np.uint8)
-
-
-# Letters
-
-
-@given(dna)
-def test_one_hot_is_the_average_of_the_letters_bases(text):
-    np.testing.assert_array_equal(one_hot(codes_of(text)), naive.one_hot(text))
-
-
-@pytest.mark.parametrize("alphabet", ["ACGT", "AGCT", "TGCA", list("CATG")])
-@pytest.mark.parametrize("outside", [0, 0.25])
-def test_one_hot_in_another_order_of_letters(alphabet, outside):
-    text = LETTER + naive.PAD
-    table = one_hot_table(alphabet=alphabet, outside=outside)
-    np.testing.assert_array_equal(one_hot(padded(text), table), naive.one_hot(text, "".join(alphabet), outside))
-
-
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "float16", "float32", "float64", "int64"])
-def test_one_hot_keeps_shape_and_dtype(dtype):
-    codes = np.random.default_rng(0).integers(0, 5, (3, 7, 2)).astype(np.uint8)
-    result = one_hot(codes, one_hot_table(dtype))
-    assert result.shape == (3, 7, 2, 4) and result.dtype == dtype
-    expected = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0.25] * 4]).astype(dtype)
-    np.testing.assert_array_equal(result, expected[codes])
-
-
-@pytest.mark.parametrize("shape", [(0,), (0, 5), (3, 0)])
-def test_one_hot_of_nothing(shape):
-    assert one_hot(np.zeros(shape, np.uint8)).shape == (*shape, 4)
-
-
-def test_one_hot_of_a_view_that_is_not_contiguous():
-    codes = np.arange(12, dtype=np.uint8).reshape(3, 4) % 4
-    np.testing.assert_array_equal(one_hot(codes.T[::-1]), np.eye(4, dtype=np.float32)[codes.T[::-1]])
-
-
-@pytest.mark.parametrize("alphabet", ["ACG", "ACGU", "ACGTN", "AACG", ""])
-def test_an_alphabet_that_is_no_order_of_acgt_is_refused(alphabet):
-    with pytest.raises(InputError, match="alphabet"):
-        one_hot_table(alphabet=alphabet)
-
-
-@pytest.mark.parametrize("byte", [0, *b"-*.XJOZ1 \t\n\xff>"])
-def test_what_is_no_letter_is_invalid(byte):
-    assert encode(np.array([byte], np.uint8))[0] == INVALID
-
-
-@given(dna)
-def test_decode_undoes_encode(text):
-    assert decode(codes_of(text)) == text.upper().replace("U", "T")
-
-
-def test_decode_shows_outside_as_n():
-    assert decode(padded("AC..")) == "ACNN"
-
-
-@given(dna)
-def test_reverse_complement_equals_the_naive_one_and_undoes_itself(text):
-    result = reverse_complement(codes_of(text))
-    assert decode(result) == naive.reverse_complement(text).replace("U", "T")
-    np.testing.assert_array_equal(reverse_complement(result), codes_of(text))
-
-
-def test_reverse_complement_of_one_hot_is_a_flip_of_both_axes():
-    codes = padded(LETTER + "..AAC")
-    np.testing.assert_array_equal(one_hot(reverse_complement(codes)), one_hot(codes)[::-1, ::-1])
-
-
-def test_reverse_complement_works_on_the_last_axis():
-    codes = np.random.default_rng(1).integers(0, 16, (2, 3, 5)).astype(np.uint8)
-    for i in range(2):
-        for j in range(3):
-            np.testing.assert_array_equal(reverse_complement(codes)[i, j], reverse_complement(codes[i, j]))
-
-
-@pytest.mark.parametrize("alphabet_axis, dummy_axis",
-                         [(a, d) for a in range(3) for d in (None, 0, 1, 2) if a != d and (d is not None or a < 2)])
-def test_arrange_equals_kipoiseq(alphabet_axis, dummy_axis):
-    from kipoiseq.transforms import ReorderedOneHot
-
-    text = "ACGTTGN"
-    theirs = ReorderedOneHot(alphabet_axis=alphabet_axis, dummy_axis=dummy_axis, dtype=np.float32)
-    ours = arrange(one_hot(codes_of(text))[None], alphabet_axis=alphabet_axis, dummy_axis=dummy_axis)
-    np.testing.assert_array_equal(ours[0], theirs(text))
-    assert ours.flags.c_contiguous
-
-
-@pytest.mark.parametrize("axes", [
-    {"alphabet_axis": 2}, {"alphabet_axis": -1}, {"alphabet_axis": 3, "dummy_axis": 0}, {"alphabet_axis": None},
-    {"alphabet_axis": 1, "dummy_axis": 1}, {"dummy_axis": 3}, {"dummy_axis": -1}])
-def test_arrange_refuses_axes_that_do_not_exist(axes):
-    with pytest.raises(InputError, match=r"alphabet_axis|dummy_axis"):
-        arrange(np.zeros((1, 5, 4)), **axes)
-
-
-@given(st.text("ACGT", min_size=1, max_size=30), st.integers(1, 60))
-def test_resize_is_that_of_an_interval(text, length):
-    start = naive.resized(0, len(text), length)
-    np.testing.assert_array_equal(resize(codes_of(text), length), padded(naive.fetch(text, start, length)))
-
-
-# FASTA records
-
-
-def write(path, text):
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-record_texts = st.dictionaries(st.text("abcxyz_|.:0123456789", min_size=1, max_size=8),
-                               st.text(LETTER + LETTER.lower(), min_size=1, max_size=40), min_size=1, max_size=5)
-
-
-@several
-@given(records=record_texts, width=st.integers(1, 50), newline=st.sampled_from(["\n", "\r\n"]), last=st.booleans(),
-       packed=st.booleans())
-def test_read_fasta_gives_every_record(tmp_path, records, width, newline, last, packed):
-    text = naive.fasta(records, [width] * len(records), newline, last).encode()
-    path = write(tmp_path / "records.fa", gzip.compress(text) if packed else text)
-    found = list(read_fasta(path))
-    assert [record.name for record in found] == list(records)
-    assert [decode(record.codes) for record in found] == [s.upper().replace("U", "T") for s in records.values()]
-    lines = text.decode().split(newline)
-    assert all(lines[record.row - 1].startswith(f">{record.name} ") for record in found)
-
-
-def test_read_fasta_takes_uneven_lines_blank_lines_and_nameless_records(tmp_path):
-    path = write(tmp_path / "odd.fa", ">\nACG\n\nT\n   \n>two\tx\nA\nCCCCCC\n\n")
-    assert [(r.row, r.name, decode(r.codes)) for r in read_fasta(path)] == [(1, "row_1", "ACGT"), (6, "two", "ACCCCCC")]
-
-
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_read_fasta_takes_lines_that_end_in_carriage_returns_alone(tmp_path, mark, packed):
-    text = mark + b">one x\rACG\rT\r\r>two\rCCCC\r"
-    path = write(tmp_path / "old.fa", gzip.compress(text) if packed else text)
-    assert [(r.row, r.name, decode(r.codes)) for r in read_fasta(path)] == [(1, "one", "ACGT"), (5, "two", "CCCC")]
-
-
-def test_read_fasta_skips_a_byte_order_mark(tmp_path):
-    path = write(tmp_path / "bom.fa", b"\xef\xbb\xbf>one\nACGT\n")
-    assert [record.name for record in read_fasta(path)] == ["one"]
-
-
-@pytest.mark.parametrize("text, row, words", [
-    ("", None, "empty"), ("\n\n", None, "no sequences"), ("ACGT\n", 1, "no FASTA"), ("\n\nchr1\t0\t9\n", 3, "no FASTA"),
-    (">a\nACGT\n>b\n>c\nA\n", 3, "'b' is empty"), (">a\nACGT\n>b\n", 3, "'b' is empty"),
-    (">a\nACGT\nAC-T\n", 3, "'-'"), (">a\nACGT\n>b\nACGT\nMEEPQSDPSV\n", 5, "'E'"), (">a\nAC GT\n", 2, "' '"),
-    (">a\nACGT\n>b\rACGT\n", 3, "carriage returns"), (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
-    (">a\nAC\0\0GT\n", 2, "x00"), (">a\nAC*\n", 2, "'*'"), (">a\nAC\u00c9\n", 2, "no DNA letter"),
-])
-def test_read_fasta_says_what_is_wrong_and_where(tmp_path, text, row, words):
-    path = write(tmp_path / "bad.fa", text)
-    with pytest.raises(InputError) as error:
-        list(read_fasta(path))
-    assert str(error.value).startswith(f"{path}, row {row}: " if row else f"{path}: ")
-    assert words in str(error.value) and "\n" not in str(error.value)
-
-
-PACKED = gzip.compress(b">a\n" + bytes(random.Random(0).choices(b"ACGT", k=5000)), mtime=0)
-
-
-@pytest.mark.parametrize("contents", [PACKED[:300], PACKED[:-4], PACKED[:-8] + bytes(8), PACKED[:5],
-                                      PACKED[:200] + bytes(50) + PACKED[250:], PACKED + b"trailing garbage"],
-                         ids=["cut", "cut at the end", "wrong checksum", "only a header", "overwritten", "appended"])
-def test_a_damaged_gzip_file_is_named(tmp_path, contents):
-    path = write(tmp_path / "cut.fa.gz", contents)
-    with pytest.raises(InputError, match="damaged or cut off") as error:
-        list(read_fasta(path))
-    assert str(error.value).startswith(str(path))
-
-
-def test_files_that_cannot_be_opened(tmp_path):
-    with pytest.raises(InputError, match=r"missing.fa: there is no such file"):
-        list(read_fasta(tmp_path / "missing.fa"))
-    with pytest.raises(InputError, match="directory"):
-        list(read_fasta(tmp_path))
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_read_fasta_from_standard_input(monkeypatch, packed):
-    text = b">a\nACGT\n>b\nTT\n"
-    stream = io.BufferedReader(io.BytesIO(gzip.compress(text) if packed else text))
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
-    assert [record.name for record in read_fasta("-")] == ["a", "b"]
-
-
-def test_read_fasta_names_standard_input(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b""))))
-    with pytest.raises(InputError, match="empty"):
-        list(read_fasta("-"))
-
-
-# Genomes
-
 
 chromosomes = st.lists(st.tuples(st.text(LETTER[:-1] + LETTER[:-1].lower(), min_size=1, max_size=90),
                                  st.integers(1, 25)), min_size=1, max_size=4)
@@ -541,30 +320,3 @@ def test_a_bgzip_file_that_is_no_fasta_is_named(tmp_path):
     pysam.tabix_compress(str(plain), str(tmp_path / "genes.bed.gz"))
     with pytest.raises(InputError, match=r"genes.bed.gz, row 1: this is no FASTA"):
         Genome(tmp_path / "genes.bed.gz")
-
-
-# The temporary file behind the loaders
-
-
-@several
-@given(st.lists(st.lists(st.text(max_size=6), max_size=5), max_size=6), st.data())
-def test_text_spool_gives_back_any_stretch(batches, data):
-    spool, texts = TextSpool(), [text for batch in batches for text in batch]
-    texts = [text.encode("utf-8", "replace").decode().rstrip("\0") for text in texts]
-    flat = iter(texts)
-    for batch in batches:
-        spool.append([next(flat) for _ in batch])
-    start = data.draw(st.integers(0, len(texts)))
-    stop = data.draw(st.integers(start, len(texts)))
-    assert spool.read(start, stop).tolist() == texts[start:stop]
-
-
-def test_spool_gives_back_any_stretch():
-    spool = Spool(np.int16, (2, 3))
-    rows = np.arange(60).reshape(10, 2, 3)
-    spool.append(rows[:1])
-    spool.append(rows[1:7])
-    np.testing.assert_array_equal(spool.read(3, 7), rows[3:7])
-    spool.append(rows[7:])
-    np.testing.assert_array_equal(spool.read(0, 10), rows)
-    assert len(spool) == 10 and spool.read(4, 4).shape == (0, 2, 3)
