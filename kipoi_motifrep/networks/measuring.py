@@ -26,11 +26,13 @@ from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Tap, Un
 from kipoi_motifrep.networks.types import ReceptiveField
 
 BATCH_VALUES = 4 << 20  # numbers of a feature map at a time, 16 MiB
+CROPPED = 20_000  # numbers of a feature map from which on a part of the sequence is asked
 TRIALS = 3  # random sequences by which a position is asked what it sees
 DEEP_TRIALS = 24  # pooling and rectifiers in between hide most changes from most sequences
 SHORT = 32  # positions of a feature map that is made up, to follow it to its non-linearity
-NEAR = 48  # values behind a convolution that are looked at
-SEEDS = 3  # made-up feature maps: a rectifier hides what is negative in all of them
+NEAR = (48, 12, 3)  # values behind a convolution that are looked at; fewer if those far off take no short maps
+SEEDS = 3  # made-up feature maps: a rectifier hides what is negative in all of them ...
+MANY = 32  # ... but not everything that a row, position or filter holds, if it holds as much
 
 Lay = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Brings sequences (n, L, 4), in ACGT order, into the form that the network takes, with its other inputs."""
@@ -166,7 +168,7 @@ class FeatureMap:
         middle = max(self.n_positions // 2 - 1, 0)
         self.middle = list(range(middle, min(middle + 2, self.n_positions)))
         self._crop: tuple[int, slice, int] | None = None
-        if self.n_positions * self.n_filters > BATCH_VALUES:
+        if self.n_positions * self.n_filters > CROPPED:
             self._crop = self._cropped()
         self.copies, self.together = self._rows()
         try:
@@ -179,6 +181,10 @@ class FeatureMap:
         """Positions that can be asked: neighbours in the middle, and at both ends where all can be asked."""
         ends = [] if self._crop else [0, 1, self.n_positions - 2, self.n_positions - 1]
         return sorted({one for one in (*ends, *self.middle) if 0 <= one < self.n_positions})
+
+    def ask_all(self) -> None:
+        """Ask with whole sequences from now on, so that all positions can be asked."""
+        self._crop = None
 
     def arrangement(self, copy: int) -> Arrangement:
         """Say where one copy of the sequences is in the convolution's output.
@@ -245,13 +251,14 @@ class FeatureMap:
         the whole sequence gives in the middle are found among those of the part. Axis, part, and what to subtract
         from positions.
         """
-        inputs = self.lay(_one_hot(0, 1, self.length))
+        rows = PROBE if self.n_positions * self.n_filters < BATCH_VALUES else 1
+        inputs = self.lay(_one_hot(0, rows, self.length))
         entry, whole = self.forward.run(inputs, [self.tap.entry, self.place])
         axis = int(np.argmax(entry.shape[1:])) + 1
         wanted = self._first_row(whole)[self.middle]
         stride = max(round(entry.shape[axis] / self.n_positions), 1)
         center = self.middle[0] * stride
-        for width in (512, 4096, 32768):
+        for width in (64, 512, 4096, 32768):
             first = max(center - width // 2 // stride * stride, 0)
             cut = slice(first, first + width)
             part, = self.forward.run(inputs, [self.place], {self.tap.entry: entry[(slice(None),) * axis + (cut,)]})
@@ -334,6 +341,10 @@ def read_first(feature_map: FeatureMap, copy: int, layout: Layout) -> Reading:
     """
     place = feature_map.place
     field = _field(feature_map, copy, [place], TRIALS)
+    seen = [field.start + field.step * one for one in feature_map.middle]
+    if min(seen) <= 0 or max(seen) + field.width >= feature_map.length:  # it may see more than there is in the middle
+        feature_map.ask_all()
+        field = _field(feature_map, copy, [place], TRIALS)
     looked_at = _kernels(feature_map, copy, field, [place])
     columns = np.flatnonzero(np.abs(looked_at).max(axis=(0, 2)) > 0)
     holes = int(np.gcd.reduce(np.diff(columns))) if len(columns) > 1 else 1
@@ -527,7 +538,7 @@ class Chain:
     skipped: tuple[tuple[int, int], ...] = ()
 
 
-def find_activations(feature_map: FeatureMap, copy: int, named: str | None = None) -> Chain:
+def find_activations(feature_map: FeatureMap, named: str | None = None) -> list[Chain]:
     """Follow a convolution's output to its non-linearity.
 
     1. Random numbers take the place of the feature map, and a later value is one of its images if each of its elements
@@ -540,15 +551,13 @@ def find_activations(feature_map: FeatureMap, copy: int, named: str | None = Non
     ----------
     feature_map : FeatureMap
         Of the convolution.
-    copy : int
-        Which of the rows of each sequence.
     named : str, optional
         Layer or operation to take for the non-linearity.
 
     Returns
     -------
-    Chain
-        Batch norm and the like are part of it; without a non-linearity it ends at the convolution.
+    list of Chain
+        One for each of the rows of a sequence. Batch norm and the like are part of it; without a non-linearity it ends at the convolution.
 
     Raises
     ------
@@ -557,18 +566,18 @@ def find_activations(feature_map: FeatureMap, copy: int, named: str | None = Non
     """
     taps, place = feature_map.forward.taps, feature_map.place
     most = feature_map.n_positions
-    sizes = [(min(SHORT, most), NEAR), (min(SHORT, most), NEAR // 4)]
-    sizes += [(most, NEAR)] if most * feature_map.n_filters <= BATCH_VALUES else []
+    sizes = [(min(SHORT, most), near) for near in NEAR]
+    sizes += [(most, NEAR[0])] if most * feature_map.n_filters <= BATCH_VALUES else []
     for short, near in sizes:
         steps: tuple[_Step, ...] = ()
-        for _ in range(NEAR):
+        for _ in range(NEAR[0]):
             try:
                 images = _images(feature_map, short, near, steps)
             except OtherWay:  # the layers do not take a feature map of this size
                 break
             found = _nonlinearity(taps, place, images, named)
             if found is not None:
-                return _chain(feature_map, copy, images, found, steps)
+                return [_chain(feature_map, copy, images, found, steps) for copy in range(feature_map.copies)]
             further = _step_over(taps, images, steps)
             if further is None:
                 break
@@ -576,8 +585,9 @@ def find_activations(feature_map: FeatureMap, copy: int, named: str | None = Non
     if named is not None:
         names = dict.fromkeys(one.name for one in taps[place + 1:])
         raise Unreadable(f"no activation {named!r} follows it; these follow: {', '.join(names)}")
-    return Chain(place, feature_map.arrangement(copy), 0, 1, most, "no non-linearity (none follows before its "
-                 "positions, filters or sequences are taken apart or mixed; the convolution's own output)")
+    return [Chain(place, feature_map.arrangement(copy), 0, 1, most, "no non-linearity (none follows before its "
+                  "positions, filters or sequences are taken apart or mixed; the convolution's own output)")
+            for copy in range(feature_map.copies)]
 
 
 @dataclass(frozen=True)
@@ -631,7 +641,7 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
     nothing = run(np.zeros(shape, np.float32))
     touched: dict[tuple[int, str, int, int], np.ndarray] = {}
     affine, levels = dict.fromkeys(cone, True), dict.fromkeys(cone, 0)
-    for seed in range(SEEDS):
+    for seed in range(1 if min(np.prod(shape) // np.array(shape)) >= MANY else SEEDS):
         one, two = np.random.default_rng(seed).normal(0, scale, (2, *shape)).astype(np.float32)
         first, second, both = run(one), run(two), run(one + two)
         for number in cone:
@@ -668,10 +678,12 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
 
 def _cone(taps: Sequence[Tap], place: int, near: int) -> list[int]:
     """Collect what is made from a convolution before the next one, and may be its feature map in another form."""
-    cone = [place]
+    cone, behind = [place], {number for number, tap in enumerate(taps) if tap.channels is not None} - {place}
     for number in range(place + 1, len(taps)):
         tap = taps[number]
-        if len(cone) <= near and tap.channels is None and set(tap.inputs) & set(cone) and (
+        if behind & set(tap.inputs) and "cat" not in tap.operation:
+            behind.add(number)
+        elif len(cone) <= near and tap.channels is None and set(tap.inputs) & set(cone) and (
                 len(tap.shape) > 2 or (len(tap.shape) == 2 and taps[place].shape[taps[place].channels] in tap.shape)):
             cone.append(number)
     return cone[1:]

@@ -344,9 +344,10 @@ def _find(forward: ForwardPass, dna: int, layer: str | None, layout: Layout, lay
         try:
             feature_map = FeatureMap(forward, place, lay, length)
             before = _before(forward, place, convolutions)
-            for copy in range(1 if before else feature_map.copies):
-                reading = read_deeper(feature_map, before) if before else read_first(feature_map, copy, layout)
-                found.append((place, reading, find_activations(feature_map, copy)))
+            readings = [read_deeper(feature_map, before)] if before else \
+                [read_first(feature_map, copy, layout) for copy in range(feature_map.copies)]
+            found += [(place, reading, chain) for reading, chain
+                      in zip(readings, find_activations(feature_map), strict=False)]  # of deeper ones, the first row
         except Unreadable as reason:
             reasons.append(f"layer {forward.taps[place].name}: {reason}")
     if not found:
