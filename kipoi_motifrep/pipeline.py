@@ -95,6 +95,7 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
               fasta: str | os.PathLike | None = None, auto_resize_len: int | None = None,
               dataset: str | os.PathLike | None = None, split: str = "test",
               layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
+              activation: str | None = None, dna_channels: str | None = None,
               window: int | None = None, threshold: float = THRESHOLD, quantile: float | None = None,
               top: int | None = None, weighted: bool = True, best_per_sequence: bool = False,
               batch_size: int | None = None,
@@ -116,7 +117,8 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
 
     Parameters
     ----------
-    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, batch_size
+    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, activation, \
+dna_channels, batch_size
         The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
     window, threshold, quantile, top, weighted, best_per_sequence
         How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
@@ -168,7 +170,8 @@ def interpret(model: object, *, source: str | None = None, dataloader_args: Mapp
     """
     request = _Request(
         ModelSource(model, source), SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),
-        NetworkChoice(layer, axes, alphabet), PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
+        NetworkChoice(layer, axes, alphabet, activation, dna_channels),
+        PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
         batch_size, _Search(database, taxon, collection, evalue), truth, null, importance, labels, seed, threads)
     targets, known = open_databases(database, taxon=taxon, collection=collection), None
     if truth is not None:
@@ -322,7 +325,9 @@ class _Interpreter:
             try:
                 fresh = untrained_copy(self.opened.model, self.request.seed)
                 network = open_network(fresh, length=self.network.length, layer=self.request.choice.layer,
-                                       axes=",".join(layout.axes), alphabet=layout.alphabet)
+                                       axes=",".join(layout.axes), alphabet=layout.alphabet,
+                                       activation=self.request.choice.activation,
+                                       dna_channels=self.request.choice.dna_channels)
             except (Unreadable, InputError) as reason:
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None

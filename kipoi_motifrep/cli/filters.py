@@ -50,6 +50,10 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
     parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
     parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
+    parser.add_argument("--activation", metavar="LAYER",
+                        help="layer or operation that is the non-linearity behind it (default: found)")
+    parser.add_argument("--dna-channels", metavar="A:B",
+                        help="which four channels are the bases, such as 0:4, where there are others beside them")
     parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
 
 

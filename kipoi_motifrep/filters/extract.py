@@ -17,7 +17,7 @@ from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
-from kipoi_motifrep.networks.layout import Layout, layouts
+from kipoi_motifrep.networks.layout import Layout, first_channel, layouts
 from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.network import Network, named_inputs
 
@@ -100,27 +100,31 @@ class NetworkChoice:
 
     Parameters
     ----------
-    layer, axes, alphabet : str, optional
-        Which convolution, axis order and bases' order.
+    layer, axes, alphabet, activation, dna_channels : str, optional
+        Which convolution, axis order and bases' order; which non-linearity; which channels are the bases.
 
     Raises
     ------
     InputError
-        If axes or alphabet are none.
+        If axes, alphabet or channels are none.
     """
 
     layer: str | None = None
     axes: str | None = None
     alphabet: str | None = None
+    activation: str | None = None
+    dna_channels: str | None = None
 
     def __post_init__(self) -> None:
         Layout.parse(self.axes or "L,4", self.alphabet or "ACGT")
+        first_channel(self.dna_channels)
 
 
 def extract_filters(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
                     fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
                     auto_resize_len: int | None = None, split: str = "test", layer: str | None = None,
-                    axes: str | None = None, alphabet: str | None = None, window: int | None = None,
+                    axes: str | None = None, alphabet: str | None = None, activation: str | None = None,
+                    dna_channels: str | None = None, window: int | None = None,
                     threshold: float = THRESHOLD, quantile: float | None = None, top: int | None = None,
                     weighted: bool = True, best_per_sequence: bool = False, sites: bool = False,
                     batch_size: int | None = None,
@@ -144,8 +148,9 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
         HDF5 dataset of ours.
     split : str, default "test"
         Split of the dataset.
-    layer, axes, alphabet : str, optional
-        Which convolution, axis order and bases' order; found by default. See ``open_network``.
+    layer, axes, alphabet, activation, dna_channels : str, optional
+        Which convolution, axis order, bases' order, non-linearity, and channels that are the bases; found by
+        default. See ``open_network``.
     window, threshold, quantile, top, weighted, best_per_sequence
         See :func:`filter_pwms`.
     sites : bool, default False
@@ -179,7 +184,7 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
     """
     wanted = ModelSource(model, source)
     sequences = SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split)
-    choice = NetworkChoice(layer, axes, alphabet)
+    choice = NetworkChoice(layer, axes, alphabet, activation, dna_channels)
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
@@ -275,7 +280,13 @@ def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkC
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
     choices = {**vars(choice), "alphabet": choice.alphabet or loader_alphabet(model, arguments),
                "example": first.inputs if own else None}
-    network = open_network(model, **choices)
+    try:
+        network = open_network(model, **choices)
+    except InputError:  # one that takes any length may crop more than there is of the usual one
+        length = getattr(loader, "length", None)
+        if not isinstance(length, int):
+            raise
+        network = open_network(model, length=length, **choices)
     length, bank = _length(network, first, loader), network.banks[0]
     if bank.kernels is not None and length < bank.field.width:
         raise InputError(f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "

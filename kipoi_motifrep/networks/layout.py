@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,10 +27,17 @@ class Layout:
         or ``"4L"`` (position fastest).
     alphabet : str
         Order of the bases, a permutation of ACGT.
+    first, channels : int
+        Of an input that holds signals beside the DNA, the first channel that is a base, and how many there are.
+    assumed : bool
+        Whether nothing says the order of the bases.
     """
 
     axes: tuple[str, ...]
     alphabet: str = "ACGT"
+    first: int = 0
+    channels: int = 4
+    assumed: bool = field(default=False, compare=False)
 
     def __post_init__(self):
         if self.axes not in FLAT and sorted(axis for axis in self.axes if axis != "1") != ["4", "L"]:
@@ -39,7 +46,10 @@ class Layout:
             raise InputError(f"alphabet {self.alphabet!r} must be a permutation of ACGT")
 
     def __str__(self) -> str:
-        return f"({', '.join(self.axes)}) {self.alphabet}"
+        if self.channels == 4:
+            return f"({', '.join(self.axes)}) {self.alphabet}"
+        axes = ", ".join(str(self.channels) if axis == "4" else axis for axis in self.axes)
+        return f"({axes}) {self.alphabet} in channels {self.first} to {self.first + 3}"
 
     def shape(self, length: int) -> tuple[int, ...]:
         """Shape of one sequence of `length` bases.
@@ -54,7 +64,7 @@ class Layout:
         tuple of int
             Without the batch axis.
         """
-        sizes = {"L": length, "4": 4, "1": 1, "L4": 4 * length, "4L": 4 * length}
+        sizes = {"L": length, "4": self.channels, "1": 1, "L4": 4 * length, "4L": 4 * length}
         return tuple(sizes[axis] for axis in self.axes)
 
     def length(self, shape: Sequence[int | None]) -> int | None:
@@ -91,7 +101,7 @@ class Layout:
             return False
         if self.axes in FLAT:
             return shape[0] is None or shape[0] % 4 == 0
-        return all(axis == "L" or size is None or size == int(axis)
+        return all(axis == "L" or size is None or size == (self.channels if axis == "4" else 1)
                    for axis, size in zip(self.axes, shape, strict=True))
 
     def encode(self, codes: np.ndarray) -> np.ndarray:
@@ -126,6 +136,9 @@ class Layout:
             The same values.
         """
         length = one_hot.shape[1]
+        if self.channels != 4:  # signals beside the DNA are zero
+            after = self.channels - 4 - self.first
+            one_hot = np.pad(one_hot, ((0, 0), (0, 0), (self.first, after)))
         if self._base_first():
             one_hot = one_hot.transpose(0, 2, 1)
         return np.ascontiguousarray(one_hot).reshape(len(one_hot), *self.shape(length))
@@ -145,8 +158,10 @@ class Layout:
         """
         n, length = len(inputs), self.length(inputs.shape[1:])
         if self._base_first():
-            return inputs.reshape(n, 4, length).transpose(0, 2, 1)
-        return inputs.reshape(n, length, 4)
+            one_hot = inputs.reshape(n, self.channels, length).transpose(0, 2, 1)
+        else:
+            one_hot = inputs.reshape(n, length, self.channels)
+        return one_hot[:, :, self.first:self.first + 4]
 
     def decode(self, inputs: np.ndarray) -> np.ndarray:
         """Read base codes from a network's input.
@@ -220,7 +235,38 @@ class Layout:
         return cls(found, alphabet.upper())
 
 
-def layouts(shape: Sequence[int | None], alphabet: str = "ACGT") -> list[Layout]:
+def first_channel(channels: str | None) -> int | None:
+    """Read which channels are the bases.
+
+    Parameters
+    ----------
+    channels : str, optional
+        Like ``"0:4"``.
+
+    Returns
+    -------
+    int or None
+        The first.
+
+    Raises
+    ------
+    InputError
+        If it does not name four in a row.
+
+    Examples
+    --------
+    >>> first_channel("2:6")
+    2
+    """
+    if channels is None:
+        return None
+    found = re.fullmatch(r"(\d+):(\d+)", channels.strip())
+    if not found or int(found[2]) - int(found[1]) != 4:
+        raise InputError(f"dna_channels {channels!r} must name four channels in a row, like 0:4")
+    return int(found[1])
+
+
+def layouts(shape: Sequence[int | None], alphabet: str = "ACGT", first: int | None = None) -> list[Layout]:
     """Ways to read one input's shape as DNA, the likeliest first.
 
     Parameters
@@ -229,6 +275,8 @@ def layouts(shape: Sequence[int | None], alphabet: str = "ACGT") -> list[Layout]
         Without the batch axis.
     alphabet : str, default "ACGT"
         Order of the bases.
+    first : int, optional
+        First channel that is a base, where there may be others beside the four.
 
     Returns
     -------
@@ -237,14 +285,15 @@ def layouts(shape: Sequence[int | None], alphabet: str = "ACGT") -> list[Layout]
     """
     found = []
     for base in range(len(shape) - 1, -1, -1):
-        if shape[base] != 4:
+        channels = shape[base]
+        if channels is None or (channels != 4 if first is None else channels < first + 4):
             continue
         rest = [axis for axis in range(len(shape)) if axis != base]
         positions = [axis for axis in rest if shape[axis] != 1] or rest[:1]
         if len(positions) == 1:
             axes = ["1"] * len(shape)
             axes[base], axes[positions[0]] = "4", "L"
-            found.append(Layout(tuple(axes), alphabet))
-    if len(shape) == 1 and shape[0] is not None and shape[0] % 4 == 0 and shape[0] > 4:
+            found.append(Layout(tuple(axes), alphabet, first or 0, channels))
+    if first is None and len(shape) == 1 and shape[0] is not None and shape[0] % 4 == 0 and shape[0] > 4:
         found = [Layout(axes, alphabet) for axes in FLAT]
-    return found
+    return sorted(found, key=lambda one: one.channels)  # there are fewer channels than positions

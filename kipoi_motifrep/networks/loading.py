@@ -140,7 +140,8 @@ def own_model_classes() -> Iterator[None]:
 
 
 def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
-                 axes: str | None = None, alphabet: str | None = None, example: Inputs | None = None) -> Network:
+                 axes: str | None = None, alphabet: str | None = None, activation: str | None = None,
+                 dna_channels: str | None = None, example: Inputs | None = None) -> Network:
     """Find where a model reads DNA.
 
     Parameters
@@ -159,6 +160,10 @@ def open_network(model: object, *, source: str | None = None, length: int | None
         ``"4,1,L"``; found by default.
     alphabet : str, optional
         Order of the bases; that of the Kipoi model's loader, else ACGT.
+    activation : str, optional
+        Name of the layer or operation that is the convolution's non-linearity; found by default.
+    dna_channels : str, optional
+        Which four of more channels are the bases, like ``"0:4"``.
     example : numpy.ndarray, list or dict, optional
         A batch of the model's inputs, to learn shapes from.
 
@@ -174,10 +179,11 @@ def open_network(model: object, *, source: str | None = None, length: int | None
     """
     loaded = load_model(model, source)
     return find_network(_source(loaded), length=length, layer=layer, axes=axes,
-                        alphabet=alphabet or loader_alphabet(loaded), example=example, shapes=_schema_shapes(loaded))
+                        alphabet=alphabet or loader_alphabet(loaded), activation=activation,
+                        dna_channels=dna_channels, example=example, shapes=_schema_shapes(loaded))
 
 
-def loader_alphabet(model: object, arguments: Mapping | None = None) -> str:
+def loader_alphabet(model: object, arguments: Mapping | None = None) -> str | None:
     """Order of the bases that a Kipoi model's own loader gives.
 
     Parameters
@@ -189,19 +195,19 @@ def loader_alphabet(model: object, arguments: Mapping | None = None) -> str:
 
     Returns
     -------
-    str
-        The loader's ``alphabet`` argument where there is one, else ACGT.
+    str or None
+        The loader's ``alphabet`` argument; None where there is none.
     """
     loader = getattr(model, "default_dataloader", None)
     try:
         if loader is None:
-            return "ACGT"
+            return None
         alphabet = inspect.signature(loader).parameters["alphabet"].default
     except (KeyError, TypeError, ValueError):
-        return "ACGT"
+        return None
     alphabet = (arguments or {}).get("alphabet", alphabet)
     letters = "".join(alphabet).upper() if isinstance(alphabet, (str, list, tuple)) else ""
-    return letters if sorted(letters) == list("ACGT") else "ACGT"
+    return letters if sorted(letters) == list("ACGT") else None
 
 
 def _source(model: object):
@@ -237,8 +243,6 @@ def inner_network(model: object) -> tuple[str, object]:
         If there is none.
     """
     for network in _networks_in(model):
-        if "RecursiveScriptModule" in {base.__name__ for base in type(network).__mro__}:
-            raise InputError("TorchScript, whose layers cannot be followed yet; give the module itself")
         kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
         return "PyTorch" if "torch" in kinds else "Keras", network
     kind = f"{type(model).__module__}.{type(model).__name__}"

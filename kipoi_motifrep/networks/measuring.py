@@ -557,7 +557,8 @@ def find_activations(feature_map: FeatureMap, named: str | None = None) -> list[
     Returns
     -------
     list of Chain
-        One for each of the rows of a sequence. Batch norm and the like are part of it; without a non-linearity it ends at the convolution.
+        One for each of the rows of a sequence. Batch norm and the like are part of it; without a non-linearity it
+        ends at the convolution.
 
     Raises
     ------

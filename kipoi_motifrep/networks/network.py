@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
-from kipoi_motifrep.networks.layout import Layout, layouts
+from kipoi_motifrep.networks.layout import FLAT, Layout, first_channel, layouts
 from kipoi_motifrep.networks.measuring import (
     Chain,
     FeatureMap,
@@ -21,6 +21,7 @@ from kipoi_motifrep.networks.measuring import (
 from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source, Unreadable
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 
+MOST_CHANNELS = 32  # that bases and signals beside them may have
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
@@ -214,7 +215,10 @@ class Network:
             Their names, in the network's order.
         """
         named = self._named(inputs)
-        return [name for name in self.input_shapes if name not in named]
+        lacking = [name for name in self.input_shapes if name not in named]
+        if self.layout.channels > 4 and np.shape(named[self.input_name])[1:] != self.layout.shape(self.length):
+            lacking.append(f"the signals beside the DNA in {self.input_name}")
+        return lacking
 
     def _named(self, inputs: Inputs) -> dict[str, np.ndarray]:
         return named_inputs(inputs, list(self.input_shapes), self.input_name)
@@ -233,7 +237,8 @@ class Network:
 
 
 def find_network(source, *, length: int | None = None, layer: str | None = None, axes: str | None = None,
-                 alphabet: str = "ACGT", example: Inputs | None = None, shapes: Mapping | None = None) -> Network:
+                 alphabet: str | None = None, activation: str | None = None, dna_channels: str | None = None,
+                 example: Inputs | None = None, shapes: Mapping | None = None) -> Network:
     """Find the convolutions that read DNA.
 
     Parameters
@@ -246,8 +251,12 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
         Name of any convolution; the first ones that the DNA meets by default.
     axes : str, optional
         Axis order of the DNA input, like ``"4,1,L"``; found by trial by default.
-    alphabet : str, default "ACGT"
-        Order of the bases along the axis of size 4.
+    alphabet : str, optional
+        Order of the bases along the axis of size 4; ACGT, said to be assumed, by default.
+    activation : str, optional
+        Layer or operation that is the non-linearity; found by default.
+    dna_channels : str, optional
+        Which four of more channels are the bases, like ``"0:4"``.
     example : numpy.ndarray, list or dict, optional
         A batch of inputs, from which shapes are read where the model is silent.
     shapes : mapping, optional
@@ -263,11 +272,14 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
     InputError
         If no convolution reads DNA, with the reason.
     """
+    first, assumed = first_channel(dna_channels), alphabet is None
+    alphabet = alphabet or "ACGT"
     layout = Layout.parse(axes, alphabet) if axes else None
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
     types, reasons = source.input_types(), []
     no_such_layer = ""
-    for inputs, dna, candidate in _candidates(known, layout, length, alphabet, bool(source.input_shapes())):
+    for inputs, dna, candidate in _candidates(known, layout, length, alphabet, first, bool(source.input_shapes())):
+        candidate = replace(candidate, assumed=assumed)
         given = {} if example is None else named_inputs(example, list(inputs), dna)
         size = candidate.length(inputs[dna]) or length or _length_of(given.get(dna), candidate) or DEFAULT_LENGTH
         concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size, given.get(name))
@@ -288,7 +300,7 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
             forward = source.trace(lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(
                 0, 4, (PROBE, size))]))
             failure = forward.failure
-            banks, uses = _find(forward, list(inputs).index(dna), layer, candidate, lay, size)
+            banks, uses = _find(forward, list(inputs).index(dna), layer, activation, candidate, lay, size)
         except NoSuchLayer as reason:
             no_such_layer = max(no_such_layer, str(reason), key=len)  # the trial that got furthest names most layers
             continue
@@ -329,7 +341,7 @@ def _before(forward: ForwardPass, place: int, convolutions: Sequence[int]) -> li
     return [one for one in convolutions if one in back and one != place]
 
 
-def _find(forward: ForwardPass, dna: int, layer: str | None, layout: Layout, lay: Lay,
+def _find(forward: ForwardPass, dna: int, layer: str | None, activation: str | None, layout: Layout, lay: Lay,
           length: int) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Measure the first convolutions, or the one asked for; each once, though it may be used several times."""
     convolutions = _convolutions(forward, dna)
@@ -346,8 +358,8 @@ def _find(forward: ForwardPass, dna: int, layer: str | None, layout: Layout, lay
             before = _before(forward, place, convolutions)
             readings = [read_deeper(feature_map, before)] if before else \
                 [read_first(feature_map, copy, layout) for copy in range(feature_map.copies)]
-            found += [(place, reading, chain) for reading, chain
-                      in zip(readings, find_activations(feature_map), strict=False)]  # of deeper ones, the first row
+            chains = find_activations(feature_map, activation)[:len(readings)]  # of a deeper one, the first row's
+            found += [(place, reading, chain) for reading, chain in zip(readings, chains, strict=True)]
         except Unreadable as reason:
             reasons.append(f"layer {forward.taps[place].name}: {reason}")
     if not found:
@@ -412,15 +424,18 @@ def _geometry(reading: Reading, length: int) -> str:
             f"dilation {reading.holes}")
 
 
-def _candidates(known: Mapping, layout: Layout | None, length: int | None,
-                alphabet: str, binding: bool) -> Iterator[tuple[Mapping, str, Layout]]:
+def _candidates(known: Mapping, layout: Layout | None, length: int | None, alphabet: str, first: int | None,
+                binding: bool) -> Iterator[tuple[Mapping, str, Layout]]:
     """Ways to read the inputs: shapes of all, the name of the DNA input, its layout.
 
     Shapes of a Keras model are binding, those of a Kipoi schema can be overruled by a layout.
     """
     for name, shape in known.items():
-        for candidate in [layout] if layout else layouts(shape, alphabet):
-            if candidate.fits(shape):
+        for candidate in layouts(shape, alphabet, first):
+            if layout is None or candidate.axes == layout.axes:
+                yield known, name, candidate
+        for candidate in [layout] if layout and first is None else []:  # where the shape is open
+            if candidate.fits(shape) and candidate not in layouts(shape, alphabet):
                 yield known, name, candidate
     if len(known) > 1:
         return
@@ -431,7 +446,11 @@ def _candidates(known: Mapping, layout: Layout | None, length: int | None,
         return  # the model said exactly what it takes
     usual = (("4", "L"), ("L", "4"), ("4", "1", "L"), ("1", "4", "L"), ("L", "1", "4"), ("1", "L", "4"),
              ("L", "4", "1"), ("4", "L", "1"), ("L4",), ("4L",))
-    for candidate in [layout] if layout else [Layout(axes, alphabet) for axes in usual]:
+    trials = [Layout(axes, alphabet) for axes in usual]
+    if first is not None:  # a network that does not say how many channels it takes
+        trials = [Layout(axes, alphabet, first, channels) for channels in range(first + 4, first + 10)
+                  for axes in usual if axes not in FLAT and layout in (None, Layout(axes, alphabet))]
+    for candidate in [layout] if layout and first is None else trials:
         shape = candidate.shape(length or DEFAULT_LENGTH)
         if not known or candidate.fits(known[name]):
             yield {name: shape}, name, candidate
@@ -498,6 +517,9 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     if known and axes:
         return f"axes {axes!r} fit no input of this model ({shapes}); leave --axes out to have them found"
     if known:
-        return (f"no input of this model is DNA: no axis of size 4 in {shapes}; "
-                "a network over one-hot sequences is needed, or its axis order with --axes")
+        beside = any(4 < size <= MOST_CHANNELS for shape in known.values() for size in shape if size is not None)
+        cure = "or its axis order with --axes" if not beside else \
+            "or, where there are signals beside the bases, --dna-channels with the four that are, like 0:4"
+        return (f"no input of this model is DNA: no axis of size 4 in {shapes}; a network over one-hot sequences is "
+                f"needed, {cure}")
     return "no convolution of this model reads DNA"

@@ -153,7 +153,7 @@ class FilterBank:
             Layer, filters, axis order, alphabet, geometry, activation.
         """
         verb = "reads" if self.kernels is not None else f"sees {self.field.width} bases of"
-        reads = f"{verb} {self.layout}"
+        reads = f"{verb} {self.layout}{', assumed' if self.layout.assumed else ''}"
         text = (f"layer {self.layer}: {self.n_filters} filters, {reads}, {self.geometry}; "
                 f"activations after {self.activation}")
         return "; ".join((text, *self.notes))
