@@ -71,8 +71,7 @@ class DatasetWriter:
     def __init__(self, file: h5py.File, length: int, label_names: Sequence[str], check: Callable[[], None]):
         self.label_names = [str(name) for name in label_names]
         self._file, self._check = file, check
-        _check_texts(self.label_names, "label")
-        _check_distinct(self.label_names)
+        check_label_names(self.label_names)
         if len(self.label_names) > MOST_NAMES_IN_ATTRIBUTE:
             file.create_dataset("label_names", data=self.label_names, dtype=h5py.string_dtype())
         else:
@@ -107,7 +106,7 @@ class DatasetWriter:
         group = self._file[split]
         added = {"sequences": np.asarray(sequences), "labels": np.asarray(labels)}
         if names is not None:
-            _check_texts(names, "sequence")
+            _check_texts(names, "sequence", None)
             added["names"] = np.asarray(names, object)
             if "names" not in group:
                 group.create_dataset("names", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(4096,))
@@ -140,17 +139,32 @@ class DatasetWriter:
                 self.append(name, sequences[rows], labels[rows], [names[row] for row in rows])
 
 
-def _check_texts(texts: Sequence[str] | np.ndarray, of: str) -> None:
+def check_label_names(names: Sequence[str], path: str | os.PathLike | None = None) -> None:
+    """Check the names of labels.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One a label.
+    path : str or path-like, optional
+        Where they are from, for errors.
+
+    Raises
+    ------
+    InputError
+        If two are the same, or one holds a control character or is no UTF-8.
+    """
+    _check_texts(names, "label", path)
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise InputError(f"two labels are called {twice!r}; give them different names", path=path)
+
+
+def _check_texts(texts: Sequence[str] | np.ndarray, of: str, path: str | os.PathLike | None) -> None:
     wrong = next((text for text in texts if UNSTORABLE[of].search(text)), None)
     if wrong is not None:
         raise InputError(f"the name {wrong!r} of a {of} holds a control character such as NUL, or is no UTF-8; take it "
-                         "out")
-
-
-def _check_distinct(label_names: Sequence[str], path: str | None = None) -> None:
-    if len(set(label_names)) < len(label_names):
-        twice = Counter(label_names).most_common(1)[0][0]
-        raise InputError(f"two labels are called {twice!r}; give them different names", path=path)
+                         "out", path=path)
 
 
 class _Disk(io.FileIO):
@@ -461,7 +475,7 @@ def _number_of_labels(file: h5py.File, path: str) -> int:
 def _label_names(file: h5py.File, path: str) -> tuple[str, ...]:
     found = file.attrs["label_names"] if "label_names" in file.attrs else file["label_names"][()]
     names = tuple(name.decode() if isinstance(name, bytes) else name for name in found)
-    _check_distinct(names, path)
+    check_label_names(names, path)
     return names
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from kipoi_motifrep.core.errors import InputError, a_few
+from kipoi_motifrep.datasets.hdf5 import check_label_names
 
 SEQUENCE_HEADERS = {"seq", "sequence", "sequences", "dna"}
 NAME_HEADERS = {"name", "id", "seq_id", "sequence_id"}
@@ -178,6 +179,7 @@ def find_columns(path: str | os.PathLike, header: Sequence[str], rows: Sequence[
     label_names = tuple(choice.label_names or label_names)
     if len(set(label_names)) < len(label_names):
         raise InputError("two labels have one name; give other ones with --label-names", path=path)
+    check_label_names(label_names, path)
     if with_fasta and name is None:
         name = next((i for i in range(len(header)) if i not in {split, *labels}), None)
     return TableColumns(sequence, region, name, labels, digits, label_names, split)

@@ -244,6 +244,7 @@ def test_fasta_and_labels_that_do_not_fit(tmp_path, capsys, labels, options, wor
     ("seq\tA\nACGTACGT\t0\n", ["--valid", "chr2"], ["has no regions", "--region"]),
     ("seq\tA\tB\nACGTACGT\t0\t1\n", ["--split-column", "A"], ["row 2", "split is '0'"]),
     ("seq\tx\nACGTACGT\thello\n", [], ["no column holds labels"]),
+    ("seq\tA\x1b[31m\nACGTACGT\t1\n", [], ["'A\\x1b[31m' of a label", "control character", "take it out"]),
     ("A\tB\n1\t0\n", [], ["no column holds sequences", "--fasta"]),
 ])
 def test_bad_tables(tmp_path, capsys, text, options, words):
