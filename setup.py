@@ -18,6 +18,7 @@ NEEDS = [
     "keras>=3.12,<4",  # opens the shipped .keras files
     "h5py",
     "pyyaml",
+    "pybedtools",  # features of GFF and GTF
     "pysam",  # FASTA indices, plain and bgzip
     "pyjaspar>=4,<5",  # JASPAR releases 2014 to 2026
     "scikit-learn",  # AUROC and AUPR

@@ -208,6 +208,11 @@ def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
         if kind is REGIONS:
             found = _REGION.fullmatch(fields[0].replace(",", ""))
             fields = list(found.groups()) if found else []
+        elif kind is GFF and (feature := _feature(fields)):
+            for column, value in zip((add_row, add_chromosome, add_start, add_end, add_name, add_strand),
+                                     (number, *feature), strict=True):
+                column(value)
+            return
         text = fields[start_column]
         start = (int(text) if text.isdecimal() else _whole(text)) - first
         text = fields[end_column]
@@ -223,6 +228,20 @@ def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
             rows.summit.append(_summit(fields, summit, first, start))
 
     return add
+
+
+def _feature(fields: list[str]) -> tuple[str, int, int, str, str] | None:
+    """Read a feature of GFF or GTF; None where pybedtools takes the row for none.
+
+    What it does not take is read by its columns, so that the row's fault can be named.
+    """
+    import pybedtools
+
+    try:
+        found = pybedtools.create_interval_from_list(fields)
+    except (pybedtools.MalformedBedLineError, OverflowError):
+        return None
+    return found.chrom, found.start, found.end, fields[GFF.name], found.strand
 
 
 def _note(number: int, fields: list[str], kind: TableKind, problems: Problems, may_be_header: bool) -> None:
