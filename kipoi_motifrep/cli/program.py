@@ -71,6 +71,10 @@ def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:
 class _Stopped(SystemExit):
     """A signal has asked the program to end; a SystemExit, so that nothing takes it for a failure to go on after."""
 
+    def __init__(self, number: int):
+        super().__init__(128 + number)
+        self.status = 128 + number
+
 
 def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep") -> int:
     """Run one command.
@@ -111,7 +115,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "kipoi-motifrep"
         return 2
     except (KeyboardInterrupt, _Stopped) as stopped:
         _complain(f"{program}: stopped")
-        return stopped.code if isinstance(stopped, _Stopped) else 128 + signal.SIGINT
+        return stopped.status if isinstance(stopped, _Stopped) else 128 + signal.SIGINT
 
 
 def _run(arguments: Sequence[str], program: str) -> int:
@@ -145,7 +149,7 @@ def _signals_unwind() -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # a second one shall not cut the cleaning up short
-        raise _Stopped(128 + number)
+        raise _Stopped(number)
 
     former = {}
     if threading.current_thread() is threading.main_thread():  # no other may set handlers

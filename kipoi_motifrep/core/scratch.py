@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from kipoi_motifrep.core.errors import InputError
 
 # None where a system has no such locks.
-fcntl = importlib.import_module("fcntl") if os.name == "posix" else None
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 LOCK_SECONDS = 5  # until a folder counts as in use: a process that was killed takes a moment to go
 PREFIX = ".kipoi_motifrep."  # of passing folders, wherever they lie

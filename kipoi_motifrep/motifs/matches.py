@@ -14,6 +14,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters, write_text
 from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_INFORMATION, NO_MATCH
+from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
@@ -96,9 +97,8 @@ class Matches:
         targets = [replace(motif, name=name)  # as databases searched as one may share names
                    for motif, name in zip(self.database, self.database.target_names, strict=True)]
         tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
-        rows = [COLUMNS, *self.table()]
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
-        write_text(Path(folder) / "matches.tsv", "".join("\t".join(field(str(x)) for x in row) + "\n" for row in rows))
+        write_table(Path(folder) / "matches.tsv", COLUMNS, ([field(str(x)) for x in row] for row in self.table()))
 
 
 def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -19,6 +19,7 @@ PRECISION_DECIMAL = 5  # float32 sums differ from processor to processor beyond 
 PEOPLE = ("authors", "contributors")
 REQUIRED = ("authors", "license", "cite_as", "doc", "trained_on")
 OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader")
+PLACEHOLDERS = ("Your Name", "your-account", "10.xxxx")  # of the example
 SHOWN = 40  # characters of a broken placeholder
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}", re.A)
 DEPENDENCIES = {"conda": ["python=3.11"], "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"]}
@@ -70,7 +71,7 @@ class GroupInfo:
         The file.
     """
 
-    info: Mapping[str, object]
+    info: Mapping[str, Any]  # as nested as YAML is; read_info has looked at every field
     dataloader: str | None
     path: Path
 
@@ -91,7 +92,7 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
     Raises
     ------
     InputError
-        If it is missing, is no YAML, or lacks a field that the zoo wants.
+        If it is missing, is no YAML, lacks a field that the zoo wants, or holds what the example holds.
     """
     info = _read_yaml(Path(path))
     missing = [field for field in REQUIRED if not (isinstance(info, dict) and info.get(field))]
@@ -102,12 +103,19 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
         raise InputError(f"has an unknown field {unknown[0]!r}; known are {', '.join(REQUIRED + OPTIONAL)}", path=path)
     for field in info:
         _check_field(field, info[field], path)
+    example = yaml.safe_load(EXAMPLE_INFO)
+    left = [field for field in info if field != "license" and (
+        (info[field] == example.get(field) and field in REQUIRED)
+        or any(word in text for text in _texts(info[field]) for word in PLACEHOLDERS))]
+    if left:
+        raise InputError(f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} still as in the example; say what is "
+                         "true of your networks", path=path)
     dataloader = info.pop("dataloader", None)
     info.setdefault("contributors", info["authors"])
     return GroupInfo({"name": "{{ model }}", "version": "0.1", **info}, dataloader, Path(path))
 
 
-def _read_yaml(path: Path) -> object:
+def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -191,13 +199,10 @@ def unfinished(group: GroupInfo) -> list[str]:
     Returns
     -------
     list of str
-        Missing GitHub accounts, and values left as in :data:`EXAMPLE_INFO`.
+        Missing GitHub accounts.
     """
-    example = yaml.safe_load(EXAMPLE_INFO)
-    left = [field for field in REQUIRED if group.info[field] == example[field] and field != "license"]
     people = {one["name"]: one.get("github") for field in PEOPLE for one in group.info[field]}
-    return [*(f"{field} is still that of the example" for field in left),
-            *(f"the GitHub account of {name}" for name, account in people.items() if not account)]
+    return [f"the GitHub account of {name}" for name, account in people.items() if not account]
 
 
 def link(base_url: str, file: str) -> str:

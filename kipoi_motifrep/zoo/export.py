@@ -270,9 +270,8 @@ def pinned_dependencies(networks: Sequence[Packaged]) -> dict[str, list[str]]:
     InputError
         If one is not installed.
     """
-    pip = PIP_PINS
-    if any(not keras_version(network.path).startswith("3") for network in networks):
-        pip += ("tf_keras",)
+    old = any(not keras_version(network.path).startswith("3") for network in networks)
+    pip = [*PIP_PINS, *(["tf_keras"] if old else [])]
     conda = {"python": f"{sys.version_info.major}.{sys.version_info.minor}",
              **{name: _version(name) for name in CONDA_PINS}, "pip": PIP_VERSION}
     # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -221,7 +221,7 @@ def _still_holds(path: Path, inputs: np.ndarray, predictions: np.ndarray) -> boo
 
 
 def loader_description(length: int, *, loader: str | None = None, base_url: str | None = None,
-                       files: Path | None = None) -> dict[str, object]:
+                       files: Path | None = None) -> dict[str, Any]:
     """Describe the intervals loader for a group of its own.
 
     Parameters
@@ -245,7 +245,7 @@ def loader_description(length: int, *, loader: str | None = None, base_url: str 
         description["defined_as"] = loader
     for argument, name in (("intervals_file", EXAMPLE_INTERVALS), ("fasta_file", EXAMPLE_GENOME)):
         example: object = f"example_files/{name}"
-        if base_url is not None:
+        if base_url is not None and files is not None:
             example = {"url": link(base_url, name), "md5": md5_of(files / name), "name": name}
         description["args"][argument]["example"] = example
     description["output_schema"]["inputs"]["doc"] += f"; the networks here read {length} bp"

@@ -188,7 +188,8 @@ def _shapes(model: keras.Model, path: Path) -> tuple[int, int]:
 
 
 def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] | None) -> tuple[str, ...]:
-    names = tuple(labels or (read_metadata(path).get("label_names", ()) if suffix == ".keras" else ()))
+    noted = read_metadata(path).get("label_names") if suffix == ".keras" and not labels else None
+    names = tuple(str(name) for name in labels or (noted if isinstance(noted, list) else ()))
     if len(names) != n_outputs:
         raise InputError(f"has {n_outputs} outputs and {len(names)} names for them; give --labels", path=path)
     twice = sorted({name for name in names if names.count(name) > 1})

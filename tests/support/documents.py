@@ -17,6 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from support.packaging import filled
 
 from kipoi_motifrep.cli import program as cli
 
@@ -182,7 +183,7 @@ def run_command(command, folder, where):
     if plain and program:
         status, said = _in_process(program, words[1:])
         if redirected:
-            (folder / redirected).write_text(said)
+            (folder / redirected).write_text(filled(said) if "--example-info" in words else said)
     else:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False,

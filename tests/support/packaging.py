@@ -18,6 +18,15 @@ trained_on: Nothing at all.
 """
 
 
+def filled(example):
+    """Fill in the example of an author's file, as its reader would."""
+    for old, new in (("Your Name", "Ada"), ("your-account", "ada"), ("10.xxxx/xxxxx", "10.1/2"), ("One or two", "Two"),
+                     ("Which data", "Data")):
+        assert old in example
+        example = example.replace(old, new)
+    return example
+
+
 def small_network(length=LENGTH, n_outputs=3, seed=0, filters=4):
     import keras
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.packaging import INFO, rendered
+from support.packaging import INFO, filled, rendered
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.zoo.description import (
@@ -23,17 +23,24 @@ from kipoi_motifrep.zoo.description import (
 from kipoi_motifrep.zoo.group import write_group
 
 
-def test_the_example_info_works(tmp_path, networks):
-    (tmp_path / "info.yaml").write_text(EXAMPLE_INFO)
-    example = read_info(tmp_path / "info.yaml")
-    write_group(networks, tmp_path / "Mine", example)
+def test_the_example_info_is_to_be_filled_in(tmp_path, networks):
+    path = tmp_path / "info.yaml"
+    path.write_text(EXAMPLE_INFO)
+    with pytest.raises(InputError, match=r"info.yaml: authors, contributors, cite_as, doc, trained_on are still as in "
+                                         "the example; say what is true"):
+        read_info(path)
+    for old, field in (("Ada", "authors"), ("Two", "doc"), ("Data", "trained_on"), ("10.1/2", "cite_as")):
+        was = {"Ada": "Your Name", "Two": "One or two", "Data": "Which data", "10.1/2": "10.xxxx/xxxxx"}[old]
+        path.write_text(filled(EXAMPLE_INFO).replace(old, was))
+        with pytest.raises(InputError, match=rf"{field}(, contributors)? (is|are) still as in the example"):
+            read_info(path)
+    path.write_text(filled(EXAMPLE_INFO).replace("github: ada", "github: your-account", 1))
+    with pytest.raises(InputError, match="authors is still as in the example"):
+        read_info(path)
+    path.write_text(filled(EXAMPLE_INFO))
+    write_group(networks, tmp_path / "Mine", read_info(path))
     assert "does the network first answer" in rendered(tmp_path / "Mine", "first")["info"]["doc"]
-    assert unfinished(example) == [f"{field} is still that of the example" for field in
-                                   ("authors", "cite_as", "doc", "trained_on")]
-    filled = (EXAMPLE_INFO.replace("Your Name", "Ada").replace("your-account", "ada").replace("10.xxxx/xxxxx", "10.1/2")
-              .replace("One or two", "Two").replace("Which data", "Data"))
-    (tmp_path / "info.yaml").write_text(filled)
-    assert unfinished(read_info(tmp_path / "info.yaml")) == []
+    assert unfinished(read_info(path)) == []
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.packaging import filled
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.zoo import shipped as weights
@@ -269,7 +270,7 @@ def test_installed_demo_runs_offline(elsewhere):
 @pytest.mark.slow
 def test_installed_package_command_exports_what_passes(elsewhere):
     info = command(elsewhere, "package", "--example-info")
-    (elsewhere.folder / "info.yaml").write_text(info.stdout)
+    (elsewhere.folder / "info.yaml").write_text(filled(info.stdout))
     found = elsewhere("print(kipoi_motifrep.shipped_weights())").stdout.strip()
     done = command(elsewhere, "package", found, "--info", "info.yaml", "--zoo", "https://example.org", "--name", "Lab",
                    "-o", "export")

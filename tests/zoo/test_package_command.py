@@ -1,7 +1,7 @@
 """The command ``package``."""
 
 
-from support.packaging import INFO, LABELS
+from support.packaging import INFO, LABELS, filled
 
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.zoo import check
@@ -20,7 +20,7 @@ def test_command_writes_a_group(tmp_path, mine, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, _ = run(capsys, "--example-info")
     assert (status, out) == (0, EXAMPLE_INFO)
-    (tmp_path / "info.yaml").write_text(out)
+    (tmp_path / "info.yaml").write_text(filled(out))
     labels = ("--labels", ",".join(LABELS))
     status, out, err = run(capsys, *mine, *labels, "--info", "info.yaml", "-o", "Mine", "--no-test")
     assert (status, out, err) == (0, "", "Mine: 2 models\n")
