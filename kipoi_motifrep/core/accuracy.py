@@ -64,6 +64,12 @@ def accuracy(labels: np.ndarray, predictions: np.ndarray) -> Accuracy:
     -------
     Accuracy
         One value a label.
+
+    Examples
+    --------
+    >>> labels = np.array([[1, 0], [0, -1], [1, 1], [0, 0]])
+    >>> accuracy(labels, np.array([[.9, .1], [.2, .5], [.8, .7], [.1, .6]])).auroc
+    array([1., 1.])
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 

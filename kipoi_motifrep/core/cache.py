@@ -20,6 +20,11 @@ def cache_folder(room: str = "") -> Path:
     pathlib.Path
         ``$XDG_CACHE_HOME/kipoi_motifrep/ROOM``, below ``~/.cache`` by default, and
         below the system's temporary folder for users without a home. It need not exist.
+
+    Examples
+    --------
+    >>> cache_folder("fasta_index").parts[-2:]
+    ('kipoi_motifrep', 'fasta_index')
     """
     if said := os.environ.get("XDG_CACHE_HOME"):
         base = Path(said)

@@ -27,6 +27,12 @@ def file_digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
     ------
     InputError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> import os
+    >>> file_digest(os.devnull, "md5")
+    'd41d8cd98f00b204e9800998ecf8427e'
     """
     try:
         with open(path, "rb") as file:

@@ -27,6 +27,12 @@ class InputError(ValueError):
         The file at fault.
     row : int, optional
         Its line, counted from 1.
+
+    Examples
+    --------
+    >>> raise InputError("has only 2 columns; give at least 3", path="peaks.bed", row=7)
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: peaks.bed, row 7: has only 2 columns; give at least 3
     """
 
     def __init__(self, message: str, *, path: str | os.PathLike | None = None, row: int | None = None):
@@ -48,6 +54,11 @@ def one_line(error: BaseException) -> str:
     -------
     str
         ``file: reason`` for operating-system errors, the message otherwise.
+
+    Examples
+    --------
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "x.bed"))
+    'x.bed: no such file or directory'
     """
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
@@ -79,7 +90,7 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of another program's error, where the rest is detail.
+    r"""First line of another program's error, where the rest is detail.
 
     Parameters
     ----------
@@ -90,12 +101,17 @@ def first_line(error: BaseException) -> str:
     -------
     str
         The error's type if it says nothing.
+
+    Examples
+    --------
+    >>> first_line(ValueError("bad shape\nin layer 3")), first_line(KeyError())
+    ('bad shape', 'KeyError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def flattened(error: BaseException) -> str:
-    """Text of another program's error, its lines joined.
+    r"""Text of another program's error, its lines joined.
 
     Parameters
     ----------
@@ -106,6 +122,11 @@ def flattened(error: BaseException) -> str:
     -------
     str
         Its first 300 characters.
+
+    Examples
+    --------
+    >>> flattened(ValueError("bad shape\n  in layer 3"))
+    'bad shape in layer 3'
     """
     return " ".join(str(error).split())[:SHOWN_CHARACTERS]
 
@@ -124,6 +145,11 @@ def a_few(names: Sequence[str], most: int) -> str:
     -------
     str
         Commas between them; an ellipsis stands for the rest.
+
+    Examples
+    --------
+    >>> a_few(["chr1", "chr2", "chr3"], most=2)
+    'chr1, chr2, ...'
     """
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 

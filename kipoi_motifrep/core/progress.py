@@ -29,6 +29,11 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None, 
     -------
     iterable
         The same items.
+
+    Examples
+    --------
+    >>> sum(progress([1, 2, 3], "adding"))
+    6
     """
     from tqdm import tqdm
 

@@ -123,7 +123,7 @@ def packed_with(begin: bytes) -> tuple[str, Callable | None]:
 
 
 def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
-    """Name a file that is no text by its first bytes.
+    r"""Name a file that is no text by its first bytes.
 
     Parameters
     ----------
@@ -136,6 +136,13 @@ def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
     ------
     InputError
         It says what the file is and the cure.
+
+    Examples
+    --------
+    >>> refuse_what_is_no_text(b"chr1\t0", "x.bed")
+    >>> refuse_what_is_no_text(b"%PDF-1.7", "x.bed")
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: x.bed: is PDF, not text
     """
     for magic, what in _NOT_TEXT.items():
         if begin.startswith(magic):
@@ -159,6 +166,12 @@ def text_lines(path: str | os.PathLike) -> Iterator[str]:
     ------
     InputError
         As :func:`open_text` does, or if a line has more than a million characters.
+
+    Examples
+    --------
+    >>> import os
+    >>> list(text_lines(os.devnull))
+    []
     """
     with open_text(path) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", "replace")

@@ -44,6 +44,12 @@ class MotifFile(Sequence):
         SHA-256 of its bytes, hexadecimal.
     rna : bool, default False
         Whether its letters are those of RNA, which has one strand.
+
+    Examples
+    --------
+    >>> file = MotifFile((Motif("m1", [[1, 0, 0, 0]]), Motif("m2", [[0, 1, 0, 0]])), None, "meme", Path("m.meme"), "")
+    >>> len(file), [motif.name for motif in file], file[1].consensus
+    (2, ['m1', 'm2'], 'C')
     """
 
     motifs: tuple[Motif, ...]
@@ -159,6 +165,20 @@ def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str =
     ------
     InputError
         If the format is unknown, two names are equal, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "m.jaspar")
+    ...     write_motifs([Motif("m1", [[1, 0, 0, 0], [0, 0.5, 0.5, 0]], nsites=10)], path, "jaspar")
+    ...     print(path.read_text())
+    >m1
+    A  [ 10 0 ]
+    C  [ 0 5 ]
+    G  [ 0 5 ]
+    T  [ 0 0 ]
+    <BLANKLINE>
     """
     from kipoi_motifrep.core.outputs import write_bytes
 

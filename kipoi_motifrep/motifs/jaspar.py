@@ -55,6 +55,12 @@ class Database:
     target_names : tuple of str, optional
         A name of its own for each motif, by which tables refer to it; the motifs' names by
         default.
+
+    Examples
+    --------
+    >>> database = Database((Motif("m1", [[1, 0, 0, 0]], tf_family=("bHLH",)),), "mine.meme")
+    >>> database["m1"].consensus, database.families, len(database)
+    ('A', {'m1': 'bHLH'}, 1)
     """
 
     motifs: tuple[Motif, ...]
@@ -108,6 +114,11 @@ def releases() -> list[str]:
     -------
     list of str
         ``JASPAR2014`` to ``JASPAR2026``.
+
+    Examples
+    --------
+    >>> releases()[:2]
+    ['JASPAR2014', 'JASPAR2016']
     """
     return sorted(path.stem for path in _data_folder().glob("JASPAR*.sqlite"))
 
@@ -137,6 +148,12 @@ def load(release: str = LATEST_RELEASE, collection: str | Sequence[str] | None =
     ------
     InputError
         If the release, collection, taxon or `versions` is not known; names those that are.
+
+    Examples
+    --------
+    >>> database = load("JASPAR2016")
+    >>> database.name, len(database)
+    ('JASPAR2016 CORE vertebrates', 519)
     """
     release = _release_name(release)
     if versions not in ("latest", "all"):
@@ -174,6 +191,11 @@ def open_database(spec: str | os.PathLike, taxon: str | Sequence[str] | None = "
     ------
     InputError
         If it is neither, or a file cannot be read.
+
+    Examples
+    --------
+    >>> len(open_database("2016", taxon="plants"))
+    227
     """
     return open_databases([spec], taxon, collection)
 
@@ -200,6 +222,11 @@ def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
     ------
     InputError
         If there is none, or one cannot be read.
+
+    Examples
+    --------
+    >>> open_databases(["JASPAR2016", "JASPAR2018"]).release
+    'JASPAR2016, JASPAR2018'
     """
     specs = [specs] if isinstance(specs, str | os.PathLike) else list(specs)
     if not specs:

@@ -52,6 +52,12 @@ class Logo:
         Ends of the axis, in the unit of the heights.
     unit : str
         What the axis measures.
+
+    Examples
+    --------
+    >>> logo = Logo(np.array([[0, 0, 1.5, 0.2]]), "a position")
+    >>> [(letter, round(float(height), 1)) for letter, _, _, height in logo.letters()]
+    [('T', 0.2), ('G', 1.5)]
     """
 
     heights: np.ndarray
@@ -192,6 +198,12 @@ def information_logo(pwm: np.ndarray | Motif, title: str = "", background: Seque
     -------
     Logo
         Heights in bits that add up to each position's information.
+
+    Examples
+    --------
+    >>> information_logo([[1, 0, 0, 0], [0.5, 0.5, 0, 0]]).heights
+    array([[2. , 0. , 0. , 0. ],
+           [0.5, 0.5, 0. , 0. ]])
     """
     motif = _motif(pwm)
     probabilities = _probabilities(motif.pwm)
@@ -211,6 +223,11 @@ def probability_logo(pwm: np.ndarray | Motif, title: str = "") -> Logo:
     Returns
     -------
     Logo
+
+    Examples
+    --------
+    >>> probability_logo([[0.5, 0.5, 0, 0]], "half").title
+    'half: M'
     """
     motif = _motif(pwm)
     return Logo(_probabilities(motif.pwm), _title(title, motif), 1.0, unit="probability")
@@ -231,6 +248,17 @@ def signed_logo(values: np.ndarray, title: str = "", unit: str = "weight") -> Lo
     Returns
     -------
     Logo
+
+    Raises
+    ------
+    InputError
+        If the values are not (width, 4), or not finite.
+
+    Examples
+    --------
+    >>> logo = signed_logo([[1, -2, 0, 0]], unit="change")
+    >>> logo.top, logo.bottom, logo.title
+    (1.0, -2.0, 'A')
     """
     values = np.array(values, float)
     if values.ndim != 2 or values.shape[1] != 4 or not np.isfinite(values).all():
@@ -280,6 +308,11 @@ def ticks_between(low: float, high: float) -> list[float]:
     -------
     list of float
         From low to high.
+
+    Examples
+    --------
+    >>> ticks_between(0, 2)
+    [0.0, 1.0, 2.0]
     """
     power = 10.0 ** np.floor(np.log10(high - low))
     for step in (5 * power, 2 * power, power, power / 2, power / 5):

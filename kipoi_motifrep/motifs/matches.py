@@ -45,6 +45,16 @@ class Matches:
         `queries` and `database`.
     parameters : dict
         What decides the result, defaults included.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import Database, Motif, MotifFile
+    >>> query, target = Motif("q", [[1, 0, 0, 0]] * 3), Motif("t", [[0.9, 0, 0, 0.1]] * 3)
+    >>> hits = np.array([(0, 0, 0, 0.01, 0.01, 0.01, 3, "+")], HIT)
+    >>> found = Matches(MotifFile((query,), None, "meme", Path("q.meme"), ""), Database((target,), "mine"), (MATCHED,),
+    ...                 hits, {})
+    >>> found.table()
+    [('q', 'matched', 't', '', '', '', '0.01', '0.01', '0.01', 0, '+', 3, 1)]
     """
 
     queries: MotifFile
@@ -149,6 +159,18 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     ------
     InputError
         If a file cannot be read, a release is not known, or an option is out of range.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep import Motif, write_motifs
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_motifs([Motif("q", np.eye(4)[[0, 1, 2, 3, 0, 0]])], f"{folder}/q.meme")
+    ...     targets = [Motif("t", np.eye(4)[[3, 3, 0, 1, 2, 3]]), Motif("u", np.eye(4)[[1] * 6])]
+    ...     write_motifs(targets, f"{folder}/t.meme")
+    ...     found = match(f"{folder}/q.meme", f"{folder}/t.meme")
+    >>> found.statuses, [(row[2], row[10]) for row in found.table()]
+    (('matched',), [('t', '-')])
     """
     motifs = read_motifs(queries)
     targets = open_databases(database, taxon=taxon, collection=collection)

@@ -45,6 +45,12 @@ class Motif:
     ------
     InputError
         If the matrix is not (width, 4), finite, non-negative, with rows that sum to 1.
+
+    Examples
+    --------
+    >>> motif = Motif("MA1", [[1, 0, 0, 0], [0, 0.5, 0, 0.5], [0.25, 0.25, 0.25, 0.25]], "X")
+    >>> motif.width, motif.consensus, motif.reverse_complement().consensus, motif.total_information()
+    (3, 'AYN', 'NRT', 3.0)
     """
 
     name: str
@@ -156,6 +162,11 @@ def information_content(pwm: np.ndarray, background: Sequence[float] | np.ndarra
     ------
     InputError
         If the background is not 4 positive numbers that sum to 1.
+
+    Examples
+    --------
+    >>> information_content([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+    array([2., 1., 0.])
     """
     background = check_background(background)
     pwm = np.asarray(pwm, float)
@@ -180,6 +191,11 @@ def trim_bounds(pwm: np.ndarray, threshold: float = TRIM_THRESHOLD, pad: int = T
     -------
     start, stop : int
         ``pwm[start:stop]`` is the part to keep: all of it if no position is above.
+
+    Examples
+    --------
+    >>> trim_bounds([[0.25] * 4] * 5 + [[1, 0, 0, 0]] + [[0.25] * 4] * 5)
+    (2, 9)
     """
     informative = np.flatnonzero(information_content(pwm) > threshold)
     if len(informative) == 0:
@@ -204,6 +220,11 @@ def check_background(background: Sequence[float] | np.ndarray | None) -> np.ndar
     ------
     InputError
         If they are not 4 positive numbers that sum to 1 (within 0.001).
+
+    Examples
+    --------
+    >>> check_background([0.3, 0.2, 0.2, 0.3])
+    array([0.3, 0.2, 0.2, 0.3])
     """
     if background is None:
         return np.full(4, 0.25)

@@ -52,6 +52,15 @@ def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = 
     ------
     InputError
         If `alphabet` is not an order of A, C, G, T.
+
+    Examples
+    --------
+    >>> one_hot_table()[:5]
+    array([[1.  , 0.  , 0.  , 0.  ],
+           [0.  , 1.  , 0.  , 0.  ],
+           [0.  , 0.  , 1.  , 0.  ],
+           [0.  , 0.  , 0.  , 1.  ],
+           [0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
     alphabet = "".join(alphabet).upper()
     if sorted(alphabet) != sorted(BASES):
@@ -76,6 +85,11 @@ def encode(letters: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray of uint8, same shape
         Codes; ``INVALID`` where a character is no nucleotide letter.
+
+    Examples
+    --------
+    >>> encode(np.frombuffer(b"ACgtN", np.uint8))
+    array([0, 1, 2, 3, 4], dtype=uint8)
     """
     return _CODE_OF_BYTE[letters]
 
@@ -92,6 +106,11 @@ def decode(codes: np.ndarray) -> str:
     -------
     str
         Upper-case letters.
+
+    Examples
+    --------
+    >>> decode(np.array([0, 1, 2, 3, 4], np.uint8))
+    'ACGTN'
     """
     return np.frombuffer((LETTERS + "N").encode(), np.uint8)[codes].tobytes().decode()
 
@@ -108,6 +127,11 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray of uint8, shape (..., L)
         The opposite strand, 5' to 3'.
+
+    Examples
+    --------
+    >>> decode(reverse_complement(encode(np.frombuffer(b"AACR", np.uint8))))
+    'YGTT'
     """
     return _COMPLEMENT[codes[..., ::-1]]
 
@@ -126,6 +150,12 @@ def one_hot(codes: np.ndarray, table: np.ndarray | None = None) -> np.ndarray:
     -------
     numpy.ndarray, shape (..., 4)
         In the dtype of `table`.
+
+    Examples
+    --------
+    >>> one_hot(np.array([[2, 4]], np.uint8))
+    array([[[0.  , 0.  , 1.  , 0.  ],
+            [0.25, 0.25, 0.25, 0.25]]], dtype=float32)
     """
     table = _FLOAT32 if table is None else table
     # Rows taken as single items of four columns' bytes: several times faster than rows of four.
@@ -161,6 +191,11 @@ def arrange(batch: np.ndarray, *, alphabet_axis: int | None = 1, dummy_axis: int
     ------
     InputError
         If the axes do not exist or coincide.
+
+    Examples
+    --------
+    >>> arrange(np.zeros((2, 200, 4)), alphabet_axis=0, dummy_axis=1).shape
+    (2, 4, 1, 200)
     """
     _check_axes(alphabet_axis, dummy_axis)
     letters_first = alphabet_axis == 0 or (alphabet_axis == 1 and dummy_axis == 0)

@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
 
 def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
-    """Go through a FASTA file.
+    r"""Go through a FASTA file.
 
     Parameters
     ----------
@@ -51,6 +51,15 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
     InputError
         With the row: if the file is empty or no FASTA, or a sequence is empty
         or has characters that are no nucleotides.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.sequences.alphabet import decode
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile(suffix=".fa") as file:
+    ...     _, _ = file.write(b">one\nACG\nT\n>two x\nuu\n"), file.flush()
+    ...     [(record.row, record.name, decode(record.codes)) for record in read_fasta(file.name)]
+    [(1, 'one', 'ACGT'), (4, 'two', 'TT')]
     """
     header: bytes | None = None
     parts: list[tuple[int, bytes]] = []
@@ -113,6 +122,11 @@ def resize(codes: np.ndarray, length: int) -> np.ndarray:
     -------
     numpy.ndarray of uint8, shape (length,)
         Same centre as kipoiseq's resizing of an interval; what is added is ``OUTSIDE``.
+
+    Examples
+    --------
+    >>> resize(np.array([0, 1, 2, 3], np.uint8), 2), resize(np.array([0], np.uint8), 3)
+    (array([1, 2], dtype=uint8), array([15,  0, 15], dtype=uint8))
     """
     start = len(codes) // 2 - length // 2
     before, after = max(-start, 0), max(start + length - len(codes), 0)

@@ -39,7 +39,7 @@ class LetterError(InputError):
 
 
 class Genome:
-    """A FASTA file, plain or bgzip, with its index.
+    r"""A FASTA file, plain or bgzip, with its index.
 
     The index is the usual ``.fai``. A missing or outdated one is made beside the
     file, or in the user's cache where the folder cannot be written.
@@ -64,6 +64,16 @@ class Genome:
         If the file is missing, is no FASTA, is gzip but not bgzip, has lines of
         uneven length, two sequences of one name or one without, or does not fit
         its index.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.sequences.alphabet import decode
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "genome.fa").write_text(">chr1\nACGTACGT\n")
+    ...     genome = Genome(Path(folder, "genome.fa"))
+    >>> genome.find("1"), genome.find("chr9"), decode(genome.fetch([0], [2], 4)[0])
+    (0, -1, 'GTAC')
     """
 
     def __init__(self, path: str | os.PathLike):

@@ -35,6 +35,13 @@ def check_resizing(length: int | None, outside: str) -> None:
     ------
     InputError
         If one of them makes no sense.
+
+    Examples
+    --------
+    >>> check_resizing(200, "average")
+    >>> check_resizing(0, "average")
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: the length to resize to is 0; it must be at least 1 and at most 10000000
     """
     if length is not None and not 1 <= length <= WIDEST:
         raise InputError(f"the length to resize to is {length}; it must be at least 1 and at most {WIDEST}")
@@ -79,7 +86,7 @@ class IntervalBatch:
 
 
 class Intervals:
-    """The intervals of a file, checked against a genome.
+    r"""The intervals of a file, checked against a genome.
 
     The file is read once, here. What is needed later lies in a temporary file,
     so that memory does not grow with the number of intervals.
@@ -116,6 +123,17 @@ class Intervals:
     ------
     InputError
         If the file cannot be read, holds no intervals, or an argument is wrong.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     genome, peaks = Path(folder, "genome.fa"), Path(folder, "peaks.bed")
+    ...     _, _ = genome.write_text(">chr1\nACGTACGTAC\n"), peaks.write_text("chr1\t2\t6\nchr1\t4\t8\n")
+    ...     intervals = Intervals(peaks, Genome(genome))
+    >>> len(intervals), intervals.width, intervals.read(0, 2).start
+    (2, 4, array([2, 4]))
     """
 
     def __init__(self, path: str | os.PathLike, genome: Genome, *, length: int | None = None,
@@ -288,7 +306,13 @@ class Intervals:
 
 
 def as_int64(numbers: list[int]) -> np.ndarray:
-    """Turn whole numbers of any size into an array; too large ones into a very large one."""
+    """Turn whole numbers of any size into an array; too large ones into a very large one.
+
+    Examples
+    --------
+    >>> as_int64([5, 10**30]).tolist()
+    [5, 2305843009213693951]
+    """
     # Python reads integers of any size; what does not fit is past every chromosome's end.
     limit = np.iinfo(np.int64).max // 4
     try:
@@ -298,5 +322,11 @@ def as_int64(numbers: list[int]) -> np.ndarray:
 
 
 def few(names: list[str]) -> str:
-    """List the first three names, and how many more there are."""
+    """List the first three names, and how many more there are.
+
+    Examples
+    --------
+    >>> few(["chr1", "chr2", "chr3", "chr4"])
+    'chr1, chr2, chr3 and 1 more'
+    """
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

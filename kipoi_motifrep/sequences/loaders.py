@@ -193,6 +193,11 @@ def flag(value: object, argument: str) -> bool:
     ------
     InputError
         If it says neither true nor false.
+
+    Examples
+    --------
+    >>> flag("True", "use_strand"), flag(None, "use_strand")
+    (True, False)
     """
     for says, texts in ((True, ("1", "true", "yes")), (False, ("0", "false", "no", "none"))):
         if str(value).strip().lower() in texts:
@@ -219,6 +224,11 @@ def number(value: object, argument: str) -> int | None:
     ------
     InputError
         If it is none.
+
+    Examples
+    --------
+    >>> number("200", "auto_resize_len"), number("None", "auto_resize_len")
+    (200, None)
     """
     if value is None or value == "None":
         return None
@@ -233,7 +243,15 @@ def number(value: object, argument: str) -> int | None:
 
 @described("intervals")
 class IntervalsDl(OneHotBatches):
-    """BED + genome FASTA to one-hot; arguments in ``descriptions/intervals.yaml``."""
+    """BED + genome FASTA to one-hot; arguments in ``descriptions/intervals.yaml``.
+
+    Examples
+    --------
+    >>> loader = IntervalsDl.init_example()
+    >>> batch = loader.batch(0, 2)
+    >>> batch["inputs"].shape, batch["metadata"]["ranges"].chr.tolist()
+    ((2, 200, 4), ['chr20', 'chr20'])
+    """
 
     def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
                  alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None, centre=None):
@@ -261,7 +279,13 @@ class IntervalsDl(OneHotBatches):
 
 @described("sequences")
 class SequencesDl(OneHotBatches):
-    """FASTA of sequences to one-hot; arguments in ``descriptions/sequences.yaml``."""
+    """FASTA of sequences to one-hot; arguments in ``descriptions/sequences.yaml``.
+
+    Examples
+    --------
+    >>> SequencesDl.init_example().batch(0, 3)["inputs"].shape
+    (3, 200, 4)
+    """
 
     def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
                  alphabet=BASES, dtype=None):

@@ -34,6 +34,14 @@ class Problems:
         The file.
     listed : bool, default True
         Whether ``kipoi-motifrep validate`` reads such files.
+
+    Examples
+    --------
+    >>> problems = Problems("peaks.bed")
+    >>> problems.add(3, "start 'x' must be a whole number")
+    >>> problems.raise_first()
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: peaks.bed, row 3: start 'x' must be a whole number
     """
 
     def __init__(self, path: str | os.PathLike, *, listed: bool = True):

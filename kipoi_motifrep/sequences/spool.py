@@ -24,6 +24,13 @@ class Spool:
         Of one item.
     shape : tuple of int, default ()
         Of one row.
+
+    Examples
+    --------
+    >>> spool = Spool(np.int8, (2,))
+    >>> spool.append([[1, 2], [3, 4], [5, 6]])
+    >>> spool.read(1, 3).tolist()
+    [[3, 4], [5, 6]]
     """
 
     def __init__(self, dtype: np.dtype | type | str, shape: tuple[int, ...] = ()):
@@ -71,7 +78,15 @@ class Spool:
 
 
 class TextSpool:
-    """Texts, appended once and read back by position."""
+    """Texts, appended once and read back by position.
+
+    Examples
+    --------
+    >>> spool = TextSpool()
+    >>> spool.append(["one", "", "three"])
+    >>> spool.read(1, 3).tolist()
+    ['', 'three']
+    """
 
     def __init__(self):
         self._ends, self._bytes = Spool(np.int64), Spool(np.uint8)

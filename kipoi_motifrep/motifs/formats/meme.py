@@ -42,6 +42,13 @@ def parse_meme(text: MotifText) -> tuple[list[tuple[int, Motif]], np.ndarray | N
     ------
     InputError
         Names the row and what is wrong there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> lines = ["MEME version 4", "ALPHABET= ACGT", "MOTIF m1 X", "letter-probability matrix: w= 1", "1 0 0 0"]
+    >>> parse_meme(MotifText(Path("m.meme"), lines))
+    ([(3, <Motif m1 X, width 1, A>)], None)
     """
     lines = text.lines
     starts = [i for i, line in enumerate(lines) if re.match(r"\s*MOTIF\b", line)]
@@ -175,6 +182,11 @@ def format_meme(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str
     ------
     str
         Lines without line ends.
+
+    Examples
+    --------
+    >>> list(format_meme([Motif("m1", [[1, 0, 0, 0]])], np.full(4, 0.25)))[-3:]
+    ['MOTIF m1', 'letter-probability matrix: alength= 4 w= 1', ' 1.000000  0.000000  0.000000  0.000000']
     """
     yield from ("MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", "", "Background letter frequencies")
     yield " ".join(f"{letter} {decimal(p)}" for letter, p in zip(BASES, background, strict=True))

@@ -69,6 +69,12 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     ------
     InputError
         Names the row and what is wrong there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> parse_plain(MotifText(Path("m.txt"), [">m1 X", "9 0 1 0", "0 5 0 5", "7 1 1 1"]))
+    ([(1, <Motif m1 X, width 3, AYA>)], 'homer')
     """
     blocks, behind = _blocks(text)
     if labels := [row for row, line in text.filled() if _WANTED.match(line)]:
@@ -243,6 +249,11 @@ def format_jaspar(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[s
     ------
     str
         Lines without line ends.
+
+    Examples
+    --------
+    >>> list(format_jaspar([Motif("m1", [[1, 0, 0, 0]], nsites=5)], np.full(4, 0.25)))
+    ['>m1', 'A  [ 5 ]', 'C  [ 0 ]', 'G  [ 0 ]', 'T  [ 0 ]']
     """
     for motif in motifs:
         yield f">{word(motif.name)}\t{' '.join(motif.alt_name.split())}".rstrip()
@@ -252,7 +263,7 @@ def format_jaspar(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[s
 
 
 def format_homer(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str]:
-    """Give the lines of a HOMER file.
+    r"""Give the lines of a HOMER file.
 
     The detection threshold is 0.7 of the best log-odds score (natural log); HOMER's
     p-value is not known and written as log p = 0.
@@ -268,6 +279,11 @@ def format_homer(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[st
     ------
     str
         Lines without line ends.
+
+    Examples
+    --------
+    >>> list(format_homer([Motif("m1", [[1, 0, 0, 0]])], np.full(4, 0.25)))[0].split("\t")
+    ['>A', 'm1', '0.970406']
     """
     for motif in motifs:
         guess = f"{_GUESS}{' '.join(motif.alt_name.split())}" if motif.alt_name.strip() else ""

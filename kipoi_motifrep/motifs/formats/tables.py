@@ -91,6 +91,11 @@ def is_line(line: Line) -> bool:
     -------
     bool
         A letter with one number (``A: 0.25``) is a background or a key, not a row.
+
+    Examples
+    --------
+    >>> [is_line(read_line(text, 1)) for text in ("0.1 0.2 0.3 0.4", "A: 0.25", "A: 1 2 3", "MOTIF 1")]
+    [True, False, True, False]
     """
     if line.mark == "[":
         return bool(line.letter) or all(map(is_number, line.words))
@@ -116,6 +121,12 @@ def rows_are_positions(matrices: Sequence[Sequence[Line]], known: Sequence[bool 
     -------
     list of bool or None
         None where nothing decides.
+
+    Examples
+    --------
+    >>> by_position = [read_line(text, 1) for text in ("9 0 1 0", "0 0 2 8", "7 1 1 1", "5 5 0 0")]
+    >>> rows_are_positions([by_position], [None])
+    [True]
     """
     found = [_by_shape(lines) if one is None else one for lines, one in zip(matrices, known, strict=True)]
     said = [one for one in found if one is not None]
@@ -171,6 +182,13 @@ def motif_of_lines(text: MotifText, lines: Sequence[Line], positions: bool | Non
     ------
     InputError
         Names the row and what is wrong there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> lines = [read_line(text, row) for row, text in enumerate(("A [9 0]", "C [0 5]", "G [1 0]", "T [0 5]"), 2)]
+    >>> motif_of_lines(MotifText(Path("m"), []), lines, False, exact=False, name="m")
+    <Motif m, width 2, AY>
     """
     if positions:
         return motif_of(text, np.array([text.four(line.words, line.row) for line in lines]),
@@ -229,6 +247,13 @@ def motif_of(text: MotifText, matrix: np.ndarray, rows: Sequence[int], *, exact:
     ------
     InputError
         If `exact` probabilities do not sum to 1.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> motif_of(MotifText(Path("m"), []), np.array([[9, 0, 1, 0], [0, 0, 0, 0]]), [1, 2], name="m").pwm
+    array([[0.9 , 0.  , 0.1 , 0.  ],
+           [0.25, 0.25, 0.25, 0.25]])
     """
     total = matrix.sum(axis=1)
     empty = total == 0

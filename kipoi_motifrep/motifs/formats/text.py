@@ -131,20 +131,44 @@ def words_of(line: str) -> list[str]:
 
 
 def is_number(token: str) -> bool:
-    """Tell whether a word of a motif file is a number."""
+    """Tell whether a word of a motif file is a number.
+
+    Examples
+    --------
+    >>> is_number("1e-3"), is_number("nan"), is_number("A")
+    (True, False, False)
+    """
     return bool(_NUMBER.match(token))
 
 
 def word(name: str) -> str:
-    """Name as one word: white space becomes ``_``."""
+    """Name as one word: white space becomes ``_``.
+
+    Examples
+    --------
+    >>> word("my  motif")
+    'my_motif'
+    """
     return "_".join(name.split())
 
 
 def decimal(value: float) -> str:
-    """Probability with 6 decimals, or as many more as it takes to read the same number back."""
+    """Probability with 6 decimals, or as many more as it takes to read the same number back.
+
+    Examples
+    --------
+    >>> decimal(0.25), decimal(1 / 3)
+    ('0.250000', '0.3333333333333333')
+    """
     return np.format_float_positional(value, unique=True, min_digits=6, trim="k")
 
 
 def plain(value: float) -> str:
-    """Count without a needless fraction; reads back as the same number."""
+    """Count without a needless fraction; reads back as the same number.
+
+    Examples
+    --------
+    >>> plain(20.0), plain(2.5)
+    ('20', '2.5')
+    """
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

@@ -50,6 +50,12 @@ def parse_transfac(text: MotifText) -> list[tuple[int, Motif]]:
     ------
     InputError
         Names the row and what is wrong there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> parse_transfac(MotifText(Path("m"), ["AC  M1", "P0  A C G T", "01  9 0 1 0  A", "02  0 5 0 5  Y", "//"]))
+    [(1, <Motif M1, width 2, AY>)]
     """
     motifs: list[tuple[int, Motif]] = []
     block = _Block(0)
@@ -126,6 +132,11 @@ def format_transfac(motifs: Iterable[Motif], background: np.ndarray) -> Iterator
     ------
     str
         Lines without line ends.
+
+    Examples
+    --------
+    >>> [line for line in format_transfac([Motif("m1", [[1, 0, 0, 0]])], np.full(4, 0.25)) if line.startswith("01")]
+    ['01  1.000000  0.000000  0.000000  0.000000  A']
     """
     for motif in motifs:
         name, alt = word(motif.name), " ".join(motif.alt_name.split())
