@@ -105,6 +105,7 @@ def to_codes(channels: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     if channels.max(initial=0) > 1 or channels.sum(axis=-2, dtype=np.uint8).max(initial=0) > 1:
         raise InputError("the sequences are not one-hot: a position has several bases, or a number other than 0 and 1",
                          path=path)
+    # From N, each channel that is set takes away what makes its own code.
     codes = np.full((*channels.shape[:-2], channels.shape[-1]), N_CODE, np.uint8)
     for channel, code in enumerate(CODES_OF_CHANNELS):
         codes -= channels[..., channel, :] * (N_CODE - code)
@@ -207,6 +208,7 @@ class _Hdf5(_Part):
 
 def _steps(array: h5py.Dataset) -> tuple[int, int]:
     """Choose how many rows and samples to read at once, so that each stored chunk is unpacked once."""
+    # As many chunks of samples as the budget allows at one chunk of rows; then as many chunks of rows as still fit.
     chunk_rows, chunk_samples = (array.chunks[0], array.chunks[-1]) if array.chunks else (1, 1)
     row_bytes = int(np.prod(array.shape[1:-1], dtype=int)) * array.dtype.itemsize
     if array.ndim == 2:  # labels: all rows together

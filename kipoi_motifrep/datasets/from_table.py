@@ -257,6 +257,8 @@ def _encode(path: str | os.PathLike, entry: _Entry) -> np.ndarray:
 
 def _collect_with_fasta(path, fasta, table: _Table, by_name: bool, length: int | None, seed: int) -> _Collected:
     """Pair the rows of a table with the records of a FASTA file: by name where any name agrees, else by order."""
+    # Records come one at a time, and only the last may show that names agree. So pairs are made by order until a name
+    # is found that is in the table; then they are dropped, and all from there on are made by name.
     entries = list(progress(table, "reading the labels", unit="row"))
     entry_of = {entry.name: entry for entry in entries}
     found, used, n = _Collected(fasta, length, seed), set[str](), 0
@@ -374,6 +376,8 @@ def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta:
     if min_positives < 0:
         raise InputError(f"--min-positives is {min_positives}; it must not be negative")
     check_seed(seed)
+    # 1. Read all rows, sequences and names to temporary files. 2. Choose labels and rows. 3. Deal the rows, which takes
+    # all of them: fractions are of their number. 4. Write, a batch at a time.
     sources = describe_sources([table, *([fasta] if fasta else [])])
     entries = _Table(table, columns, masked, with_fasta=fasta is not None)
     if fasta is not None:
