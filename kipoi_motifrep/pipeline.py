@@ -285,7 +285,8 @@ class _Interpreter:
     def _network_key(self) -> dict[str, object]:
         """Tell networks and sequences apart; these are gone through for their digest only if all else agrees."""
         return {"model": self.model_digest, "layers": [bank.layer for bank in self.network.banks],
-                "length": self.network.length, "layout": str(self.network.layout), "data": self.batches.digest}
+                "activations": [bank.activation for bank in self.network.banks], "length": self.network.length,
+                "layout": str(self.network.layout), "data": self.batches.digest}
 
     def filters(self) -> tuple[FilterPWMs, ...]:
         """Compute the PWMs of the network's filters."""
