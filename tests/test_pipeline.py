@@ -275,7 +275,8 @@ def test_a_network_of_train_is_called_by_its_architecture_else_by_its_folder(sma
 def test_another_activation_makes_other_filters(small, tmp_path):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((LENGTH, 4)), layers.Conv1D(3, 8, name="conv"), layers.ReLU(name="first"),
-                              layers.Activation("sigmoid", name="second"), layers.GlobalMaxPooling1D(), layers.Dense(2)])
+                              layers.Activation("sigmoid", name="second"), layers.GlobalMaxPooling1D(),
+                              layers.Dense(2)])
     given = {"dataset": small / "small.h5", "database": "JASPAR2016", "null": False, "importance": False}
     one, two, again = (interpret(model, activation=name, output=tmp_path, **given).filters[0]
                        for name in ("first", "second", "first"))

@@ -135,6 +135,11 @@ def weight_pwms(kernels: np.ndarray) -> np.ndarray:
     numpy.ndarray, shape (n_filters, width, 4), float64
         Probabilities; uniform for a kernel of zeros. The maximum is each filter's own.
 
+    Raises
+    ------
+    InputError
+        If the shape is another.
+
     Examples
     --------
     >>> weight_pwms(np.array([[[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])).round(2)

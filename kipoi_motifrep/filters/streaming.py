@@ -110,6 +110,11 @@ def filter_maxima(network: Network, batches: Iterable[Batch]) -> tuple[Maxima, .
     -------
     tuple of Maxima
         One a bank; those of several shards add up.
+
+    Raises
+    ------
+    InputError
+        If the shard is empty.
     """
     total: tuple[Maxima, ...] | None = None
     for batch in batches:

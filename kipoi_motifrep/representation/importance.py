@@ -232,6 +232,11 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[Inputs, np.ndarr
         As the batches have them.
     targets : numpy.ndarray, shape (rows, ...), or None
         Where the batches have an array of them.
+
+    Raises
+    ------
+    InputError
+        If there are no sequences.
     """
     parts: list[Inputs] = []
     targets: list[np.ndarray] = []
