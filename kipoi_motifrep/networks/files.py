@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zipfile
@@ -231,48 +230,3 @@ def unpacked_size(archive: zipfile.ZipFile) -> int:
         Bytes.
     """
     return sum(member.file_size for member in archive.infolist())
-
-
-def read_description(path: str | os.PathLike) -> dict:
-    """Read a network's architecture as Keras writes it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A JSON or YAML file of ``model.to_json()`` or ``to_yaml()``.
-
-    Returns
-    -------
-    dict
-        With ``class_name`` and ``config``.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is none.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("is no readable text; an architecture is a JSON or YAML file of Keras", path=path) from error
-    try:
-        found = json.loads(text)
-        found = json.loads(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
-    except ValueError:
-        found = _from_yaml(text)
-    if not isinstance(found, dict) or not {"class_name", "config"} <= set(found):
-        raise InputError("is no architecture of Keras: a JSON or YAML file with class_name and config", path=path)
-    return found
-
-
-def _from_yaml(text: str) -> object:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Reads Python's tuples, which Keras wrote, and no other object."""
-
-    Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
-    try:
-        return yaml.load(text, Loader)
-    except yaml.YAMLError:
-        return None

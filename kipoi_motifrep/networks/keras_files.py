@@ -6,85 +6,49 @@ kept alive; what Keras 1 wrote is put in the words of Keras 2 first.
 
 from __future__ import annotations
 
-import importlib
+import itertools
 import json
 import os
 import re
 import shutil
+import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
 
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
-from kipoi_motifrep.networks.backend import import_keras
-from kipoi_motifrep.networks.files import (
-    CURES,
-    HDF5,
-    KERAS,
-    check_unpacked,
-    kind_of,
-    read_description,
-    refuse,
-    unpacked_size,
+from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
+from kipoi_motifrep.networks.files import CURES, HDF5, KERAS, kind_of, refuse
+from kipoi_motifrep.networks.keras1 import of_keras_2
+from kipoi_motifrep.networks.keras_descriptions import (
+    OLD_LAYERS,
+    WEIGHTS_MEMBER,
+    Description,
+    check_classes,
+    describe,
+    text_of,
 )
-from kipoi_motifrep.networks.keras1 import is_keras_1
-from kipoi_motifrep.networks.keras2 import of_keras_3
-from kipoi_motifrep.networks.keras2_weights import fill
 
 if TYPE_CHECKING:
     import keras
 
 SUFFIXES = {KERAS: ".keras", HDF5: ".h5"}
 METADATA_MEMBER = "kipoi_motifrep.json"
-WEIGHTS_MEMBER = "model.weights.h5"
-OLD_LAYERS = "_layer_checkpoint_dependencies"
 
-# Layers that hold code, or whose contents are read from a place outside the file.
-LAMBDA = ("has a Lambda layer, which is code inside the file, and is not run; save the model with a registered layer "
-          "instead")
-CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TensorFlowOpLayer",
-        "ClassMethod", "InstanceMethod", "InstanceProperty")
-# How Keras writes tuples, shapes, numbers and tensors of a description: no classes.
-VALUES = ("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__",
-          "TensorShape", "CONSTANT", "float32", "Functional", "Model", "Sequential")
-# Functions of TensorFlow that Keras 2 wrote as layers; others could read and write files.
-FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
-FUNCTIONS = re.compile(r"(compat\.v1\.)?(math|nn|linalg|signal|bitwise|__operators__)\.\w+$|"
-                       "(compat.v1.)?(abs|add|argmax|argmin|argsort|broadcast_to|cast|clip_by_value|concat|cos|cumsum|"
-                       "divide|einsum|equal|exp|expand_dims|eye|fill|floor|gather|gather_nd|greater|greater_equal|"
-                       "identity|less|less_equal|logical_and|logical_not|logical_or|matmul|maximum|minimum|multiply|"
-                       "negative|norm|not_equal|one_hot|ones|ones_like|pad|pow|range|rank|reduce_\\w+|repeat|reshape|"
-                       "reverse|roll|round|shape|sigmoid|sign|sin|size|slice|sort|split|sqrt|square|squeeze|stack|"
-                       "stop_gradient|strided_slice|subtract|tanh|tensordot|tile|transpose|truediv|unstack|where|"
-                       "zeros|zeros_like)$")
 # Old names of classes, with the arguments that were not written since there was no choice.
 OLD_CLASSES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
                "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
 OLD_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}, "CuDNNGRU": {"reset_after": True}}
 FLIPPED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
-
-
-@dataclass(frozen=True)
-class _Description:
-    """A network's architecture, the version of Keras that wrote it, and the backend that its kernels are for."""
-
-    config: dict
-    version: str
-    backend: str
-
-    @property
-    def generation(self) -> int:
-        first = self.version.split(".")[0]
-        return int(first) if first.isdigit() else 3
 
 
 def suffix_of(path: str | os.PathLike) -> str:
@@ -141,10 +105,10 @@ def load_keras(path: str | os.PathLike, arch: str | os.PathLike | None = None,
     path, suffix = Path(path), suffix_of(path)
     description, version = None, ""
     try:
-        description = _describe(path, suffix, arch)
+        description = describe(path, suffix, arch)
         version = description.version
-        if description.generation < 2:
-            raise InputError("Keras 3 cannot read that; load it in Keras 2 and save it again")
+        if description.generation == 0:
+            raise InputError("Keras 2 cannot read that; load it in Keras 1 and save it again")
         if description.generation == 3:
             return _open_keras_3(path, suffix, description, arch is None, custom_objects)
         return _open_keras_2(path, suffix, description, custom_objects)
@@ -157,140 +121,14 @@ def load_keras(path: str | os.PathLike, arch: str | os.PathLike | None = None,
         raise InputError(_keras_problem(error, description), path=path) from error
 
 
-# What the headers say, before any layer is made
-
-
-def _describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> _Description:
-    """Read the architecture from the file, or from `arch` beside it, after a look at the sizes in the headers."""
-    attributes: dict[str, object] = {}
-    config: dict | None = None
-    if suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            check_unpacked(path, unpacked_size(archive))
-            members = archive.namelist()
-            attributes = json.loads(archive.read("metadata.json")) if "metadata.json" in members else {}
-            config = json.loads(archive.read("config.json"))
-            attributes.setdefault("keras_version", "3")
-            if WEIGHTS_MEMBER in members:
-                with archive.open(WEIGHTS_MEMBER) as member, h5py.File(member, "r") as file:
-                    check_unpacked(path, _inside(file))
-    else:
-        try:
-            file = h5py.File(path, "r")
-        except OSError as error:
-            raise InputError("no whole HDF5 file; was its download cut off?", path=path) from error
-        with file:
-            check_unpacked(path, _inside(file))
-            groups = [file.attrs, file["model_weights"].attrs] if "model_weights" in file else [file.attrs]
-            attributes = {name: _text(group[name]) for group in groups for name in ("keras_version", "backend")
-                          if name in group}
-            if "model_config" in file.attrs:
-                config = json.loads(_text(file.attrs["model_config"]))
-            elif arch is None:
-                holds = "layer_names" in file.attrs or "layers" in file or OLD_LAYERS in file
-                raise InputError("holds weights without a network; give its architecture as well (--arch model.json), "
-                                 "save the whole model, or give the Kipoi model that uses it" if holds else
-                                 "is an HDF5 file, but not of a Keras network", path=path)
-    if arch is not None:
-        config = read_description(arch)
-        attributes = {**attributes, **{name: config[name] for name in ("keras_version", "backend") if name in config}}
-    assert config is not None
-    version = str(attributes.get("keras_version") or _told_by_words(config))
-    return _Description(config, version, str(attributes.get("backend", "")))
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _told_by_words(config: dict) -> str:
-    """Tell the version of a description that does not say it: Keras 3 writes whence each class comes."""
-    if is_keras_1(config):
-        return "1"
-    return "3" if str(config.get("module", "")).startswith("keras") and "registered_name" in config else "2"
-
-
-def _inside(file: h5py.File) -> int:
-    """Add up the bytes of all values by their headers; refuse values that lie in another file."""
-    def elsewhere(name: str, one: object) -> str | None:
-        return name if isinstance(one, h5py.Dataset) and (one.external or one.is_virtual) else None
-
-    found = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None) or \
-        file.visititems(elsewhere)
-    if found:
-        raise InputError(f"has {found!r} in another file; save the whole network again in the Keras that wrote it")
-    total = 0
-
-    def add(name: str, one: object) -> None:
-        nonlocal total
-        total += one.nbytes if isinstance(one, h5py.Dataset) else 0
-
-    file.visititems(add)
-    return total
-
-
-def _check_classes(config: object, framework: ModuleType, known: Mapping[str, object]) -> None:
-    """Refuse code before it is run: every class that a description names must be Keras's own, or given by the user.
-
-    Keras itself imports any module that a description names. So nothing is handed to it
-    but names in its own lists of layers, models, initial values and the like.
-    """
-    if isinstance(config, (list, tuple)):
-        for one in config:
-            _check_classes(one, framework, known)
-    if not isinstance(config, Mapping):
-        return
-    name = config.get("class_name")
-    if isinstance(name, str):
-        inner = config.get("config")
-        if name in CODE:
-            raise InputError(LAMBDA if "ambda" in name else
-                             f"has a {name} layer, which is code or a file outside it, and is not run")
-        if name in FUNCTION_LAYERS:
-            function = str(inner.get("function", "")) if isinstance(inner, Mapping) else ""
-            if name == "TFOpLambda" and not FUNCTIONS.match(function):
-                raise InputError(f"uses TensorFlow's {function} as a layer, which is not run, since it could do other "
-                                 "things than calculate; put a layer of Keras in its place, and save it again")
-        elif isinstance(inner, Mapping) and isinstance(inner.get("vocabulary"), str):
-            raise InputError(f"has a {name} layer that reads the file {inner['vocabulary']!r}; save it with its words")
-        elif not _own(config, name, framework) and not _given(config, known, framework):
-            custom = inner if name == "function" else name
-            raise InputError(f"needs the custom object {str(custom).split('>')[-1]!r}, which is code outside the file; "
-                             f"in Python, load it inside {framework.__name__}.saving.custom_object_scope, or give it "
-                             "as a Kipoi model that loads it")
-    for one in config.values():
-        _check_classes(one, framework, known)
-
-
-def _own(config: Mapping, name: str, framework: ModuleType) -> bool:
-    """Tell Keras's own class from somebody's class of the same name; .h5 files do not say."""
-    module = str(config.get("module") or "keras")
-    if config.get("registered_name") not in (None, name, config.get("config")) or \
-            module.split(".")[0] not in ("keras", "tf_keras", "tensorflow", "builtins"):
-        return False
-    if name == "function":
-        return hasattr(framework.activations, str(config.get("config")))
-    if module.startswith("keras.src.ops."):  # functions of Keras 3, each with its class
-        return isinstance(getattr(importlib.import_module(module), name, None), type)
-    places = ("layers", "initializers", "regularizers", "constraints", "mixed_precision", "dtype_policies", "random")
-    return name in VALUES or any(isinstance(getattr(getattr(framework, place, None), name, None), type)
-                                 for place in places)
-
-
-def _given(config: Mapping, known: Mapping[str, object], framework: ModuleType) -> bool:
-    names = (config.get("registered_name"), config["class_name"], config.get("config"))
-    return any(isinstance(name, str) and (name in known or framework.saving.get_registered_object(name) is not None)
-               for name in names)
-
-
 # Keras 3
 
 
-def _open_keras_3(path: Path, suffix: str, description: _Description, whole: bool,
+def _open_keras_3(path: Path, suffix: str, description: Description, whole: bool,
                   objects_file: str | os.PathLike | None) -> keras.Model:
     keras = import_keras()
     custom_objects = _custom_objects(objects_file)
-    _check_classes(description.config, keras, custom_objects)
+    check_classes(description.config, keras, custom_objects, description.largest)
     if whole:
         with _named(path, suffix) as named:
             return keras.saving.load_model(named, custom_objects=custom_objects, compile=False, safe_mode=True)
@@ -303,13 +141,32 @@ def _open_keras_3(path: Path, suffix: str, description: _Description, whole: boo
 # Keras 1 and 2, by tf-keras
 
 
-def _open_keras_2(path: Path, suffix: str, description: _Description,
+def _open_keras_2(path: Path, suffix: str, description: Description,
                   objects_file: str | os.PathLike | None) -> keras.Model:
-    keras = import_keras()
-    config = of_keras_3(description.config)
-    _check_classes(config, keras, {})
-    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    fill(model, description.config, path, suffix)
+    tf_keras = import_tf_keras()
+    custom_objects: dict[str, object] = {}
+    if objects_file is not None:
+        with _keras_is(tf_keras):
+            custom_objects = _custom_objects(objects_file)
+    config = _rename(of_keras_2(description.config) if description.generation == 1 else description.config)
+    assert isinstance(config, dict)
+    check_classes(config, tf_keras, custom_objects, description.largest)
+    with tf_keras.saving.custom_object_scope(custom_objects):
+        if "module" in config:
+            model = tf_keras.saving.deserialize_keras_object(config, safe_mode=True)
+        else:
+            model = tf_keras.models.model_from_json(json.dumps(config))
+    if not model.built:
+        raise InputError("does not say the shape of its input; build the network in Keras 2 with an input of known "
+                         "shape, and save it again")
+    with _weights_file(path, suffix) as named:
+        if named.name.endswith(".weights.h5"):
+            model.load_weights(named)
+        else:
+            with h5py.File(named, "r") as file:
+                backend = _fill(model, file.get("model_weights", file), description.generation)
+            if (description.backend or backend) == "theano":
+                _flip(model)
     return model
 
 
@@ -319,6 +176,97 @@ def _custom_objects(path: str | os.PathLike | None) -> dict[str, object]:
     from kipoi_utils import load_module
 
     return dict(load_module(str(path)).OBJECTS or {})
+
+
+@contextmanager
+def _keras_is(tf_keras: ModuleType) -> Iterator[None]:
+    """Let ``import keras`` give Keras 2 within the block, for the code of a Kipoi model that was written for it.
+
+    ``tf.keras`` stays that in this process, since such code uses it while it runs, too.
+    """
+    import tensorflow
+
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "keras"}
+    sys.modules.update({"keras": tf_keras, "tensorflow.keras": tf_keras})
+    tensorflow.keras = tf_keras
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "keras"]:
+            del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+def _rename(config: object) -> object:
+    """Put the present names of classes and modules into a description, and plain numbers for those of numpy."""
+    if isinstance(config, list):
+        return [_rename(one) for one in config]
+    if not isinstance(config, dict):
+        return config
+    config = {key: _rename(one) for key, one in config.items()}
+    name, inner = config.get("class_name"), config.get("config")
+    if name == "__numpy__" and isinstance(inner, dict):
+        return inner["value"]
+    if isinstance(name, str) and isinstance(inner, dict):
+        config.update(class_name=OLD_CLASSES.get(name, name), config={**OLD_DEFAULTS.get(name, {}), **inner})
+    module = str(config.get("module", ""))
+    if module.startswith("keras.engine."):  # before 2.13
+        config["module"] = module.replace("keras.", "keras.src.", 1)
+    return config
+
+
+def _fill(model: keras.Model, file: h5py.Group, generation: int) -> str:
+    """Give every weight its value; tell the backend that wrote them.
+
+    Layers are found by their names, weights within a layer by their order. Keras's own
+    loading goes by the order of the layers, which is not the same in all versions.
+    """
+    from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
+
+    names: list[str] = []
+    for layer in model.layers:
+        weights = layer.trainable_weights + layer.non_trainable_weights
+        if not weights:
+            continue
+        if layer.name not in file:
+            raise InputError(f"has no weights of layer {layer.name!r}; save the whole network again in the Keras that "
+                             "wrote it")
+        group = file[layer.name]
+        found = _weight_names(group)
+        values = [group[name][()] for name in found]
+        names += found
+        shapes = [value.shape for value in values]
+        try:
+            values = preprocess_weights_for_loading(layer, values, "1" if generation == 1 else None)
+        except (AssertionError, IndexError, ValueError):  # too few of them, or of other sizes
+            values = []
+        wanted = [tuple(one.shape) for one in weights]
+        if wanted != [value.shape for value in values]:
+            raise InputError(f"weights of layer {layer.name!r} have the shapes {shapes}, the network needs {wanted}; "
+                             "save the whole network again in the Keras that wrote it")
+        for weight, value in zip(weights, values, strict=True):
+            weight.assign(value)
+    # Keras 1 does not say its backend, but TensorFlow's variables have the number of an output in their names.
+    return "theano" if generation == 1 and not any(name.endswith(":0") for name in names) else ""
+
+
+def _weight_names(group: h5py.Group) -> list[str]:
+    """Read the list of a layer's weights, which is in parts where it is long."""
+    parts = ["weight_names"] if "weight_names" in group.attrs else itertools.takewhile(
+        lambda name: name in group.attrs, (f"weight_names{i}" for i in itertools.count()))
+    return [text_of(name) for part in parts for name in group.attrs[part]]
+
+
+def _flip(model: keras.Model) -> None:
+    """Turn the kernels of Theano's convolutions round, which slide them over the input back to front."""
+    for layer in model._flatten_layers(include_self=False):
+        kind = type(layer).__name__
+        if kind in FLIPPED:
+            kernel = layer.kernel.numpy()
+            layer.kernel.assign(np.flip(kernel, tuple(range(kernel.ndim - 2))))
+        elif "Conv" in kind or "Locally" in kind:
+            raise InputError(f"was written with the Theano backend, whose {kind} differs; load it in Keras 2 with the "
+                             "TensorFlow backend, and save it again")
 
 
 # Names that Keras goes by
@@ -368,9 +316,9 @@ def _as_in_2_13(file: h5py.Group) -> None:
             _as_in_2_13(part)
 
 
-def _keras_problem(error: Exception, description: _Description | None) -> str:
+def _keras_problem(error: Exception, description: Description | None) -> str:
     text = " ".join(str(error).split())
-    layer = re.search(r"(?:Layer|variable) '([^/']+)\S*'?:? .*(?:expected \d+ variables|[Ss]hape)", text)
+    layer = re.search(r"(?:Layer|variable) '\s*([^/']+)\S*'?:? .*(?:expected \d+ variables|[Ss]hape)", text)
     if layer and description is not None:
         return (f"was written by Keras {description.version}, and weights of layer {layer[1]!r} are not those that the "
                 f"network needs ({_reason(text)}); save the whole network again in the Keras that wrote it")

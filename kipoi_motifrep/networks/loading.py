@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.backend import import_keras
@@ -147,8 +147,8 @@ def open_network(model: object, *, source: str | None = None, length: int | None
     Parameters
     ----------
     model : str, path-like or object
-        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, a
-        loaded Kipoi model, a Keras model or a ``torch.nn.Module``.
+        Anything :func:`load_model` takes: a Kipoi model by its name, directory or itself, a
+        file, a Keras model or a ``torch.nn.Module``.
     source : str, optional
         Kipoi source of a model's name.
     length : int, optional
@@ -222,7 +222,7 @@ def _source(model: object):
     return KerasSource(network)
 
 
-def inner_network(model: object) -> tuple[str, object]:
+def inner_network(model: object) -> tuple[str, Any]:
     """Take the network out of a loaded model.
 
     Parameters
@@ -249,7 +249,7 @@ def inner_network(model: object) -> tuple[str, object]:
     raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module with a convolution is needed")
 
 
-def _networks_in(model: object) -> list:
+def _networks_in(model: object) -> list[Any]:
     """Keras models and torch modules: the model itself, its ``model`` attribute, then its other attributes."""
     attributes = getattr(model, "__dict__", {})
     held = [model, getattr(model, "model", None), *attributes.values()]

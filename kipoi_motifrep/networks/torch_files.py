@@ -9,8 +9,10 @@ import json
 import re
 import struct
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +83,7 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
         if kind == SCRIPT:
             return _script(path)
         if kind == EXPORTED:
-            return _exported(path)
+            return _exported(path).eval()
         weights, settings = _weights(path, kind)
     except InputError:
         raise
@@ -94,6 +96,7 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
     return _filled(_module(arch, settings), weights, path, arch).eval()
 
 
+@cache  # PyTorch's list takes each once
 def without_gpu() -> None:
     """Let PyTorch put weights that were saved on a GPU on the CPU, in this process, where there is no GPU.
 
@@ -227,10 +230,10 @@ def _exported(path: Path) -> torch.nn.Module:
                 _check_exported(json.loads(archive.read(member)), path)
             elif member.endswith(".pt"):  # else PyTorch would unpickle what this cannot open
                 torch.load(io.BytesIO(archive.read(member)), weights_only=True, map_location="cpu")
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch about its own code
         program = torch.export.load(file)
-    program._guards_code = []  # of Python
-    module = torch.export.unflatten(program)
+        module = torch.export.unflatten(program)
     module.check_input_constraints = False
     samples = [node.meta["val"] for node in program.graph.nodes
                if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]

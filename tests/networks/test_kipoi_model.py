@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tf_keras
 from keras import layers
 
 import kipoi_motifrep
@@ -14,9 +15,10 @@ from kipoi_motifrep.core.errors import InputError
 LENGTH = 12
 
 
-def tiny(kind):
+def tiny(kind, keras=keras):
     """Networks whose ways of naming and fusing activations differ; smooth ones, for finite differences."""
     keras.utils.set_random_seed(3)
+    layers = keras.layers
     start = keras.Input((LENGTH, 4), name="sequence")
     if kind == "sequential":
         return keras.Sequential([
@@ -45,12 +47,12 @@ def tiny(kind):
 KINDS = ["sequential", "functional", "shared", "nested"]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
+@pytest.fixture(scope="module", params=[keras, tf_keras], ids=["Keras 3", "Keras 2"])
+def models(tmp_path_factory, request):
     """By kind: our model of a saved file, and the Keras network it was saved from."""
     folder, made = tmp_path_factory.mktemp("weights"), {}
     for kind in KINDS:
-        network = tiny(kind)
+        network = tiny(kind, request.param)
         path = folder / f"{kind}.{'h5' if kind == 'shared' else 'keras'}"
         network.save(path)
         made[kind] = (kipoi_motifrep.Keras3Model(str(path)), network)
@@ -60,6 +62,10 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="module")
 def x():
     return np.random.default_rng(0).random((7, LENGTH, 4), np.float32)
+
+
+def kit(network):
+    return tf_keras if isinstance(network, tf_keras.Model) else keras
 
 
 def run(network, inputs):
@@ -81,9 +87,9 @@ def test_predictions_are_those_of_plain_keras(models, x, kind):
 @pytest.mark.parametrize("kind", ["sequential", "functional"])
 def test_activations_are_those_of_a_keras_submodel(models, x, kind):
     model, network = models[kind]
-    named = [layer for layer in network.layers if not isinstance(layer, layers.InputLayer)]
+    named = [layer for layer in network.layers if not isinstance(layer, kit(network).layers.InputLayer)]
     for i, layer in enumerate(named, 1):
-        expected = run(keras.Model(network.inputs[0], layer.output), x)
+        expected = run(kit(network).Model(network.inputs[0], layer.output), x)
         found = model.predict_activation_on_batch(x, layer=layer.name)
         assert isinstance(found, np.ndarray)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -96,7 +102,7 @@ def test_activations_are_those_of_a_keras_submodel(models, x, kind):
 def test_a_shared_layer_gives_each_of_its_uses(models, x):
     model, network = models["shared"]
     weights, shift = network.get_layer("shared").get_weights()
-    inner = run(keras.Model(network.inputs[0], network.get_layer("conv2").output), x)
+    inner = run(kit(network).Model(network.inputs[0], network.get_layer("conv2").output), x)
     for pre in (False, True):
         found = model.predict_activation_on_batch(x, "shared", pre_nonlinearity=pre)
         assert len(found) == 2
@@ -107,7 +113,8 @@ def test_a_shared_layer_gives_each_of_its_uses(models, x):
 
 def test_a_nested_model_is_a_layer(models, x):
     model, network = models["nested"]
-    expected = run(network.get_layer("inner"), run(keras.Model(network.inputs[0], network.get_layer("conv").output), x))
+    before = kit(network).Model(network.inputs[0], network.get_layer("conv").output)
+    expected = run(network.get_layer("inner"), run(before, x))
     np.testing.assert_allclose(model.predict_activation_on_batch(x, "inner"), expected, rtol=1e-5)
 
 
@@ -190,7 +197,7 @@ def test_gradients_of_the_output_are_finite_differences(models, x, options, chos
     ("logits", {"avg_func": "absmax"}, lambda out: out)])
 def test_gradients_of_a_layer_are_finite_differences(models, x, layer, options, chosen):
     model, network = models["functional"]
-    part = keras.Model(network.inputs[0], network.get_layer("conv" if layer == 1 else layer).output)
+    part = kit(network).Model(network.inputs[0], network.get_layer("conv" if layer == 1 else layer).output)
     expected = finite_differences(lambda z: reduced(chosen(run(part, z)), options.get("avg_func")), x[:2])
     np.testing.assert_allclose(model.input_grad(x[:2], layer=layer, **options), expected, atol=3e-4)
 
@@ -199,7 +206,7 @@ def test_gradients_of_a_layer_are_finite_differences(models, x, layer, options, 
 def test_gradients_before_an_activation_are_finite_differences(models, x, kind, layer, weighted):
     model, network = models[kind]
     weights, shift = network.get_layer(weighted).get_weights()
-    before = keras.Model(network.inputs[0], network.get_layer("flat").output)
+    before = kit(network).Model(network.inputs[0], network.get_layer("flat").output)
     expected = finite_differences(lambda z: (run(before, z) @ weights + shift)[:, 0], x[:2])
     found = model.input_grad(x[:2], filter_idx=0, layer=layer, pre_nonlinearity=True)
     np.testing.assert_allclose(found, expected, atol=3e-4)
@@ -207,7 +214,7 @@ def test_gradients_before_an_activation_are_finite_differences(models, x, kind, 
 
 def test_gradients_of_a_nested_model_are_those_of_its_output(models, x):
     model, network = models["nested"]
-    part = keras.Model(network.inputs[0], network.get_layer("flat").input)
+    part = kit(network).Model(network.inputs[0], network.get_layer("flat").input)
     expected = finite_differences(lambda z: reduced(run(part, z)[:, :, 0], "sum"), x[:2], step=1e-3)
     assert np.median(abs(model.input_grad(x[:2], filter_idx=0, layer="inner") - expected)) < 1e-3  # a ReLU has kinks
 

@@ -1,0 +1,298 @@
+"""A network's architecture as Keras files describe it: its version, and whether it names code or hides gigabytes.
+
+All of this is read from headers and text, before any layer is made or any weight is read.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import h5py
+
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.networks.files import check_unpacked, unpacked_size
+from kipoi_motifrep.networks.keras1 import is_keras_1
+
+WEIGHTS_MEMBER = "model.weights.h5"
+OLD_LAYERS = "_layer_checkpoint_dependencies"  # the group of a model's layers in Keras 2.12
+
+# Layers that hold code, or whose contents are read from a place outside the file.
+LAMBDA = ("has a Lambda layer, which is code inside the file, and is not run; save the model with a registered layer "
+          "instead")
+CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TensorFlowOpLayer",
+        "ClassMethod", "InstanceMethod", "InstanceProperty")
+# How Keras writes tuples, shapes, numbers and tensors of a description, which are no classes; and its models.
+VALUES = ("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__",
+          "TensorShape", "CONSTANT", "Functional", "Model", "Sequential")
+# Functions of TensorFlow that Keras 2 wrote as layers; others than these could read and write files.
+FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
+CALCULATES = re.compile(
+    r"(compat\.v1\.)?((math|nn|linalg|signal|bitwise|__operators__)\.\w+|reduce_\w+|"
+    "abs|add|argmax|argmin|argsort|broadcast_to|cast|clip_by_value|concat|cos|cumsum|divide|einsum|equal|exp|"
+    "expand_dims|eye|fill|floor|gather|gather_nd|greater|greater_equal|identity|less|less_equal|logical_and|"
+    "logical_not|logical_or|matmul|maximum|minimum|multiply|negative|norm|not_equal|one_hot|ones|ones_like|pad|pow|"
+    "range|rank|repeat|reshape|reverse|roll|round|shape|sigmoid|sign|sin|size|slice|sort|split|sqrt|square|squeeze|"
+    "stack|stop_gradient|strided_slice|subtract|tanh|tensordot|tile|transpose|truediv|unstack|where|zeros|zeros_like)")
+# Where Keras keeps the classes that a description may name. Those of training come with models inside models.
+PLACES = ("layers", "initializers", "regularizers", "constraints", "mixed_precision", "dtype_policies", "random",
+          "optimizers", "losses", "metrics")
+# Sizes of layers that are sizes of their weights, too.
+SIZES = ("units", "filters", "output_dim", "input_dim", "key_dim", "value_dim")
+HARMLESS = 10_000  # of which a mistake is told in other words
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file, or the architecture beside it, says of a network.
+
+    Parameters
+    ----------
+    config : dict
+        The architecture: ``class_name`` and ``config``.
+    version : str
+        Of the Keras that wrote it; its first number where it does not say more.
+    backend : str
+        That the kernels are for; empty where it is not said.
+    largest : int
+        The longest axis of all arrays of weights.
+    """
+
+    config: dict
+    version: str
+    backend: str
+    largest: int
+
+    @property
+    def generation(self) -> int:
+        """First number of the version."""
+        first = self.version.split(".")[0]
+        return int(first) if first.isdigit() else 3
+
+
+def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Description:
+    """Read the architecture of a file's network, after a look at the sizes in its headers.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    suffix : str
+        ``.keras`` or ``.h5``, by its contents.
+    arch : str or path-like, optional
+        The architecture beside it, for weights alone.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    InputError
+        If it unpacks to more than the limit, or there is no architecture.
+    """
+    said: dict = {}
+    config: dict | None = None
+    if suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            check_unpacked(path, unpacked_size(archive))
+            members = archive.namelist()
+            said = json.loads(archive.read("metadata.json")) if "metadata.json" in members else {}
+            said.setdefault("keras_version", "3")
+            config = json.loads(archive.read("config.json"))
+            with archive.open(WEIGHTS_MEMBER) as member, h5py.File(member, "r") as file:
+                largest = _look_inside(path, file)
+    else:
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise InputError("no whole HDF5 file; was its download cut off?", path=path) from error
+        with file:
+            largest = _look_inside(path, file)
+            for group in (file, file.get("model_weights", file)):
+                said |= {name: text_of(group.attrs[name]) for name in ("keras_version", "backend")
+                         if name in group.attrs}
+            if "model_config" in file.attrs:
+                config = json.loads(text_of(file.attrs["model_config"]))
+            elif arch is None:
+                if not {"layers", OLD_LAYERS}.isdisjoint(file) or "layer_names" in file.attrs:
+                    raise InputError("holds weights without a network; give its architecture as well (--arch "
+                                     "model.json), save the whole model, or give the Kipoi model that uses it",
+                                     path=path)
+                raise InputError("is an HDF5 file, but not of a Keras network", path=path)
+    if arch is not None:
+        config = read_description(arch)
+        said |= {name: config[name] for name in ("keras_version", "backend") if name in config}
+    assert config is not None
+    config.pop("compile_config", None)  # how it was trained, which may name a loss of somebody's own
+    version = str(said.get("keras_version") or _version_by_words(config))
+    return Description(config, version, str(said.get("backend", "")), largest)
+
+
+def text_of(value: object) -> str:
+    """Give the text of an attribute, which h5py gives as bytes for some files.
+
+    Parameters
+    ----------
+    value : str or bytes
+        The attribute.
+
+    Returns
+    -------
+    str
+    """
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _version_by_words(config: dict) -> str:
+    """Tell the version of a description that does not say it: Keras 3 writes whence each class comes."""
+    if is_keras_1(config):
+        return "1"
+    return "3" if str(config.get("module", "")).startswith("keras") and "registered_name" in config else "2"
+
+
+def _look_inside(path: Path, file: h5py.File) -> int:
+    """Check by the headers of all arrays that they lie in the file and are not too large; give the longest axis."""
+    arrays: list[h5py.Dataset] = []
+
+    def look(name: str, one: object) -> str | None:
+        if not isinstance(one, h5py.Dataset):
+            return None
+        arrays.append(one)
+        return name if one.external or one.is_virtual else None
+
+    found = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None) or \
+        file.visititems(look)
+    if found:
+        raise InputError(f"has {found!r} in another file; save the whole network again in the Keras that wrote it")
+    check_unpacked(path, sum(one.nbytes for one in arrays))
+    return max((size for one in arrays for size in one.shape), default=0)
+
+
+def check_classes(config: object, framework: ModuleType, known: Mapping[str, object], largest: int) -> None:
+    """Refuse code before it is run: every class that a description names must be Keras's own, or given by the user.
+
+    Keras itself imports any module that a description names, and takes what it finds there.
+    So nothing is handed to it but names in its own lists of layers, models, initial values
+    and the like, and functions of TensorFlow that do nothing but calculate.
+
+    Parameters
+    ----------
+    config : object
+        A description or a part of it.
+    framework : module
+        ``keras`` or ``tf_keras``.
+    known : mapping
+        Custom objects by their names; those of a ``custom_object_scope`` count as well.
+    largest : int
+        The longest axis of the weights: no layer can have more units or filters.
+
+    Raises
+    ------
+    InputError
+        If there is code, or a class that is not known.
+    """
+    if isinstance(config, (list, tuple)):
+        for one in config:
+            check_classes(one, framework, known, largest)
+    if not isinstance(config, Mapping):
+        return
+    name, inner = config.get("class_name"), config.get("config")
+    if isinstance(name, str):
+        if name in CODE:
+            raise InputError(LAMBDA if "ambda" in name else
+                             f"has a {name} layer, which is code or a file outside it, and is not run")
+        arguments = inner if isinstance(inner, Mapping) else {}
+        if name == "TFOpLambda" and not CALCULATES.fullmatch(str(arguments.get("function"))):
+            raise InputError(f"uses TensorFlow's {arguments.get('function')} as a layer, which is not run, since it "
+                             "could do other things than calculate; put a layer of Keras in its place, and save it "
+                             "again")
+        if isinstance(arguments.get("vocabulary"), str):
+            raise InputError(f"has a {name} layer that reads the file {arguments['vocabulary']!r}, which is not "
+                             "opened; save it with its words")
+        if name not in FUNCTION_LAYERS and not _own(config, name, framework) and \
+                not _given(config, known, framework):
+            custom = inner if name == "function" else name
+            raise InputError(f"needs the custom object {str(custom).split('>')[-1]!r}, which is code outside the file; "
+                             f"in Python, load it inside {framework.__name__}.saving.custom_object_scope, or give it "
+                             "as a Kipoi model that loads it")
+        for size in SIZES:
+            # A layer of gigabytes would be made before its weights are missed.
+            if isinstance(arguments.get(size), int) and arguments[size] > max(largest, HARMLESS):
+                raise InputError(f"layer {arguments.get('name', name)!r} has {size}={arguments[size]}, but its weights "
+                                 "are not so many; it belongs to another file")
+    for one in config.values():
+        check_classes(one, framework, known, largest)
+
+
+def _own(config: Mapping, name: str, framework: ModuleType) -> bool:
+    """Tell Keras's own class from somebody's class of the same name; .h5 files do not say."""
+    module = str(config.get("module") or "keras")
+    if config.get("registered_name") not in (None, name, config.get("config")) or \
+            module.split(".")[0] not in ("keras", "tf_keras", "tensorflow", "builtins"):
+        return False
+    if name == "function":
+        return any(hasattr(getattr(framework, place), str(config.get("config")))
+                   for place in ("activations", "losses", "metrics"))
+    if module.startswith("keras.src.ops."):  # functions of Keras 3, each with its class
+        return isinstance(getattr(importlib.import_module(module), name, None), type)
+    return name in VALUES or any(isinstance(getattr(getattr(framework, place, None), name, None), type)
+                                 for place in PLACES)
+
+
+def _given(config: Mapping, known: Mapping[str, object], framework: ModuleType) -> bool:
+    names = (config.get("registered_name"), config["class_name"], config.get("config"))
+    return any(isinstance(name, str) and (name in known or framework.saving.get_registered_object(name) is not None)
+               for name in names)
+
+
+def read_description(path: str | os.PathLike) -> dict:
+    """Read a network's architecture from a file of its own.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON or YAML file of ``model.to_json()`` or ``to_yaml()``.
+
+    Returns
+    -------
+    dict
+        With ``class_name`` and ``config``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("is no readable text; an architecture is a JSON or YAML file of Keras", path=path) from error
+    try:
+        found = json.loads(text)
+        found = json.loads(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
+    except ValueError:
+        found = _from_yaml(text)
+    if not isinstance(found, dict) or not {"class_name", "config"} <= set(found):
+        raise InputError("is no architecture of Keras: a JSON or YAML file with class_name and config", path=path)
+    return found
+
+
+def _from_yaml(text: str) -> object:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads Python's tuples, which Keras wrote, and no other object."""
+
+    Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError:
+        return None
