@@ -16,6 +16,7 @@ NEEDS = [
     "pyarrow<22",  # the newest that works with this numpy and pandas, for kipoi predict -o x.parquet
     "tensorflow>=2.21,<2.22",  # the version that the shipped networks were trained and tested with
     "keras>=3.12,<4",  # opens the shipped .keras files
+    "tf_keras>=2.21,<2.22",  # opens files of Keras 1 and 2; its versions are those of TensorFlow
     "h5py",
     "pyyaml",
     "pybedtools",  # features of GFF and GTF

@@ -7,6 +7,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from kipoi_motifrep.core.errors import InputError
 
@@ -160,7 +161,7 @@ def _kind_of_text(start: bytes) -> str:
     return ""
 
 
-def refuse(path: str | os.PathLike, kind: str) -> InputError:
+def refuse(path: str | os.PathLike, kind: str) -> NoReturn:
     """Say what a file is that is not read, and the way that works.
 
     Parameters
@@ -170,19 +171,20 @@ def refuse(path: str | os.PathLike, kind: str) -> InputError:
     kind : str
         From :func:`kind_of`.
 
-    Returns
-    -------
+    Raises
+    ------
     InputError
-        To be raised.
+        Always.
 
     Examples
     --------
-    >>> print(refuse("net.h5", "compressed by gzip"))
-    net.h5: is compressed by gzip: unpack it first
+    >>> refuse("net.h5", "compressed by gzip")
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: net.h5: is compressed by gzip: unpack it first
     """
     if kind in CURES:
-        return InputError(f"is {kind}: {CURES[kind]}", path=path)
-    return InputError(f"is {kind or 'not of a known kind'}; {KNOWN}", path=path)
+        raise InputError(f"is {kind}: {CURES[kind]}", path=path)
+    raise InputError(f"is {kind or 'not of a known kind'}; {KNOWN}", path=path)
 
 
 def check_unpacked(path: str | os.PathLike, unpacked: int) -> None:

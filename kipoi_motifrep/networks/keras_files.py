@@ -71,7 +71,7 @@ def suffix_of(path: str | os.PathLike) -> str:
     """
     kind = kind_of(path)
     if kind in CURES:
-        raise refuse(path, kind)
+        refuse(path, kind)
     if kind not in SUFFIXES:
         raise InputError(f"is neither a .keras nor a Keras .h5 file{f', but {kind}' if kind else ''}", path=path)
     return SUFFIXES[kind]

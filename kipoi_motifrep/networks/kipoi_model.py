@@ -57,6 +57,14 @@ class Keras3Model(KerasModel):
     ------
     InputError
         If the file is missing, its md5 differs, or Keras cannot open it.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> from kipoi_motifrep import shipped_weights
+    >>> model = Keras3Model(str(shipped_weights("synthetic/cnn_1")))
+    >>> model.predict_on_batch(numpy.zeros((2, 200, 4))).shape
+    (2, 12)
     """
 
     MODEL_PACKAGE = "keras"

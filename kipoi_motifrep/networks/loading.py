@@ -69,6 +69,12 @@ def load_model(model: object, source: str | None = None) -> object:
     ------
     InputError
         If it cannot be loaded, or is of a kind that hides its layers.
+
+    Examples
+    --------
+    >>> load_model("network.h5")
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: network.h5: there is no such file
     """
     if not isinstance(model, (str, os.PathLike)):
         return model
@@ -79,7 +85,7 @@ def load_model(model: object, source: str | None = None) -> object:
     if path.is_dir() and not (path / "model.yaml").is_file():
         kind = kind_of(path)
         if kind in CURES:
-            raise refuse(path, kind)
+            refuse(path, kind)
         if path.name.lower().endswith(FILE_SUFFIXES):
             raise InputError("is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
                              f"model, which has a model.yaml: {path}/", path=path)
@@ -176,6 +182,13 @@ def open_network(model: object, *, source: str | None = None, length: int | None
     ------
     InputError
         If the model cannot be loaded or has no convolution that reads DNA.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> network = open_network(nn.Sequential(nn.Conv1d(4, 3, 5), nn.ReLU()), length=20)
+    >>> network.banks[0].kernels.shape
+    (3, 5, 4)
     """
     loaded = load_model(model, source)
     return find_network(_source(loaded), length=length, layer=layer, axes=axes,
@@ -279,7 +292,7 @@ def _load_file(path: Path, arch: str | None):
 
         return load_torch(path, arch)
     if not kind:
-        raise refuse(path, kind)
+        refuse(path, kind)
     return load_keras(path, arch)
 
 
