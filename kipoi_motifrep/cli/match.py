@@ -88,5 +88,10 @@ def names(text: str) -> list[str] | None:
     -------
     list of str or None
         The names.
+
+    Examples
+    --------
+    >>> names("vertebrates,plants")
+    ['vertebrates', 'plants']
     """
     return None if text.lower() == "all" else text.split(",")

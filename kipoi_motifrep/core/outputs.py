@@ -174,6 +174,7 @@ def staged(folder: str | os.PathLike, files: Iterable[str] = (), inputs: object 
         try:
             yield stage
             final = [folder / path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
+            # What was not known before the work, such as the names of a group's weights, is looked at now.
             for file in {*final, *gone}:
                 check_output_file(file, inputs)
             move_together(passing, folder, gone)
@@ -264,6 +265,11 @@ def json_default(value: object) -> object:
     -------
     object
         The numbers, or text.
+
+    Examples
+    --------
+    >>> json.dumps({"folder": Path("results")}, default=json_default)
+    '{"folder": "results"}'
     """
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
@@ -288,6 +294,11 @@ def versions() -> dict[str, str]:
     -------
     dict
         Package name to version; packages that are not installed are left out.
+
+    Examples
+    --------
+    >>> versions()["python"] == platform.python_version()
+    True
     """
     found = {"python": platform.python_version()}
     for name in RECORDED_PACKAGES:
@@ -312,6 +323,11 @@ def parameters_record(command: str, parameters: Mapping[str, object]) -> dict[st
     -------
     dict
         Both, and the versions of what decides results.
+
+    Examples
+    --------
+    >>> list(parameters_record("simulate", {"number": 10}))
+    ['command', 'parameters', 'versions']
     """
     return {"command": command, "parameters": dict(parameters), "versions": versions()}
 

@@ -41,8 +41,10 @@ def kipoi_test(model: str | os.PathLike, *, alone: bool = False) -> list[str]:
     """
     program = ["-c", _ALONE] if alone else ["-m", "kipoi"]
     command = [sys.executable, *program, "test", str(Path(model).absolute()), "--source", "dir"]
+    # In an empty folder: what happens to lie here must not be what is found.
     with scratch() as elsewhere:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=elsewhere)
+    # The status alone says too little: a schema that does not fit is a warning and status 0.
     lines = [_COLOUR.sub("", line).strip() for line in (done.stdout + done.stderr).splitlines()]
     complaints = [line for line in lines if _COMPLAINT.search(line)]
     if done.returncode and not complaints:
@@ -89,6 +91,7 @@ def check_export(export: Export) -> Iterator[tuple[str, list[str]]]:
     complaints : list of str
         From :func:`kipoi_test`.
     """
+    # The addresses do not exist yet, so a copy of the group is tested whose addresses are the files here.
     with scratch() as folder:
         copy = folder / export.name
         shutil.copytree(export.group, copy)

@@ -77,7 +77,7 @@ class GroupInfo:
 
 
 def read_info(path: str | os.PathLike) -> GroupInfo:
-    """Read the author's file.
+    r"""Read the author's file.
 
     Parameters
     ----------
@@ -93,6 +93,15 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
     ------
     InputError
         If it is missing, is no YAML, lacks a field that the zoo wants, or holds what the example holds.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.core.scratch import scratch
+    >>> with scratch() as folder:
+    ...     _ = (folder / "info.yaml").write_text("authors: [{name: Ada}]\nlicense: MIT\ncite_as: 10.1/2\n"
+    ...                                           "doc: Finds CTCF.\ntrained_on: hg38 without chr8.")
+    ...     read_info(folder / "info.yaml").info["license"]
+    'MIT'
     """
     info = _read_yaml(Path(path))
     missing = [field for field in REQUIRED if not (isinstance(info, dict) and info.get(field))]
@@ -200,6 +209,12 @@ def unfinished(group: GroupInfo) -> list[str]:
     -------
     list of str
         Missing GitHub accounts.
+
+    Examples
+    --------
+    >>> people = [{"name": "Ada", "github": "ada"}, {"name": "Bob"}]
+    >>> unfinished(GroupInfo({"authors": people, "contributors": people}, None, Path("info.yaml")))
+    ['the GitHub account of Bob']
     """
     people = {one["name"]: one.get("github") for field in PEOPLE for one in group.info[field]}
     return [f"the GitHub account of {name}" for name, account in people.items() if not account]
@@ -219,6 +234,11 @@ def link(base_url: str, file: str) -> str:
     -------
     str
         The address.
+
+    Examples
+    --------
+    >>> link("https://example.org/files?download=1", "cnn_2.keras")
+    'https://example.org/files/cnn_2.keras?download=1'
     """
     base, mark, query = base_url.partition("?")
     return f"{base.rstrip('/')}/{file}{mark}{query}"
@@ -281,7 +301,15 @@ def dump(description: Mapping[str, object]) -> str:
     -------
     str
         YAML text.
+
+    Examples
+    --------
+    >>> print(dump({"name": "{{ model }}", "tags": ["DNA binding"]}), end="")
+    name: '{{ model }}'
+    tags:
+      - DNA binding
     """
+    # Long texts are folded. A placeholder is one word meanwhile, so that no line ends within it.
     text = yaml.dump(dict(description), Dumper=_Readable, sort_keys=False, width=110, allow_unicode=True)
     return re.sub(r"\{\{(\w+)\}\}", r"{{ \1 }}", text)
 

@@ -138,10 +138,40 @@ def describe_group(export: Export, group: Path, upload: Path, base_url: str) -> 
         dependencies=dependencies))
     loader = loader_description(network.length, loader=f"{module}.{GroupIntervals.__name__}", base_url=base_url,
                                 files=upload)
-    taken = inspect.signature(GroupIntervals).parameters
-    loader["args"] = {name: argument for name, argument in loader["args"].items() if name in taken}
+    examples = {name: {"example": argument["example"]} for name, argument in loader["args"].items()
+                if "example" in argument}
+    loader["args"] = {name: {**argument, **examples.get(name, {})}
+                      for name, argument in documented_arguments(GroupIntervals).items()}
     loader["info"] = {"authors": export.info.info["contributors"], "doc": LOADER_DOC}
     write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
+
+
+def documented_arguments(loader: type) -> dict[str, dict[str, object]]:
+    """Describe a loader's arguments for Kipoi by what its docstring says of them.
+
+    Parameters
+    ----------
+    loader : type
+        A class with a numpy docstring.
+
+    Returns
+    -------
+    dict
+        Name to ``doc``, ``type`` and ``optional``.
+
+    Examples
+    --------
+    >>> documented_arguments(GroupIntervals)["use_strand"]
+    {'doc': 'Read intervals with ``-`` in column 6 from the reverse strand.', 'type': 'bool', 'optional': True}
+    """
+    # One text for who reads the code and who reads Kipoi's page of the loader.
+    section = (inspect.getdoc(loader) or "").partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    found: dict[str, dict[str, object]] = {}
+    for name, kind, text in re.findall(r"^(\w+) : (.+)\n((?: .+\n?)+)", section, re.MULTILINE):
+        found[name] = {"doc": " ".join(text.split()), "type": kind.split(",")[0]}
+        if "," in kind:  # "int, optional", "bool, default False"
+            found[name]["optional"] = True
+    return found
 
 
 def write_code(group: Path, name: str) -> str:
@@ -161,6 +191,7 @@ def write_code(group: Path, name: str) -> str:
         Name of the module that holds ``GroupModel`` and ``GroupIntervals``.
     """
     module = f"{re.sub('[^a-z0-9]', '_', name.lower())}_kipoi"
+    # One file, whole: the zoo's reviewers read it, and nothing of it depends on how this package is cut into modules.
     head = [f"Copied from kipoi_motifrep {__version__} by 'kipoi-motifrep package'.", "", *licence().splitlines()]
     code = Path(standalone.__file__).read_text(encoding="utf-8")
     write_text(group / f"{module}.py", "".join(f"# {line}".rstrip() + "\n" for line in head) + "\n" + code)
@@ -247,6 +278,11 @@ def licence() -> str:
     -------
     str
         Text of the ``LICENSE`` file.
+
+    Examples
+    --------
+    >>> licence().splitlines()[0]
+    'MIT License'
     """
     in_wheel = filter(None, map(metadata.distribution(PACKAGE).read_text, LICENCE_FILES))
     return next(in_wheel, None) or (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")

@@ -108,11 +108,13 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
     InputError
         As for :func:`write_group`.
     """
+    # 1. What can be known of the networks without opening them; texts that ask for more are refused here.
     rows = [_row(network) for network in networks]
     # A column that is not known of every network would reach the texts as "nan".
     columns = [column for column in rows[0] if all(row[column] is not None for row in rows)]
     check_placeholders(info, columns)
     _check_length(networks[0])
+    # 2. Their files: copied to the byte, so that the md5 is that of the author's file, and predictions of each.
     for network, row in zip(progress(networks, "packaging", unit="network"), rows, strict=True):
         weights, expect = _paths(folder, files, network.name, network.weights)
         with replacing(weights) as temporary:
@@ -120,6 +122,7 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
         _, before = _paths(former, files, network.name, network.weights)
         _write_expected(expect, opened_by(network.path), network.length, before)
         row.update(weights_md5=md5_of(weights), expect_md5=md5_of(expect))
+    # 3. The tables, now that the md5s are known.
     write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
     known = {network.name: network.result["test"] for network in networks if network.result}
     if known:

@@ -95,6 +95,7 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
     """
     waiting = [one for source in map(Path, sources)
                for one in (_trained(source, trial) if source.is_dir() else [(source.stem, source, {})])]
+    # Names first: opening the networks takes a while.
     names = [name for name, *_ in waiting]
     for name, path, _ in waiting:
         if not NAME.match(name):
@@ -170,6 +171,7 @@ def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None)
         architecture = describe(ARCHITECTURES[result["variant"]], result["protocol"]["first_activation"])
     n_parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     names = _label_names(path, suffix, n_outputs, labels)
+    # The table of results has a column a label.
     if result and list(result["test"]["per_label"]) != list(names):
         raise InputError("was tested on labels of other names; leave out --labels", path=path)
     return Packaged(name, path, suffix, names, length, architecture, n_parameters, result)
@@ -188,6 +190,7 @@ def _shapes(model: keras.Model, path: Path) -> tuple[int, int]:
 
 
 def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] | None) -> tuple[str, ...]:
+    # What the user says goes before what the file says: its note may be of another task.
     noted = read_metadata(path).get("label_names") if suffix == ".keras" and not labels else None
     names = tuple(str(name) for name in labels or (noted if isinstance(noted, list) else ()))
     if len(names) != n_outputs:
@@ -214,6 +217,11 @@ def read_labels(text: str) -> list[str]:
     -------
     list of str
         The names.
+
+    Examples
+    --------
+    >>> read_labels("CTCF, GATA1")
+    ['CTCF', 'GATA1']
     """
     if Path(text).is_file():
         lines = Path(text).read_text(encoding="utf-8").splitlines()
@@ -236,6 +244,11 @@ def describe(architecture: Architecture, first_activation: str = "relu") -> str:
     -------
     str
         For example "30 filters of width 19, max-pooling 25; ...; 512 dense units".
+
+    Examples
+    --------
+    >>> describe(ARCHITECTURES["cnn_25"], "exponential")
+    '30 filters of width 19, max-pooling 25, exponential activation; ...; 512 dense units'
     """
     parts = []
     for conv in architecture.convs:

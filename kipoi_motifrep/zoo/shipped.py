@@ -34,6 +34,11 @@ def shipped_names() -> list[str]:
     -------
     list of str
         For example "synthetic/cnn_25".
+
+    Examples
+    --------
+    >>> "synthetic/cnn_25" in shipped_names()
+    True
     """
     return [f"{group.stem}/{row['model']}" for group in sorted(SHIPPED.glob("*.tsv")) for row in read_table(group)]
 
@@ -61,6 +66,11 @@ def shipped_model(name: str = "synthetic/cnn_25") -> Path:
     ------
     InputError
         If there is no such network, or it cannot be fetched.
+
+    Examples
+    --------
+    >>> shipped_model("synthetic/cnn_25").name
+    'cnn_25'
     """
     group, row = _find(name)
     checkout = ROOT.parent / "models" / group
@@ -86,6 +96,11 @@ def shipped_weights(name: str = "synthetic/cnn_25") -> Path:
     ------
     InputError
         As for :func:`shipped_model`.
+
+    Examples
+    --------
+    >>> shipped_weights("synthetic/cnn_25").name
+    'cnn_25.keras'
     """
     return shipped_model(name).parent / "weights" / _find(name)[1]["weights"]
 
@@ -123,6 +138,7 @@ def _in_cache(group: str, row: dict[str, str]) -> Path:
         loader = home / "dataloaders" / description.stem
         _copy(description, loader / "dataloader.yaml")
         _link(EXAMPLES, loader / "example_files")
+    # A damaged copy, and one of an earlier release, is fetched again.
     weights = folder / "weights" / row["weights"]
     if not weights.exists() or md5_of(weights) != row["weights_md5"]:
         _fetch(group, row, weights)

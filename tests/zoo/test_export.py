@@ -1,6 +1,7 @@
 """Groups for the public zoo: they stand alone, without this package."""
 
 import ast
+import inspect
 import json
 import re
 import shutil
@@ -59,6 +60,15 @@ def test_addresses_of_an_export(export):
     assert model["default_dataloader"] == ".."
     assert loader["info"]["authors"] == [{"name": "Ada Example", "github": "ada"}]
     assert "kipoi_motifrep" not in (export.group / "model-template.yaml").read_text()
+
+
+def test_the_exported_loader_is_described_by_its_own_words(export):
+    described = yaml.safe_load((export.group / "dataloader.yaml").read_text())
+    assert list(described["args"]) == list(inspect.signature(standalone.GroupIntervals).parameters)
+    for name, argument in described["args"].items():
+        assert argument["doc"] in " ".join(standalone.GroupIntervals.__doc__.split()), name
+        assert argument.get("optional", False) == (name in ("auto_resize_len", "use_strand"))
+    assert [argument["type"] for argument in described["args"].values()] == ["str", "str", "int", "bool"]
 
 
 def test_links():
