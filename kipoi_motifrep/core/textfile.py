@@ -17,6 +17,9 @@ from typing import BinaryIO, cast
 from kipoi_motifrep.core.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
+# A bgzip file is many gzip files in a row, so that one cut off between two of them unpacks without an error; the empty
+# one that it must end with tells (SAM/BAM format specification, section 4.1.2).
+BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF16 = "is UTF-16 text; convert it, for example with: iconv -f UTF-16 -t UTF-8 old > new"
 CR_ALONE = ("its lines end in carriage returns alone; make them line feeds, for example with: "
@@ -84,6 +87,11 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 refuse_what_is_no_text(begin, path)
                 yield raw
                 return
+            if raw.peek(14)[12:14] == b"BC" and raw.seekable():
+                raw.seek(-len(BGZIP_END), os.SEEK_END)
+                if raw.read() != BGZIP_END:
+                    raise EOFError
+                raw.seek(0)
             with io.BufferedReader(_Unpacked(unpack(raw), path), 1 << 16) as file:
                 refuse_what_is_no_text(file.peek(8)[:8], path)
                 yield cast(BinaryIO, file)

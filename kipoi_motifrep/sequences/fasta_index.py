@@ -18,15 +18,20 @@ from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.progress import say
-from kipoi_motifrep.core.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text, packed_with, refuse_what_is_no_text
+from kipoi_motifrep.core.textfile import (
+    BGZIP_END,
+    BYTE_ORDER_MARK,
+    CR_ALONE,
+    open_text,
+    packed_with,
+    refuse_what_is_no_text,
+)
 
 LARGE_FILE = 200_000_000
 LONGEST_HEADER = 1 << 16
 LARGEST = 1 << 48  # of an index's numbers
 # Where a sequence was left out of the index, the gap between two others is wider than a header.
 WIDEST_GAPS = 100
-# The empty block that ends every bgzip file (SAM/BAM format specification, section 4.1.2).
-BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 NO_FASTA = "this is no FASTA file: its first line must start with '>'"
 
 
