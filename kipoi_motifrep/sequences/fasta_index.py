@@ -69,6 +69,14 @@ class Index(NamedTuple):
 def open_index(path: str) -> Index:
     """Read the index of a FASTA file; make one where it is missing, outdated or empty.
 
+    An index that does not fit would give wrong bases without a word. So:
+
+    1. The file must be plain or whole bgzip, and begin as FASTA does.
+    2. The index beside it or in the cache must be no older than the file.
+    3. Names must be unique and not empty, and the last sequence of a plain file must lie
+       where the index says, under that name.
+    4. Between sequences there must be no second one of the same name: samtools leaves it out.
+
     Parameters
     ----------
     path : str

@@ -154,7 +154,14 @@ def bare(name: str) -> str:
 
 
 class _PlainReader:
-    """Codes from an uncompressed file, by arithmetic on its line lengths."""
+    """Codes from an uncompressed file, by arithmetic on its line lengths.
+
+    1. The place of a base in the file: that of the sequence, plus its number, plus the line
+       ends before it.
+    2. Cut the bytes out of the mapped file; one translation makes codes of letters and drops
+       line ends.
+    3. Pad pieces that reach beyond an end, and join all into one array.
+    """
 
     def __init__(self, genome: Genome):
         self._path, self._lengths, self._offsets = genome.path, genome.lengths, genome._offsets
@@ -189,7 +196,12 @@ class _PlainReader:
 
 
 class _BgzipReader:
-    """Codes from a bgzip file; nearby intervals are unpacked together."""
+    """Codes from a bgzip file.
+
+    Intervals are sorted, and those within a short distance of each other are read as one
+    stretch, so that a block is not unpacked once an interval; each then takes its part of
+    the stretch.
+    """
 
     def __init__(self, path: str, fai: Path, gzi: Path, names: list[str]):
         # Absolute: Kipoi makes loaders in another folder than it uses them in.

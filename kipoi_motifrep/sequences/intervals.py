@@ -88,8 +88,13 @@ class IntervalBatch:
 class Intervals:
     r"""The intervals of a file, checked against a genome.
 
-    The file is read once, here. What is needed later lies in a temporary file,
-    so that memory does not grow with the number of intervals.
+    The file is read once, here, some thousand rows at a time:
+
+    1. Find each chromosome in the genome, and note positions that it does not have.
+    2. Resize about the middle or the summit, and note widths that differ.
+    3. Note or count intervals that reach beyond an end.
+    4. Keep number, start and end, row, name and strand in a temporary file, so that memory
+       does not grow with the number of intervals.
 
     Parameters
     ----------
@@ -146,11 +151,8 @@ class Intervals:
         self.path, self.genome, self.problems = str(path), genome, Problems(path)
         self.width, self._width_row, self.n_padded = length or 0, 0, 0
         self._length, self._use_strand, self._outside = length, use_strand, outside
-        if length is not None and centre is None and kind_by_suffix(path) is NARROW_PEAK:
-            self._about_summit, self._summit_needed = True, False
-        else:
-            self._about_summit = self._summit_needed = centre == "summit"
-        self._n_summits = 0
+        self._summit_needed, self._n_summits = centre == "summit", 0
+        self._about_summit = self._summit_needed or (centre is None and kind_by_suffix(path) is NARROW_PEAK)
         self._records, self._names = Spool(_RECORD), TextSpool()
         self._spelling: dict[str, int] = {}
         self._found: list[int] = []

@@ -65,6 +65,11 @@ class Spool:
         -------
         numpy.ndarray, shape (stop - start, *shape)
             The rows, read-only.
+
+        Raises
+        ------
+        InputError
+            If the temporary file was cut off.
         """
         self._file.flush()
         place, end, pieces = start * self._row_bytes, stop * self._row_bytes, []

@@ -67,8 +67,10 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
 
     Raises
     ------
+    NoMotifsError
+        If the only or last table is empty.
     InputError
-        Names the row and what is wrong there.
+        Names the row and what else is wrong.
 
     Examples
     --------
@@ -93,7 +95,7 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
         raise NoMotifsError("the table has no rows: a licensed motif that CIS-BP leaves out, or a file cut off",
                             path=text.path, row=blocks[-1].row)
     text.remarks[EMPTY] += len(empty)
-    blocks = [block for block in blocks if block not in empty]
+    blocks = [block for block in blocks if block.lines or not block.columns]
     for block in blocks:
         if block.header is not None and not block.lines:
             name = _header(text, block, None)["name"]
@@ -213,11 +215,11 @@ def _titles(text: MotifText, block: _Block) -> dict:
         else:
             names.append(title.split("\t")[0].strip("#\"' "))
     letters, values = keys.get("alphabet", "DNA").upper(), keys.get("type", "PPM").upper()
-    if letters not in ("DNA", "RNA"):
+    if letters not in ("DNA", "RNA", BASES, BASES.replace("T", "U")):
         raise text.error(f"alphabet {letters} is not DNA; only motifs over ACGT (or ACGU) can be used", block.row)
     if values in ("PWM", "ICM"):
         raise text.error(f"the matrix is of type {values}; give probabilities (PPM) or counts (PCM)", block.row)
-    text.rna |= letters == "RNA"
+    text.rna |= "U" in letters or letters == "RNA"
     nsites = keys.get("nsites", "")
     return {"name": next((keys[key] for key in _NAMING_KEYS if keys.get(key)), names[-1]) or text.stem,
             "alt_name": keys.get("tf name") or keys.get("altname", ""),
