@@ -237,7 +237,7 @@ class _Progress:
         self._finished.add(run)
         last = self._last.pop(run, None)
         self._bar.total -= self._most - (last["epoch"] if last else 0)
-        self._bar.refresh()
+        self._bar.clear()  # a line about the network takes its place; the bar comes back below
 
     def close(self) -> None:
         self._bar.close()
