@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-SHOWN_ROWS = 3  # of one problem
 SUMMARY = "Check a BED file against a genome before a long run: all that is wrong, by row."
 EXAMPLE = """  kipoi-motifrep validate --intervals peaks.bed --fasta hg38.fa
   kipoi-motifrep validate --intervals peaks.bed.gz --fasta hg38.fa --auto-resize-len 200 --use-strand"""
@@ -25,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the problems; status 2 if there are any."""
+    from kipoi_motifrep.core.errors import a_few
     from kipoi_motifrep.core.progress import counted, tell
     from kipoi_motifrep.sequences.validate import validate
 
@@ -34,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in found.problems:
         rows.setdefault(problem.message, []).append(problem.row)
     for message, where in rows.items():
-        more = f" and {len(where) - SHOWN_ROWS} more" if len(where) > SHOWN_ROWS else ""
-        shown = ", ".join(map(str, where[:SHOWN_ROWS]))
-        tell(f"{args.intervals}, row{'s' * (len(where) > 1)} {shown}{more}: {message}")
+        tell(f"{args.intervals}, row{'s' * (len(where) > 1)} {a_few(where)}: {message}")
     if found.n_problems:
         hidden = found.n_problems - len(found.problems)
         tell(f"{args.intervals}: {counted(found.n_problems, 'problem')}" + (f", {hidden} not shown" if hidden else ""))

@@ -131,27 +131,27 @@ def flattened(error: BaseException) -> str:
     return " ".join(str(error).split())[:SHOWN_CHARACTERS]
 
 
-def a_few(names: Sequence[str], most: int) -> str:
+def a_few(names: Sequence[object], most: int = 3) -> str:
     """List names, but not hundreds of them.
 
     Parameters
     ----------
-    names : sequence of str
-        Any number.
-    most : int
+    names : sequence
+        Any number, of anything.
+    most : int, default 3
         How many are shown.
 
     Returns
     -------
     str
-        Commas between them; an ellipsis stands for the rest.
+        Commas between them, and how many there are more.
 
     Examples
     --------
-    >>> a_few(["chr1", "chr2", "chr3"], most=2)
-    'chr1, chr2, ...'
+    >>> a_few(["chr1", "chr2", "chr3"], most=2), a_few([4, 5])
+    ('chr1, chr2 and 1 more', '4, 5')
     """
-    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+    return ", ".join(map(str, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def show_plainly_in_kipoi() -> None:

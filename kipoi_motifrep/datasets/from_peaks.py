@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.errors import InputError, a_few
 from kipoi_motifrep.core.progress import progress, say
 from kipoi_motifrep.core.textfile import text_lines
 from kipoi_motifrep.datasets.gc_matching import count_letters, draw_matched
@@ -28,7 +28,7 @@ from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed
 from kipoi_motifrep.sequences.genome import Genome, bare
 from kipoi_motifrep.sequences.interval_files import BedRows, read_rows
-from kipoi_motifrep.sequences.intervals import WIDEST, as_int64, few
+from kipoi_motifrep.sequences.intervals import WIDEST, as_int64
 from kipoi_motifrep.sequences.problems import Problems
 
 WINDOWS_AT_ONCE = 4096
@@ -188,7 +188,7 @@ def read_intervals(path: str | os.PathLike, genome: Genome, only: set[int] | Non
 def _what_is_wrong(rows: BedRows, i: int, genome: Genome, number: int) -> str:
     where = f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]}"
     if number < 0:
-        return (f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {few(genome.names)}); is "
+        return (f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {a_few(genome.names)}); is "
                 "the file for another genome build? To use some chromosomes only, give --chromosomes")
     if rows.start[i] < 0:
         return f"{where} starts before the chromosome; BED counts positions from 0"
@@ -232,7 +232,7 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
         found.append(np.array([number, start, end, np.full(len(number), track)]))
     of_chromosome = _by_chromosome(np.concatenate(found, axis=1))
     if not of_chromosome:
-        raise InputError(f"no peak of any file lies on {few([genome.names[i] for i in only or ()])}",
+        raise InputError(f"no peak of any file lies on {a_few([genome.names[i] for i in only or ()])}",
                          path=next(iter(tracks.values()))[0])
     return of_chromosome
 
@@ -381,7 +381,7 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     rule, splitter, genome = rule or Rule(), splitter or Splitter(), Genome(fasta)
     for name in chromosomes or ():
         if genome.find(name) < 0:
-            raise InputError(f"--chromosomes {name}: there is none of that name; the genome has {few(genome.names)}",
+            raise InputError(f"--chromosomes {name}: there is none of that name; the genome has {a_few(genome.names)}",
                              path=genome.path)
     only = None if chromosomes is None else {genome.find(name) for name in chromosomes}
     peaks = read_peaks(tracks, genome, only, merged=rule.merge)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.errors import InputError, a_few
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.sequences.genome import Genome, LetterError
 from kipoi_motifrep.sequences.interval_files import NARROW_PEAK, NO_SUMMIT, BedRows, kind_by_suffix, read_rows
@@ -206,7 +206,7 @@ class Intervals:
         first = rows.kind.first
         wrong = [
             (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
-                                   f"{few(self.genome.names)}); is the file for another genome build?"),
+                                   f"{a_few(self.genome.names)}); is the file for another genome build?"),
             (start < 0, lambda i: f"start {rows.start[i] + first} is {'below 1' if first else 'negative'}; "
                                   f"{rows.kind.what} counts positions from {first}"),
             (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
@@ -249,7 +249,8 @@ class Intervals:
         same = width == self.width
         for i in np.flatnonzero(good & ~same):
             self.problems.add(row[i], f"is {width[i]} bp wide, and row {self._width_row} is {self.width}; give "
-                                      f"auto_resize_len={self.width} to centre and resize all")
+                                      f"auto_resize_len={self.width}, or the width that the network reads, to centre "
+                                      "and resize all")
         return same
 
     def _check_ends(self, rows: BedRows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
@@ -321,14 +322,3 @@ def as_int64(numbers: list[int]) -> np.ndarray:
         return np.clip(np.array(numbers, np.int64), -limit, limit)
     except OverflowError:
         return np.array([max(-limit, min(limit, number)) for number in numbers], np.int64)
-
-
-def few(names: list[str]) -> str:
-    """List the first three names, and how many more there are.
-
-    Examples
-    --------
-    >>> few(["chr1", "chr2", "chr3", "chr4"])
-    'chr1, chr2, chr3 and 1 more'
-    """
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
