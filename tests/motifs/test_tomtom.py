@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numba import njit
 from oracles.tomtom_reference import Mersenne, Reference, integer_scores
 
 from kipoi_motifrep.core.errors import InputError
@@ -16,6 +17,30 @@ from kipoi_motifrep.motifs.tomtom import comparing, search, statistics, tomtom
 from kipoi_motifrep.motifs.tomtom.comparing import SEED, seeded
 
 EVERYTHING = np.inf
+
+
+# Steps that are compiled to be called by compiled code alone.
+
+@njit
+def score_columns(*arguments):
+    return statistics.score_columns(*arguments)
+
+
+@njit
+def draw_words(state, words):
+    statistics.draw_words(state, words)
+
+
+@njit
+def null_fraction(p_values, state):
+    return statistics.null_fraction(p_values, state, np.empty(2000, np.uint32), np.empty(1000, np.int64),
+                                    np.empty(len(p_values) + 1, np.int64), np.empty(101, np.int64), np.empty(100),
+                                    np.empty(100))
+
+
+@njit
+def q_values(p_values, pi0, rates):
+    statistics.q_values(p_values, pi0, rates)
 
 
 @dataclass
@@ -118,8 +143,9 @@ def scores_of(query, columns, complete):
     """Scores above neutral, and the neutral one, as the compiled steps make them."""
     width, n = len(query), len(columns)
     values, words = np.empty((width, n), np.int16), np.zeros(n // 8 + 1, np.uint64)
-    neutral = statistics.score_columns(query, columns, np.ascontiguousarray(columns.T, np.float32), complete,
-                                       np.empty((width, n), np.uint16), words.view(np.uint8), words, values)
+    neutral = score_columns(query, columns, np.ascontiguousarray(columns.T, np.float32), complete,
+                            np.empty((width, n), np.uint16), np.empty(2048, np.int64), words.view(np.uint8), words,
+                            np.empty(n, np.int64), np.empty(n), np.empty(width), values)
     return values, neutral
 
 
@@ -180,13 +206,13 @@ def test_search_yields_one_array_for_each_query():
 def test_random_numbers_are_those_of_the_textbook_generator():
     state, textbook, words = seeded(SEED), Mersenne(4357), np.empty(2_000, np.uint32)
     for n in (2_000, 1, 623, 624, 625):
-        statistics.draw_words(state, words[:n])
+        draw_words(state, words[:n])
         assert words[:n].tolist() == [textbook.word() for _ in range(n)]
 
 
 def test_skipping_draws_is_drawing_them():
     skipped, drawn = seeded(SEED), seeded(SEED)
-    statistics.draw_words(drawn, np.empty(3 * 200_000, np.uint32))
+    draw_words(drawn, np.empty(3 * 200_000, np.uint32))
     statistics.skip_draws(skipped, 1)
     statistics.skip_draws(skipped, 2)
     np.testing.assert_array_equal(skipped, drawn)
@@ -202,19 +228,19 @@ def test_draws_pass_over_queries_without_hits():
 
 def test_few_p_values_use_no_random_numbers():
     state = seeded(SEED)
-    assert statistics.null_fraction(np.linspace(0, 1, 100), state) == 1.0
+    assert null_fraction(np.linspace(0, 1, 100), state) == 1.0
     np.testing.assert_array_equal(state, seeded(SEED))
 
 
 def test_null_fraction_of_uniform_p_values_is_near_one():
-    assert statistics.null_fraction(np.linspace(0, 1, 1000), seeded(SEED)) == pytest.approx(1, abs=0.03)
+    assert null_fraction(np.linspace(0, 1, 1000), seeded(SEED)) == pytest.approx(1, abs=0.03)
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50), st.floats(0, 1))
 @settings(deadline=None)
 def test_q_values_rise_and_stay_below_one(p, pi0):
     q = np.empty(len(p))
-    statistics.q_values(np.sort(p), pi0, q)
+    q_values(np.sort(p), pi0, q)
     assert np.all(np.diff(q) >= 0) and q.max() <= 1
     assert q[-1] == pytest.approx(min(1, pi0 * max(p)))
 

@@ -123,7 +123,7 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
         raise InputError("there are no target motifs to compare with")
     found = _compared(matrices, Targets.of(prepared, both_strands), (complete_scores, min_overlap, qvalue is not None,
                                                       float(evalue if qvalue is None else qvalue), qvalues),
-                      threads or len(os.sched_getaffinity(0)))
+                      threads or os.cpu_count() or 1)
     if not progress:
         return found
     from kipoi_motifrep.core.progress import progress as bar
@@ -157,14 +157,12 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threa
     state, with_q = seeded(SEED), options[-1]
 
     def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
-        starts = np.cumsum([0, *map(len, part)])
-        whole, real = np.empty((len(part) * n_targets, 5), np.int64), np.empty((len(part) * n_targets, 3))
-        n = statistics.compare(np.concatenate(part), starts, targets, *options, state, whole, real)
-        hits = np.empty(n, HIT)
+        whole, real = statistics.compare(part, targets, *options, state)
+        hits = np.empty(len(whole), HIT)
         for i, name in enumerate(("query", "target", "offset", "overlap")):
-            hits[name] = whole[:n, i]
-        hits["orientation"] = np.where(whole[:n, 4], "-", "+")
-        hits["p_value"], hits["e_value"], hits["q_value"] = real[:n].T
+            hits[name] = whole[:, i]
+        hits["orientation"] = np.where(whole[:, 4], "-", "+")
+        hits["p_value"], hits["e_value"], hits["q_value"] = real.T
         ends = np.searchsorted(hits["query"], np.arange(1, len(part)))
         hits["query"] += first
         return np.split(hits, ends)

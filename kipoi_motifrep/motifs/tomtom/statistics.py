@@ -1,4 +1,4 @@
-"""Tomtom's statistics, compiled by numba: one function a step, plain loops.
+"""Tomtom's statistics, compiled by numba: plain loops, one function a step.
 
 A query of w columns is compared with N targets on both strands, or on one, which have W columns in all:
 
@@ -7,29 +7,31 @@ A query of w columns is compared with N targets on both strands, or on one, whic
 2. `count_scores`: how often a query column has each score. That is its null distribution.
 3. `align` and `best_alignments`: the highest sum of scores of each target strand.
 4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width. For
-   incomplete scores `incomplete_p_values` stands for the last two.
+   incomplete scores `find_incomplete_p_values` stands for the last two.
 5. `in_order`: all strands by p-value; the first one of a target is its record.
 6. `null_fraction` and `q_values`: false discovery rates.
 
-`compare` takes these steps for one query after another. What decides a digit is computed in double precision and
-in a fixed order, which the compiler may not change: results do not depend on the machine, nor on how queries are
-spread over threads.
+`compare` takes these steps for some queries. What decides a digit is computed in double precision and in a fixed
+order, which the compiler may not change: results do not depend on the machine, nor on how queries are spread over
+threads.
 
-It is one file because numba knows by the file that holds a function whether its cached code is out of date, not by
-the files of what it calls; and only the two functions that Python calls are cached. Arrays are filled by loops, not
-by functions of numpy, because each of those takes as long to compile as a step.
+To compile in seconds, steps are called by compiled code alone, and Python makes their arrays; so types are stated
+by the four functions that Python calls, and only those are kept on disk. It is one file because numba knows by the
+file that holds a function whether its code is out of date, not by the files of what it calls.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numba.core import event
 
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.motifs.tomtom.targets import Targets
 
 N_BINS = 100  # Tomtom's score bins, less one
 # Distances are first measured in single precision, in steps: the longest, the root of two, fits 16 bits.
@@ -43,9 +45,16 @@ PAD = 104  # room for all scores of a column, a multiple of four
 MAX_WITHOUT_BOOTSTRAP = 100  # with so few p-values pi0 is taken as 1
 N_LAMBDAS, N_BOOTSTRAPS, N_DRAWS = 100, 100, 1000
 N_WORDS = 624  # of the random number generator's state
+# Numbers of a type, for arithmetic in that type; named here because a conversion takes time to compile.
+ONE, STEPS_32, COARSE_16, SPAN = np.int32(1), np.float32(STEPS), np.uint16(COARSE), np.uint16(COARSE + 1)
+TOP_BIT, LOW_BITS, MATRIX, MASK_1, MASK_2 = np.array(
+    [0x80000000, 0x7FFFFFFF, 0x9908B0DF, 0x9D2C5680, 0xEFC60000], np.uint32)
+ZERO_32, SHIFT_1, SHIFT_11, SHIFT_7, SHIFT_15, SHIFT_18 = np.array([0, 1, 11, 7, 15, 18], np.uint32)
+SHIFT_32 = np.uint64(32)
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-_compiled = njit(**_OPTIONS)
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_STEP: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
+_compiled = njit(**_STEP)
 
 
 def _cached(function: Callable) -> Callable:
@@ -90,7 +99,7 @@ def distance_of_rank(rank, column, columns, steps, counts, marks, words, places,
         coarse += 1
     first = np.uint16(COARSE * coarse - 1)  # at 0 it wraps round, and so does the difference
     for j in range(len(steps)):
-        marks[j] = np.uint16(steps[j] - first) <= np.uint16(COARSE + 1)
+        marks[j] = np.uint16(steps[j] - first) <= SPAN
     n = marked(marks, words, places)
     for i in range(n):
         if steps[places[i]] < COARSE * coarse:
@@ -121,7 +130,7 @@ def distance_of_rank(rank, column, columns, steps, counts, marks, words, places,
 
 
 @_compiled
-def score_columns(query, columns, rough, complete, steps, marks, words, values):
+def score_columns(query, columns, rough, complete, steps, counts, marks, words, places, squares, medians, values):
     """Fill ``values`` (w, W) with integer scores above the neutral one, and return that.
 
     1. A query column's distances in steps, and their median, exactly.
@@ -129,8 +138,6 @@ def score_columns(query, columns, rough, complete, steps, marks, words, values):
     3. Integers from distances in steps; from exact ones where steps leave a doubt.
     """
     w, n_columns = len(query), len(columns)
-    counts, medians = np.empty(N_COARSE, np.int64), np.empty(w)
-    places, squares = np.empty(n_columns, np.int64), np.empty(n_columns)
     lowest, highest = np.inf, -np.inf
     for i in range(w):
         column, own = query[i], steps[i]
@@ -138,19 +145,19 @@ def score_columns(query, columns, rough, complete, steps, marks, words, values):
         all_a, all_c, all_g, all_t = rough[0], rough[1], rough[2], rough[3]
         for j in range(n_columns):
             a, c, g, t = all_a[j] - a0, all_c[j] - c0, all_g[j] - g0, all_t[j] - t0
-            own[j] = np.int32(math.sqrt(a * a + c * c + g * g + t * t) * np.float32(STEPS))
+            own[j] = np.int32(math.sqrt(a * a + c * c + g * g + t * t) * STEPS_32)
         for b in range(N_COARSE):
             counts[b] = 0
         for j in range(n_columns):
-            counts[own[j] // np.uint16(COARSE)] += 1
+            counts[own[j] // COARSE_16] += 1
         medians[i] = 0
         if complete:
-            # The mean of the two middle elements of the method. These are one where both strands make W even.
-            half, last = n_columns // 2, n_columns - 1
+            # The mean of the two middle elements of the method. They are one where both strands make W even.
+            half = n_columns // 2
             medians[i] = distance_of_rank(half, column, columns, own, counts, marks, words, places, squares)
             if n_columns % 2:
-                medians[i] += distance_of_rank(min(half + 1, last), column, columns, own, counts, marks, words, places,
-                                               squares)
+                medians[i] += distance_of_rank(min(half + 1, n_columns - 1), column, columns, own, counts, marks, words,
+                                               places, squares)
                 medians[i] /= 2
         # Only a column that may hold the extreme is worth its exact distance.
         first, last = 0, N_COARSE - 1
@@ -192,9 +199,8 @@ def score_columns(query, columns, rough, complete, steps, marks, words, values):
 
 
 @_compiled
-def count_scores(values, neutral, falling, n_scores, highest):
+def count_scores(values, neutral, counts, falling, n_scores, highest):
     """Distribution of each query column's scores, from its highest score downwards."""
-    counts = np.empty(N_BINS + 1, np.int64)
     base = np.int16(neutral)
     for i in range(len(n_scores)):
         for s in range(N_BINS + 1):
@@ -250,11 +256,11 @@ def best_alignments(sums, w, n, n_strands, min_overlap, scores, chosen):
 
 
 @_compiled
-def start_spans(tails):
+def start_spans(spans, w, depth):
     """Tails of empty spans: 1 from a sum of 0 on. Before it come the zeros that `lengthen` reads above the highest."""
-    for a in range(len(tails)):
-        for x in range(tails.shape[1]):
-            tails[a, x] = 0.0 if x < PAD else 1.0
+    for a in range(w):
+        for x in range(PAD + depth):
+            spans[0, a, x] = spans[1, a, x] = 0.0 if x < PAD else 1.0
 
 
 @_compiled
@@ -284,7 +290,7 @@ def either(chance, tails, missing):
 
 
 @_compiled
-def null_tables(falling, n_scores, highest, widths, both_strands, depth, tables):
+def null_tables(falling, n_scores, highest, widths, both_strands, depth, spans, before, tables):
     """Chance that the best of all alignments is x below the highest sum or better, for 0 <= x < depth.
 
     ``tables`` (G, depth) have a row for each target width. A span is a run of query columns that an alignment
@@ -293,14 +299,12 @@ def null_tables(falling, n_scores, highest, widths, both_strands, depth, tables)
     sum: so small chances keep their digits, and sums lower than the lowest that occurs are never computed.
     """
     w = len(highest)
-    before = np.empty(w + 1, np.int64)  # highest sum of the columns before each
-    before[0] = 0
+    before[0] = 0  # highest sum of the columns before each
     for i in range(w):
         before[i + 1] = before[i] + highest[i]
-    tails, longer = np.empty((w, PAD + depth)), np.empty((w, PAD + depth))
-    start_spans(tails)
-    start_spans(longer)
-    partial = np.empty(depth)  # alignments that leave a part of the query over on one side
+    start_spans(spans, w, depth)
+    tails, longer = spans[0], spans[1]
+    partial = tables[len(widths), :depth]  # alignments that leave a part of the query over on one side
     for x in range(depth):
         partial[x] = 0.0
     group = 0
@@ -311,7 +315,7 @@ def null_tables(falling, n_scores, highest, widths, both_strands, depth, tables)
         tails, longer = longer, tails
         if length < w:
             if group < len(widths) and widths[group] == length:
-                chance = tables[group]
+                chance = tables[group, :depth]
                 for x in range(depth):
                     chance[x] = partial[x]
                 for a in range(w - length + 1):
@@ -328,52 +332,6 @@ def null_tables(falling, n_scores, highest, widths, both_strands, depth, tables)
     for g in range(len(widths) if both_strands else 0):
         for x in range(depth):
             tables[g, x] += tables[g, x] - tables[g, x] * tables[g, x]  # the other strand
-
-
-@_compiled
-def incomplete_p_values(falling, n_scores, highest, sums, widths, n_strands, both_strands, min_overlap, chosen,
-                        p_values):
-    """Alignment of the smallest tail of each strand, and its chance among all of them.
-
-    Tails are compared as they are reported, in single precision: two that differ by rounding alone
-    are a tie. Ties go to the larger overlap, then the smaller k.
-    """
-    w, depth = len(highest), 1
-    for i in range(w):
-        depth += n_scores[i] - 1
-    tails, longer = np.empty((w, PAD + depth)), np.empty((w, PAD + depth))
-    start_spans(tails)
-    start_spans(longer)
-    least = np.empty(len(p_values))
-    for e in range(len(least)):
-        least[e], chosen[e] = np.inf, 0
-    for length in range(1, w + 1):
-        for a in range(w - length + 1):
-            lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], depth, longer[a])
-        tails, longer = longer, tails
-        place = entry = 0
-        for g in range(len(widths)):
-            n = widths[g]
-            for k in range(w + n - 1):
-                if overlap_of(k, w, n) == length and length >= min(min_overlap, w, n):
-                    a, top = max(0, w - 1 - k), PAD
-                    for i in range(a, a + length):
-                        top += highest[i]
-                    for s in range(n_strands[g]):
-                        tail = min(tails[a, top - sums[place + s]], 1.0)
-                        rounded, so_far = np.float32(tail), np.float32(least[entry + s])
-                        # Lengths grow: in a tie an alignment of this length beats all but its equals.
-                        if rounded < so_far or (rounded == so_far and overlap_of(chosen[entry + s], w, n) < length):
-                            least[entry + s], chosen[entry + s] = tail, k
-                place += n_strands[g]
-            entry += n_strands[g]
-    entry = 0
-    for g in range(len(widths)):
-        n_alignments = (1 + both_strands) * (w + widths[g] - 1)
-        for e in range(entry, entry + n_strands[g]):
-            expected = least[e] * n_alignments
-            p_values[e] = expected if expected < 1e-3 else 1 - math.pow(1 - least[e], n_alignments)
-        entry += n_strands[g]
 
 
 @_compiled
@@ -408,7 +366,7 @@ def in_order(entries, n, spare, p_values, overlaps, minus, target):
 
 
 @_compiled
-def null_fraction(p_values, state):
+def null_fraction(p_values, state, words, places, reached, counts, fractions, errors):
     """Estimate pi0, the fraction of null p-values, by Storey's bootstrap.
 
     For 100 lambdas up to 1/2: the fraction of p-values from lambda on, over what it is if all are null. The
@@ -418,23 +376,20 @@ def null_fraction(p_values, state):
     m = len(p_values)
     if m <= MAX_WITHOUT_BOOTSTRAP:
         return 1.0
-    fractions, errors, counts = np.empty(N_LAMBDAS), np.empty(N_LAMBDAS), np.empty(N_LAMBDAS + 1, np.int64)
-    reached = np.empty(m + 1, np.uint8)  # of each place: how many lambdas are at or below its p-value
     smallest, first = np.inf, 0
     for i in range(N_LAMBDAS):
         at = (i + 1) / (2 * N_LAMBDAS)
         while first < m and p_values[first] < at:
-            reached[first] = i
+            reached[first] = i  # lambdas at or below the p-value of this place
             first += 1
         fractions[i], errors[i] = (m - first) / ((1 - at) * m), 0.0
         smallest = min(smallest, fractions[i])
     for place in range(first, m + 1):
         reached[place] = N_LAMBDAS
-    words, places = np.empty(2 * N_DRAWS, np.uint32), np.empty(N_DRAWS, np.int64)
     for _ in range(N_BOOTSTRAPS):
         draw_words(state, words)
         for i in range(N_DRAWS):  # two words make one number of 64 bits, the first word on top
-            draw = (np.uint64(words[2 * i]) << np.uint64(32)) | np.uint64(words[2 * i + 1])
+            draw = (np.uint64(words[2 * i]) << SHIFT_32) | np.uint64(words[2 * i + 1])
             places[i] = np.int64(np.float64(draw) * 2.0**-64 * m)
         for i in range(N_LAMBDAS + 1):
             counts[i] = 0
@@ -464,8 +419,8 @@ def q_values(p_values, pi0, rates):
 @_compiled
 def twist(word, following, far):
     """Next value of a word of the random number generator MT19937 (Matsumoto & Nishimura 1998)."""
-    mixed = (word & np.uint32(0x80000000)) | (following & np.uint32(0x7FFFFFFF))
-    return far ^ (mixed >> np.uint32(1)) ^ (np.uint32(0x9908B0DF) if mixed & np.uint32(1) else np.uint32(0))
+    mixed = (word & TOP_BIT) | (following & LOW_BITS)
+    return far ^ (mixed >> SHIFT_1) ^ (MATRIX if mixed & SHIFT_1 else ZERO_32)
 
 
 @_compiled
@@ -491,16 +446,16 @@ def draw_words(state, words):
         fresh, out = state[used:used + n], words[done:done + n]
         for i in range(n):
             y = fresh[i]
-            y ^= y >> np.uint32(11)
-            y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
-            y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
-            out[i] = y ^ (y >> np.uint32(18))
+            y ^= y >> SHIFT_11
+            y ^= (y << SHIFT_7) & MASK_1
+            y ^= (y << SHIFT_15) & MASK_2
+            out[i] = y ^ (y >> SHIFT_18)
         used, done = used + n, done + n
     state[N_WORDS] = np.uint32(used)
 
 
-@_cached
-def skip_draws(state, n_queries):
+@_compiled
+def move_on(state, n_queries):
     """Pass over the random numbers of some queries."""
     used = np.int64(state[N_WORDS]) + n_queries * N_BOOTSTRAPS * N_DRAWS * 2
     while used > N_WORDS:
@@ -509,52 +464,9 @@ def skip_draws(state, n_queries):
     state[N_WORDS] = np.uint32(used)
 
 
-@_compiled
-def report(p_values, overlaps, chosen, w, minus, target, n_targets, by_q, threshold, with_q, state,
-           query, whole, real, done):
-    """Write one query's records behind the ``done`` ones of those before; return how many there are then."""
-    n_entries, n = len(p_values), 0
-    entries, spare = np.empty(n_entries, np.int64), np.empty(n_entries, np.int64)
-    for e in range(n_entries):
-        if by_q or np.float32(p_values[e] * n_targets) <= threshold:
-            entries[n] = e
-            n += 1
-    ordered, rates = np.empty(n_entries), np.empty(n_entries)
-    if with_q and n == 0:
-        if n_entries > MAX_WITHOUT_BOOTSTRAP:
-            skip_draws(state, 1)
-        return done
-    if with_q:
-        n = n_entries
-        for e in range(n):
-            entries[e] = e
-    in_order(entries, n, spare, p_values, overlaps, minus, target)
-    if with_q:
-        for i in range(n):
-            ordered[i] = p_values[entries[i]]
-        q_values(ordered, null_fraction(ordered, state), rates)
-    seen = np.empty(n_targets, np.bool_)
-    for t in range(n_targets):
-        seen[t] = False
-    for i in range(n):
-        e = entries[i]
-        t = target[e]
-        if not seen[t]:
-            seen[t] = True
-            # In single precision, as Tomtom prints them.
-            q_value = np.float64(np.float32(rates[i])) if with_q else np.nan
-            e_value = np.float64(np.float32(p_values[e] * n_targets))
-            if (q_value if by_q else e_value) <= threshold:
-                whole[done, 0], whole[done, 1], whole[done, 2] = query, t, chosen[e] + 1 - w
-                whole[done, 3], whole[done, 4] = overlaps[e], minus[e]
-                real[done, 0], real[done, 1], real[done, 2] = p_values[e], e_value, q_value
-                done += 1
-    return done
-
-
 @_cached
-def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, with_q, state, whole, real):
-    """Compare some queries with all targets.
+def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen):
+    """Scores of some queries, and the best alignments (steps 1 to 3).
 
     Parameters
     ----------
@@ -568,6 +480,133 @@ def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, wi
         Complete scores.
     min_overlap : int
         Fewest columns that an alignment may pair up.
+    work : tuple of numpy.ndarray
+        Filled on the way: see `compare`.
+    nulls : tuple of numpy.ndarray
+        Filled with the null distribution of each query column, its number of scores and the highest.
+    sums : numpy.ndarray, shape (n or 1, S), int32
+        Filled with the sums of scores of all alignments; complete scores need them for one query only.
+    scores, chosen : numpy.ndarray, shape (n, 2 N), int32
+        Filled with the highest sum of each strand and its alignment, for complete scores.
+    """
+    steps, counts, marks, words, places, squares, medians, values = work
+    falling, n_scores, highest = nulls
+    for q in range(len(starts) - 1):
+        start, stop = starts[q], starts[q + 1]
+        w = stop - start
+        neutral = score_columns(queries[start:stop], targets.columns, targets.rough, complete, steps, counts, marks,
+                                words, places, squares, medians, values)
+        count_scores(values, neutral, counts, falling[start:stop], n_scores[start:stop], highest[start:stop])
+        place = first = entry = 0
+        for g in range(len(targets.widths)):
+            n, n_strands = targets.widths[g], targets.n_strands[g]
+            own = sums[0 if complete else q, place:place + (w + n - 1) * n_strands]
+            align(values, w, n, first, n_strands, own)
+            if complete:
+                best_alignments(own, w, n, n_strands, min_overlap, scores[q, entry:], chosen[q, entry:])
+            place, first, entry = place + len(own), first + n * n_strands, entry + n_strands
+
+
+@_cached
+def find_p_values(starts, targets, nulls, scores, work, p_values):
+    """Chances of the best alignments (step 4).
+
+    Parameters
+    ----------
+    starts, targets, nulls, scores
+        From `align_queries`.
+    work : tuple of numpy.ndarray
+        Filled on the way: see `compare`.
+    p_values : numpy.ndarray, shape (n, 2 N), float32
+        Filled.
+    """
+    falling, n_scores, highest = nulls
+    spans, before, tables = work
+    for q in range(len(starts) - 1):
+        start, stop = starts[q], starts[q + 1]
+        own, chances = scores[q], p_values[q]
+        top, lowest = 0, own[0]
+        for i in range(start, stop):
+            top += highest[i]
+        for e in range(len(own)):
+            lowest = min(lowest, own[e])
+        null_tables(falling[start:stop], n_scores[start:stop], highest[start:stop], targets.widths,
+                    len(own) > targets.n_targets, top - lowest + 1, spans, before, tables)
+        entry = 0
+        for g in range(len(targets.widths)):
+            table = tables[g]
+            for e in range(entry, entry + targets.n_strands[g]):
+                chances[e] = table[top - own[e]]
+            entry += targets.n_strands[g]
+
+
+@_cached
+def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, chosen, p_values):
+    """Alignments of the smallest tail, and their chances among all: incomplete scores (in place of steps 3 and 4).
+
+    Tails are compared as they are reported, in single precision: two that differ by rounding alone
+    are a tie. Ties go to the larger overlap, then the smaller k.
+
+    Parameters
+    ----------
+    starts, targets, min_overlap, nulls, sums
+        From `align_queries`.
+    work : tuple of numpy.ndarray
+        Filled on the way: see `compare`.
+    chosen, p_values : numpy.ndarray, shape (n, 2 N), int32 and float32
+        Filled.
+    """
+    all_falling, all_n_scores, all_highest = nulls
+    spans, least = work
+    n_sides = len(targets.target) // targets.n_targets  # strands of a target
+    for q in range(len(starts) - 1):
+        falling, n_scores = all_falling[starts[q]:starts[q + 1]], all_n_scores[starts[q]:starts[q + 1]]
+        highest = all_highest[starts[q]:starts[q + 1]]
+        w, depth = len(highest), 1
+        for i in range(w):
+            depth += n_scores[i] - 1
+        start_spans(spans, w, depth)
+        tails, longer = spans[0], spans[1]
+        for e in range(len(least)):
+            least[e], chosen[q, e] = np.inf, 0
+        for length in range(1, w + 1):
+            for a in range(w - length + 1):
+                lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], depth, longer[a])
+            tails, longer = longer, tails
+            place = entry = 0
+            for g in range(len(targets.widths)):
+                n = targets.widths[g]
+                for k in range(w + n - 1):
+                    if overlap_of(k, w, n) == length and length >= min(min_overlap, w, n):
+                        a, top = max(0, w - 1 - k), PAD
+                        for i in range(a, a + length):
+                            top += highest[i]
+                        for s in range(targets.n_strands[g]):
+                            tail = min(tails[a, top - sums[q, place + s]], 1.0)
+                            rounded, so_far = np.float32(tail), np.float32(least[entry + s])
+                            # Lengths grow: in a tie an alignment of this length beats all but its equals.
+                            so_long = overlap_of(chosen[q, entry + s], w, n)
+                            if rounded < so_far or (rounded == so_far and so_long < length):
+                                least[entry + s], chosen[q, entry + s] = tail, k
+                    place += targets.n_strands[g]
+                entry += targets.n_strands[g]
+        entry = 0
+        for g in range(len(targets.widths)):
+            n_alignments = n_sides * (w + targets.widths[g] - 1)
+            for e in range(entry, entry + targets.n_strands[g]):
+                expected = least[e] * n_alignments
+                p_values[q, e] = expected if expected < 1e-3 else 1 - math.pow(1 - least[e], n_alignments)
+            entry += targets.n_strands[g]
+
+
+@_cached
+def report(starts, targets, by_q, threshold, with_q, state, p_values, chosen, work, whole, real):
+    """Select the records to report (steps 5 and 6).
+
+    Parameters
+    ----------
+    starts, targets, p_values, chosen
+        From `find_p_values`.
     by_q : bool
         Whether the threshold is on q-values; else it is on E-values.
     threshold : float
@@ -576,6 +615,8 @@ def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, wi
         Compute q-values.
     state : numpy.ndarray, shape (625,), uint32
         Random number generator as the first of these queries finds it; it is moved on.
+    work : tuple of numpy.ndarray
+        Filled on the way: see `compare`.
     whole : numpy.ndarray, shape (R, 5), int64
         Filled with the records: query, target, offset, overlap, minus. There is room for N of each query.
     real : numpy.ndarray, shape (R, 3), float64
@@ -586,67 +627,119 @@ def compare(queries, starts, targets, complete, min_overlap, by_q, threshold, wi
     int
         Number of records.
     """
-    columns, widths, n_strands = targets.columns, targets.widths, targets.n_strands
-    n_columns, n_entries, n_groups = len(columns), len(targets.target), len(widths)
-    both_strands = n_entries > targets.n_targets
-    width = 0
+    minus, target = targets.minus, targets.target
+    overlaps, entries, spare, seen, ordered, rates, words, places, reached, counts, fractions, errors = work
+    n_entries, n_targets, done = len(target), targets.n_targets, 0
     for q in range(len(starts) - 1):
-        width = max(width, starts[q + 1] - starts[q])
-    n_sums = 0
-    for g in range(n_groups):
-        n_sums += (width + widths[g] - 1) * n_strands[g]
-    steps, values = np.empty((width, n_columns), np.uint16), np.empty((width, n_columns), np.int16)
-    words = np.empty(n_columns // 8 + 1, np.uint64)
-    words[-1] = 0
-    falling, sums = np.empty((width, PAD)), np.empty(n_sums, np.int32)
-    n_scores, highest = np.empty(width, np.int64), np.empty(width, np.int64)
-    scores, chosen = np.empty(n_entries, np.int32), np.empty(n_entries, np.int32)
-    p_values, overlaps = np.empty(n_entries, np.float32), np.empty(n_entries, np.int64)
-    done = 0
-    for q in range(len(starts) - 1):
-        w = starts[q + 1] - starts[q]
-        neutral = score_columns(queries[starts[q]:starts[q + 1]], columns, targets.rough, complete, steps,
-                                words.view(np.uint8), words, values)
-        count_scores(values, neutral, falling, n_scores[:w], highest[:w])
-        place = first = entry = 0
-        for g in range(n_groups):
-            size, stop = (w + widths[g] - 1) * n_strands[g], entry + n_strands[g]
-            align(values, w, widths[g], first, n_strands[g], sums[place:place + size])
-            if complete:
-                best_alignments(sums[place:place + size], w, widths[g], n_strands[g], min_overlap, scores[entry:stop],
-                                chosen[entry:stop])
-            place, first, entry = place + size, first + widths[g] * n_strands[g], stop
-        if complete:
-            top, lowest = 0, scores[0]
-            for i in range(w):
-                top += highest[i]
-            for e in range(n_entries):
-                lowest = min(lowest, scores[e])
-            tables = np.empty((n_groups, top - lowest + 1))
-            null_tables(falling, n_scores, highest[:w], widths, both_strands, top - lowest + 1, tables)
-            entry = 0
-            for g in range(n_groups):
-                for e in range(entry, entry + n_strands[g]):
-                    p_values[e] = tables[g, top - scores[e]]
-                entry += n_strands[g]
-        else:
-            incomplete_p_values(falling, n_scores, highest[:w], sums, widths, n_strands, both_strands, min_overlap,
-                                chosen, p_values)
-        entry = 0
-        for g in range(n_groups):
-            for e in range(entry, entry + n_strands[g]):
-                overlaps[e] = overlap_of(chosen[e], w, widths[g])
-            entry += n_strands[g]
-        done = report(p_values, overlaps, chosen, w, targets.minus, targets.target, targets.n_targets, by_q, threshold,
-                      with_q, state, q, whole, real, done)
+        w, n, entry = starts[q + 1] - starts[q], 0, 0
+        own = p_values[q]
+        for g in range(len(targets.widths)):
+            for e in range(entry, entry + targets.n_strands[g]):
+                overlaps[e] = overlap_of(chosen[q, e], w, targets.widths[g])
+                if by_q or np.float32(own[e] * n_targets) <= threshold:
+                    entries[n] = e
+                    n += 1
+            entry += targets.n_strands[g]
+        if with_q and n == 0:
+            # Tomtom draws for this query, too.
+            if n_entries > MAX_WITHOUT_BOOTSTRAP:
+                move_on(state, 1)
+            continue
+        if with_q:
+            n = n_entries
+            for e in range(n):
+                entries[e] = e
+        in_order(entries, n, spare, own, overlaps, minus, target)
+        if with_q:
+            for i in range(n):
+                ordered[i] = own[entries[i]]
+            pi0 = null_fraction(ordered, state, words, places, reached, counts, fractions, errors)
+            q_values(ordered, pi0, rates)
+        for t in range(n_targets):
+            seen[t] = 0
+        for i in range(n):
+            e = entries[i]
+            t = target[e]
+            if not seen[t]:
+                seen[t] = 1
+                # In single precision, as Tomtom prints them.
+                q_value = np.float64(np.float32(rates[i])) if with_q else np.nan
+                e_value = np.float64(np.float32(own[e] * n_targets))
+                if (q_value if by_q else e_value) <= threshold:
+                    whole[done, 0], whole[done, 1], whole[done, 2] = q, t, chosen[q, e] + 1 - w
+                    whole[done, 3], whole[done, 4] = overlaps[e], minus[e]
+                    real[done, 0], real[done, 1], real[done, 2] = own[e], e_value, q_value
+                    done += 1
     return done
+
+
+@_cached
+def skip_draws(state, n_queries):
+    """Pass over the random numbers of some queries, for the thread that shares the queries out."""
+    move_on(state, n_queries)
+
+
+def compare(queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, by_q: bool, threshold: float,
+            with_q: bool, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare some queries with all targets.
+
+    Makes all arrays: they would take longer to compile than most steps.
+
+    Parameters
+    ----------
+    queries : list of numpy.ndarray, each (w, 4), float64
+        Pseudocounts included.
+    targets, complete, min_overlap, by_q, threshold, with_q, state
+        See `align_queries` and `report`.
+
+    Returns
+    -------
+    whole : numpy.ndarray, shape (R, 5), int64
+        Query, target, offset, overlap and whether it is the reverse complement, of each record.
+    real : numpy.ndarray, shape (R, 3), float64
+        P-value, E-value, q-value.
+    """
+    starts, width = np.cumsum([0, *map(len, queries)]), max(map(len, queries))
+    n, n_columns, n_strands = len(queries), len(targets.columns), len(targets.target)
+    n_sums = int(((width + targets.widths - 1) * targets.n_strands).sum())
+    depth = 2 * N_BINS * width + 1  # no sum is farther than this below the highest
+    counts = np.empty(N_COARSE, np.int64)
+
+    # What is handed from one step to the next.
+    nulls = np.empty((starts[-1], PAD)), np.empty(starts[-1], np.int64), np.empty(starts[-1], np.int64)
+    sums = np.empty((1 if complete else n, n_sums), np.int32)
+    scores, chosen = np.empty((n, n_strands), np.int32), np.empty((n, n_strands), np.int32)
+    p_values = np.empty((n, n_strands), np.float32)
+    whole, real = np.empty((n * targets.n_targets, 5), np.int64), np.empty((n * targets.n_targets, 3))
+
+    steps, values = np.empty((width, n_columns), np.uint16), np.empty((width, n_columns), np.int16)
+    words = np.zeros(n_columns // 8 + 1, np.uint64)  # what lies behind the last column stays unmarked
+    work = (steps, counts, words.view(np.uint8), words, np.empty(n_columns, np.int64), np.empty(n_columns),
+            np.empty(width), values)
+    align_queries(np.concatenate(queries), starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen)
+
+    spans = np.empty((2, width, PAD + depth))
+    if complete:
+        tables = np.empty((len(targets.widths) + 1, depth))
+        find_p_values(starts, targets, nulls, scores, (spans, np.empty(width + 1, np.int64), tables), p_values)
+    else:
+        least = np.empty(n_strands)
+        find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, (spans, least), chosen, p_values)
+
+    overlaps, entries, spare, seen = (np.empty(n_strands, np.int64) for _ in range(4))
+    ordered, rates = np.empty(n_strands), np.empty(n_strands)
+    draws = (np.empty(2 * N_DRAWS, np.uint32), np.empty(N_DRAWS, np.int64), np.empty(n_strands + 1, np.int64), counts,
+             np.empty(N_LAMBDAS), np.empty(N_LAMBDAS))
+    done = report(starts, targets, by_q, threshold, with_q, state, p_values, chosen,
+                  (overlaps, entries, spare, seen, ordered, rates, *draws), whole, real)
+    return whole[:done], real[:done]
 
 
 class _Announcement(event.Listener):
     """Says why the first search takes seconds to begin. Code that comes from the cache makes no such event."""
 
     def on_start(self, event: event.Event) -> None:
-        if event.data["dispatcher"] is compare:
+        if event.data["dispatcher"] is align_queries:
             say("compiling the comparison of motifs: once, a few seconds")
 
     def on_end(self, event: event.Event) -> None:
