@@ -37,6 +37,12 @@ def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[S
         Names of the columns.
     rows : iterable of sequences
         As long as the header; None is empty. Texts with tabs, line ends or quotes in them are quoted.
+
+    Examples
+    --------
+    >>> write_table("filters.tsv", ["filter", "sites"], [("filter0", 12), ("filter1", None)])
+    >>> read_table("filters.tsv")
+    [{'filter': 'filter0', 'sites': '12'}, {'filter': 'filter1', 'sites': ''}]
     """
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
                                             errors="backslashreplace") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.known_motifs import pwm, truth_file
 
+import kipoi_motifrep
 from kipoi_motifrep import InputError, Motif
 from kipoi_motifrep.motifs.jaspar import Database, load
 from kipoi_motifrep.representation import read_known_motifs
@@ -54,6 +55,10 @@ def test_bad_truth_is_named(tmp_path, text, words):
     with pytest.raises(InputError) as error:
         read_known_motifs(truth_file(tmp_path, text))
     assert all(word in str(error.value) for word in [*words, "truth.tsv"])
+
+
+def test_both_names_of_the_reader_are_public():
+    assert kipoi_motifrep.read_truth is kipoi_motifrep.read_known_motifs is read_known_motifs
 
 
 def test_no_such_truth():

@@ -129,6 +129,7 @@ def test_figures_of_planted_filters(tmp_path):
     result = represent(found, truth, seed=1)
     assert result.extent == ("whole", "whole", "partial", None, None, "whole")
     assert result.assignment.labels == ("A", "A", "B", None, None, None)
+    assert result.figures is result.metrics  # by the name that files have for them
     assert result.metrics["matched"] == pytest.approx(4 / 6)
     assert result.metrics["true"] == pytest.approx(3 / 6)
     assert (result.metrics["labels"], result.metrics["dead"], result.metrics["groups"]) == (2, 1, 4)
