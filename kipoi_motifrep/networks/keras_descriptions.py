@@ -60,7 +60,7 @@ class Description:
     version : str
         Of the Keras that wrote it; its first number where it does not say more.
     backend : str
-        That the kernels are for; empty where it is not said.
+        That the weights are for; empty where they do not say it, as those of Keras 1.
     largest : int
         The longest axis of all arrays of weights.
     """
@@ -127,9 +127,12 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
                                      "model.json), save the whole model, or give the Kipoi model that uses it",
                                      path=path)
                 raise InputError("is an HDF5 file, but not of a Keras network", path=path)
+    if str(said.get("keras_version", "1")) >= "2":
+        said.setdefault("backend", "tensorflow")
     if arch is not None:
         config = read_description(arch)
-        said |= {name: config[name] for name in ("keras_version", "backend") if name in config}
+        # Of the two, the architecture says its words' version, and the weights their own backend.
+        said["keras_version"] = config.get("keras_version")
     assert config is not None
     config.pop("compile_config", None)  # how it was trained, which may name a loss of somebody's own
     version = str(said.get("keras_version") or _version_by_words(config))

@@ -164,8 +164,10 @@ def _open_keras_2(path: Path, suffix: str, description: Description,
             model.load_weights(named)
         else:
             with h5py.File(named, "r") as file:
-                backend = _fill(model, file.get("model_weights", file), description.generation)
-            if (description.backend or backend) == "theano":
+                names = _fill(model, file.get("model_weights", file), description.generation)
+            # Keras 1 says no backend; but TensorFlow's variables have the number of an output in their names.
+            if description.backend == "theano" or \
+                    not (description.backend or any(name.endswith(":0") for name in names)):
                 _flip(model)
     return model
 
@@ -215,39 +217,45 @@ def _rename(config: object) -> object:
     return config
 
 
-def _fill(model: keras.Model, file: h5py.Group, generation: int) -> str:
-    """Give every weight its value; tell the backend that wrote them.
+def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
+    """Give every weight its value; list the names that they have in the file.
 
-    Layers are found by their names, weights within a layer by their order. Keras's own
-    loading goes by the order of the layers, which is not the same in all versions.
+    Layers are found by their names, since their order is not the same in all versions; by
+    their order where the file has other names, as for weights and an architecture that two
+    copies of a network wrote. Weights within a layer are in order. They may be older or
+    younger than the architecture.
     """
     from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
 
-    names: list[str] = []
-    for layer in model.layers:
+    layers = [layer for layer in model.layers if layer.weights]
+    places = [layer.name for layer in layers]
+    if not all(name in file for name in places):
+        in_order = [name for name in map(text_of, file.attrs.get("layer_names", ()))
+                    if name in file and _weight_names(file[name])]
+        places = in_order if len(in_order) == len(places) else places
+    all_names: list[str] = []
+    for layer, place in zip(layers, places, strict=True):
+        if place not in file:
+            raise InputError(f"has no weights of layer {place!r}; save the whole network again in the Keras that wrote "
+                             "it")
+        names = _weight_names(file[place])
+        values = [file[place][name][()] for name in names]
         weights = layer.trainable_weights + layer.non_trainable_weights
-        if not weights:
-            continue
-        if layer.name not in file:
-            raise InputError(f"has no weights of layer {layer.name!r}; save the whole network again in the Keras that "
-                             "wrote it")
-        group = file[layer.name]
-        found = _weight_names(group)
-        values = [group[name][()] for name in found]
-        names += found
-        shapes = [value.shape for value in values]
-        try:
-            values = preprocess_weights_for_loading(layer, values, "1" if generation == 1 else None)
-        except (AssertionError, IndexError, ValueError):  # too few of them, or of other sizes
-            values = []
         wanted = [tuple(one.shape) for one in weights]
-        if wanted != [value.shape for value in values]:
-            raise InputError(f"weights of layer {layer.name!r} have the shapes {shapes}, the network needs {wanted}; "
-                             "save the whole network again in the Keras that wrote it")
-        for weight, value in zip(weights, values, strict=True):
+        for version in ("1", None) if generation == 1 else (None, "1"):
+            try:
+                fitting = preprocess_weights_for_loading(layer, list(values), version)
+            except (AssertionError, IndexError, ValueError):  # too few of them, or of other sizes
+                continue
+            if [value.shape for value in fitting] == wanted:
+                break
+        else:
+            raise InputError(f"weights of layer {place!r} have the shapes {[one.shape for one in values]}, the network "
+                             f"needs {wanted}; save the whole network again in the Keras that wrote it")
+        for weight, value in zip(weights, fitting, strict=True):
             weight.assign(value)
-    # Keras 1 does not say its backend, but TensorFlow's variables have the number of an output in their names.
-    return "theano" if generation == 1 and not any(name.endswith(":0") for name in names) else ""
+        all_names += names
+    return all_names
 
 
 def _weight_names(group: h5py.Group) -> list[str]:

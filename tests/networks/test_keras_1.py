@@ -134,6 +134,33 @@ def test_a_network_of_keras_1_predicts_what_its_layers_calculate(tmp_path, suffi
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
 
 
+def test_weights_of_keras_1_under_an_architecture_of_keras_2(tmp_path):
+    """As some groups of the zoo have them; the backend of the architecture says nothing of the weights."""
+    (tmp_path / "arch.json").write_text(json.dumps({**of_keras_2(cpgenie()), "keras_version": "2.2.4",
+                                                    "backend": "tensorflow"}))
+    write_h5(tmp_path / "w.h5", None, CPGENIE, None, None)
+    model = load_keras(tmp_path / "w.h5", tmp_path / "arch.json")
+    found = model.predict(X.transpose(0, 2, 1)[:, :, None], verbose=0)
+    np.testing.assert_allclose(found, cpgenie_expected(X), atol=1e-5)
+
+
+def test_weights_whose_layers_have_other_names(tmp_path):
+    """Numbers in the names of layers count on, so that two copies of a network differ; then the order tells."""
+    config, weights = factornet(), factornet_weights("")
+    other = {f"{name}_7": values for name, values in weights.items()}
+    (tmp_path / "arch.json").write_text(json.dumps(config))
+    write_h5(tmp_path / "w.h5", None, weights, None, None)
+    write_h5(tmp_path / "other.h5", None, other, None, None)
+    inputs = [X, X[:, ::-1, ::-1], np.zeros((3, 2), np.float32)]
+    expected = load_keras(tmp_path / "w.h5", tmp_path / "arch.json").predict(inputs, verbose=0)
+    found = load_keras(tmp_path / "other.h5", tmp_path / "arch.json").predict(inputs, verbose=0)
+    np.testing.assert_array_equal(found, expected)
+    del other["hidden_7"]
+    write_h5(tmp_path / "other.h5", None, other, None, None)
+    with pytest.raises(InputError, match="has no weights of layer 'conv'"):
+        load_keras(tmp_path / "other.h5", tmp_path / "arch.json")
+
+
 def cpgenie():
     """The layers of CpGenie's networks: two dimensions, channels first, a Sequential as a bare list."""
     def unnamed(layer):
