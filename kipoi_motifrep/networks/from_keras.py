@@ -228,15 +228,19 @@ class TensorFlowPass:
         if key not in self._parts:
             kernels = {name: np.random.default_rng(place).normal(size=value.shape).astype(value.dtype)
                        for place in key[2] for name, value in self._kernels(place).items()}
-            tensors = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype)
-                       for tensor in self._concrete.inputs[:len(self._names)]}
+            tensors = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self._own(given).values()}
             # What is given may have another number of positions than the tap has.
             tensors |= {self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
                         for one in given}
             self._parts[key] = self._part([self._tensors[one].name for one in wanted], tensors, kernels)
-        values = [tf.convert_to_tensor(inputs[name]) for name in self._names]
+        values = [tf.convert_to_tensor(inputs[name]) for name in self._own(given)]
         values += [tf.cast(one, self._tensors[place].dtype) for place, one in given.items()]
         return [np.asarray(one) for one in self._parts[key](*values)]
+
+    def _own(self, given: Collection[int]) -> dict[str, Any]:
+        """Tensors of the network's inputs, by name; without those that are given themselves."""
+        tensors = zip(self._names, self._concrete.inputs[:len(self._names)], strict=True)
+        return {name: one for name, one in tensors if self._numbers[one.name] not in given}
 
     def weights(self, place: int) -> list[np.ndarray]:
         """Give the kernels of a convolution.

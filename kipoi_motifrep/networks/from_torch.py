@@ -192,6 +192,8 @@ class TorchPass:
             tensors = self._source.placed(inputs)
             held = {int(place): one for place, one in self._source.placed(
                 {str(place): one for place, one in (given or {}).items()}).items()}
+            # A part of an input may take its place.
+            tensors = {name: held.get(number, one) for number, (name, one) in enumerate(tensors.items())}
             follower = _Follower(tensors, self.taps, wanted, held, fresh)
             try:
                 with follower:

@@ -29,6 +29,7 @@ BATCH_VALUES = 4 << 20  # numbers of a feature map at a time, 16 MiB
 CROPPED = 20_000  # numbers of a feature map from which on a part of the sequence is asked
 TRIALS = 3  # random sequences by which a position is asked what it sees
 DEEP_TRIALS = 24  # pooling and rectifiers in between hide most changes from most sequences
+SAME = 1e-6  # of the largest number: what is closer is the same but for rounding
 SHORT = 32  # positions of a feature map that is made up, to follow it to its non-linearity
 NEAR = (48, 12, 3)  # values behind a convolution that are looked at; fewer if those far off take no short maps
 SEEDS = 3  # made-up feature maps: a rectifier hides what is negative in all of them ...
@@ -297,7 +298,7 @@ class FeatureMap:
             mixed = one.copy()
             mixed[row] = other[row]
             before, after = (self._values(x, [self.place]) for x in (one, mixed))
-            changed.append((before != after).reshape(len(before), -1).any(axis=1))
+            changed.append(_differ(before, after).reshape(len(before), -1).any(axis=1))
         rows = len(changed[0])
         if rows < PROBE:
             raise Unreadable(f"the forward pass runs it on {rows} sequences where {PROBE} are given, so activations "
@@ -315,6 +316,12 @@ class FeatureMap:
 
 def _one_hot(seed: int, n: int, length: int) -> np.ndarray:
     return np.eye(4, dtype=np.float32)[np.random.default_rng(seed).integers(0, 4, (n, length))]
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether numbers differ by more than rounding, which depends on the batch that they are computed in."""
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    return ~(np.abs(one - other) <= SAME * np.abs(one).max(initial=0))
 
 
 def read_first(feature_map: FeatureMap, copy: int, layout: Layout) -> Reading:
@@ -410,7 +417,7 @@ def _field(feature_map: FeatureMap, copy: int, fresh: Sequence[int], trials: int
             tried = (few + many) // 2
             sequences = np.concatenate([_changed(one, other, number, backwards) for number in tried])
             after = feature_map.ask(sequences, copy, positions, fresh).reshape(len(positions), *before.shape)
-            answers = np.array([(after[i, :, i] != before[:, i]).any() for i in range(len(positions))])
+            answers = np.array([_differ(before[:, i], after[i, :, i]).any() for i in range(len(positions))])
             few, many = np.where(answers, few, tried), np.where(answers, tried, many)
         ends.append(length - many if backwards else many - 1)
     first, last = ends
@@ -656,7 +663,7 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
                     chosen = np.expand_dims((np.arange(shape[axis]) >> bit & 1) == side, other)
                     for number, values in run(np.where(chosen, two, one)).items():
                         touched[number, kind, bit, side] = \
-                            touched.get((number, kind, bit, side), False) | (values != first[number])
+                            touched.get((number, kind, bit, side), False) | _differ(first[number], values)
     sizes = {kind: shape[axis] for kind, axis in axes.items()}
     images, constant, mixed, broken = {place: {}}, set(), [], []
     for number in cone:
