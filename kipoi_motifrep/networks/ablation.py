@@ -112,12 +112,12 @@ class Ablation:
             Outputs.
         """
         bank = int(np.searchsorted(self._first, one, side="right")) - 1
-        changed = {}
+        changed: dict[int, np.ndarray] = {}
         for use in self._uses:
             if use.bank == bank:
                 place, arrangement = use.chain.place, use.chain.arrangement
                 changed.setdefault(place, self._held[place].copy())
-                changed[place].swapaxes(0, arrangement.filters)[arrangement.order[one - self._first[bank]]] = fill
+                changed[place].swapaxes(0, arrangement.filters or 0)[arrangement.order[one - self._first[bank]]] = fill
         return self._run_on(changed)
 
     def _begin(self, arrays: dict[str, np.ndarray]) -> None:
@@ -138,7 +138,7 @@ class Ablation:
     def _by_sequence(self, use: Use) -> np.ndarray:
         """Activations of one array, shape (n, elements of a filter, n_filters)."""
         arrangement, values = use.chain.arrangement, self._held[use.chain.place]
-        values = np.moveaxis(values, arrangement.filters, -1)
+        values = np.moveaxis(values, arrangement.filters or 0, -1)  # 0 would be that of the sequences
         values = values.reshape(len(values), -1, values.shape[-1])
         rows = values.reshape(self._size, -1, *values.shape[1:]) if arrangement.together else \
             values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)

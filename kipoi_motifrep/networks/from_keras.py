@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
-from kipoi_motifrep.networks.source import Tap, Unreadable
+from kipoi_motifrep.networks.source import Convolution, Tap, Unreadable
 
 NUMPY_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
                "float16", "float32", "float64")
@@ -175,16 +175,16 @@ class TensorFlowPass:
                 owner.setdefault(number, place)
         for number, operation in _in_order(concrete):
             inputs = tuple(self._numbers[one.name] for one in operation.inputs if one.name in self._numbers)
-            call = calls[owner[number]] if number in owner else None
+            maker = calls[owner[number]] if number in owner else None
             kind = operation.type.lower()
             for tensor in operation.outputs:
                 if inputs or tensor.name in own:
                     self._numbers[tensor.name] = len(self.taps)
                     self._tensors.append(tensor)
-                    self.taps.append(Tap(call.name if call and call.name else kind,
-                                         call.label if call and call.name else kind, kind, inputs,
+                    self.taps.append(Tap(maker.name if maker and maker.name else kind,
+                                         maker.label if maker and maker.name else kind, kind, inputs,
                                          tuple(tensor.shape) if tensor.shape.rank is not None else (),
-                                         owner[number] if call and call.leaf else None))
+                                         owner[number] if maker and maker.leaf else None))
         self.outputs = [self._numbers[one.name] for one in tf.nest.flatten(concrete.structured_outputs)
                         if one.name in self._numbers]
         self._convolutions = self._find_convolutions()
@@ -195,6 +195,7 @@ class TensorFlowPass:
         compiled = {one.signature.name for one in self._definition.library.function
                     if any(node.op in CONVOLUTIONS for node in one.node_def)}
         found: dict[int, list] = {}
+        found_entries: dict[int, int] = {}
         for number, tensor in enumerate(self._tensors):
             operation = tensor.op
             if operation.type not in CONVOLUTIONS and not (
@@ -211,11 +212,11 @@ class TensorFlowPass:
             if entry in found and self.taps[entry].leaf == self.taps[number].leaf is not None:
                 # Two in a row in one layer, as in SeparableConv1D, are one.
                 operations = [*found.pop(entry), operation]
-                inner, entry = entry, self.taps[entry].entry
-                self.taps[inner] = replace(self.taps[inner], channels=None, entry=None)
+                inner, entry = entry, found_entries[entry]
+                self.taps[inner] = replace(self.taps[inner], convolution=None)
             first = operation.type in CONVOLUTIONS and operation.get_attr("data_format").startswith(b"NC")
-            self.taps[place] = replace(self.taps[place], channels=1 if first else -1, entry=entry)
-            found[place] = operations
+            self.taps[place] = replace(self.taps[place], convolution=Convolution(1 if first else -1, entry))
+            found[place], found_entries[place] = operations, entry
         return found
 
     def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
@@ -298,7 +299,9 @@ class TensorFlowPass:
         import tensorflow as tf
 
         definition = tf.compat.v1.GraphDef(versions=self._definition.versions, library=self._definition.library)
-        needed, seen, waiting = set(), set(), [name for name in wanted if name not in known]
+        needed: set[str] = set()
+        seen: set[str] = set()
+        waiting = [name for name in wanted if name not in known]
         while waiting:
             operation = waiting.pop().split(":")[0]
             if operation in seen:
@@ -341,8 +344,11 @@ def _layer_calls(model: Any) -> Iterator[list[_Call]]:
     """Keep a list of the layer calls within the block, inner ones before the outer."""
     import tensorflow as tf
 
-    base = next(one for one in type(model).__mro__ if one.__name__ == "Layer")
-    plain, calls, running, graphs = base.__call__, [], [], []
+    base: Any = next(one for one in type(model).__mro__ if one.__name__ == "Layer")
+    calls: list[_Call] = []
+    running: list[str] = []
+    graphs: list[Any] = []
+    plain = base.__call__
 
     def call(layer, *args, **kwargs):
         graph = tf.compat.v1.get_default_graph()

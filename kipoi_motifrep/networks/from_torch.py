@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from kipoi_motifrep.core.errors import InputError, flattened
-from kipoi_motifrep.networks.source import PROBE, OtherWay, Tap
+from kipoi_motifrep.networks.source import PROBE, Convolution, OtherWay, Tap
 
 LONG = 20_000  # positions from which on a recording only works out shapes
 
@@ -247,6 +247,10 @@ class _Numbered(TorchDispatchMode):
         label = function.overloadpacket.__name__.strip("_").removeprefix("native_").removesuffix("_with_indices")
         return self.at(function, label, tuple(used), args, kwargs)
 
+    def at(self, function: Any, label: str, used: tuple[int, ...], args: tuple, kwargs: dict) -> Any:
+        """Do what is to be done with an operation on such tensors."""
+        raise NotImplementedError
+
 
 class _Recorder(_Numbered):
     """Lists the taps of a forward pass."""
@@ -258,7 +262,7 @@ class _Recorder(_Numbered):
         self.taps = [Tap(name, "input", "input", (), tuple(one.shape)) for name, one in inputs.items()]
         self.weights: dict[int, torch.Tensor] = {}
 
-    def at(self, function, label: str, used: tuple[int, ...], args: tuple, kwargs: dict):
+    def at(self, function: Any, label: str, used: tuple[int, ...], args: tuple, kwargs: dict) -> Any:
         result = function(*args, **kwargs)
         for tensor in _tensors(result):
             place = self.numbers[tensor] = len(self.taps)  # one that is changed in place gets a new number
@@ -268,7 +272,7 @@ class _Recorder(_Numbered):
                 self.weights[place] = args[1]
                 name = name or self.names.get(args[1].data_ptr(), "")
             self.taps.append(Tap(name or label, label, label, used, tuple(tensor.shape), call if leaf else None,
-                                 1 if convolution else None, used[0] if convolution else None))
+                                 Convolution(1, used[0]) if convolution else None))
         return result
 
 
@@ -288,7 +292,7 @@ class _Follower(_Numbered):
         """Whether all values that were wanted are there."""
         return len(self.caught) == len(self.wanted)
 
-    def at(self, function, label: str, used: tuple[int, ...], args: tuple, kwargs: dict):
+    def at(self, function: Any, label: str, used: tuple[int, ...], args: tuple, kwargs: dict) -> Any:
         if self.next >= len(self.taps) or self.taps[self.next].label != label:
             expected = self.taps[self.next].label if self.next < len(self.taps) else "nothing more"
             self.stopped = f"{label} runs in the place of {expected}"

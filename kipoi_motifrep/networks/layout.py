@@ -156,7 +156,7 @@ class Layout:
         numpy.ndarray, shape (n, L, 4)
             A view where possible.
         """
-        n, length = len(inputs), self.length(inputs.shape[1:])
+        n, length = len(inputs), self.length(inputs.shape[1:]) or 0
         if self._base_first():
             one_hot = inputs.reshape(n, self.channels, length).transpose(0, 2, 1)
         else:

@@ -149,15 +149,18 @@ class FeatureMap:
 
     def __init__(self, forward: ForwardPass, place: int, lay: Lay, length: int):
         self.forward, self.place, self.lay, self.length = forward, place, lay, length
-        self.tap: Tap = forward.taps[place]
-        shape = self.tap.shape
-        if None in shape[1:]:  # a framework that cannot work it out
-            sequences = _one_hot(0, PROBE, length)
-            shape = (None, *forward.run(lay(sequences), [place])[0].shape[1:])
-        filters = self.tap.channels % len(shape)
+        tap = forward.taps[place]
+        if tap.convolution is None:
+            raise ValueError(f"{tap.name} is no convolution")
+        self.name, self._entry = tap.name, tap.convolution.entry
+        shape = tuple(one for one in tap.shape[1:] if one is not None)
+        if len(shape) < len(tap.shape) - 1:  # a framework that cannot work it out
+            shape = forward.run(lay(_one_hot(0, PROBE, length)), [place])[0].shape[1:]
+        shape = (0, *shape)
+        filters = tap.convolution.channels % len(shape)
         spread = [axis for axis in range(1, len(shape)) if axis != filters and shape[axis] != 1]
         if not filters:
-            raise Unreadable(f"it is given an array of shape {forward.taps[self.tap.entry].shape}, without an axis of "
+            raise Unreadable(f"it is given an array of shape {forward.taps[self._entry].shape}, without an axis of "
                              "sequences")
         if len(spread) > 1:
             raise Unreadable(f"its feature map {shape[1:]} has a second axis of positions")
@@ -165,6 +168,7 @@ class FeatureMap:
         self.n_positions = shape[spread[0]] if spread else 1
         if not self.n_positions:
             raise Unreadable("none of the sequence reaches it")
+        self._n_axes = len(shape)
         self._axes = (filters, spread[0] if spread else None)
         middle = max(self.n_positions // 2 - 1, 0)
         self.middle = list(range(middle, min(middle + 2, self.n_positions)))
@@ -241,8 +245,8 @@ class FeatureMap:
         inputs, given = self.lay(sequences), {}
         if self._crop:
             axis, cut, _ = self._crop
-            entry, = self.forward.run(inputs, [self.tap.entry], fresh=fresh)
-            given = {self.tap.entry: entry[(slice(None),) * axis + (cut,)]}
+            entry, = self.forward.run(inputs, [self._entry], fresh=fresh)
+            given = {self._entry: entry[(slice(None),) * axis + (cut,)]}
         return self.forward.run(inputs, [self.place], given, fresh)[0]
 
     def _cropped(self) -> tuple[int, slice, int] | None:
@@ -254,7 +258,7 @@ class FeatureMap:
         """
         rows = PROBE if self.n_positions * self.n_filters < BATCH_VALUES else 1
         inputs = self.lay(_one_hot(0, rows, self.length))
-        entry, whole = self.forward.run(inputs, [self.tap.entry, self.place])
+        entry, whole = self.forward.run(inputs, [self._entry, self.place])
         axis = int(np.argmax(entry.shape[1:])) + 1
         wanted = self._first_row(whole)[self.middle]
         stride = max(round(entry.shape[axis] / self.n_positions), 1)
@@ -262,7 +266,10 @@ class FeatureMap:
         for width in (64, 512, 4096, 32768):
             first = max(center - width // 2 // stride * stride, 0)
             cut = slice(first, first + width)
-            part, = self.forward.run(inputs, [self.place], {self.tap.entry: entry[(slice(None),) * axis + (cut,)]})
+            try:
+                part, = self.forward.run(inputs, [self.place], {self._entry: entry[(slice(None),) * axis + (cut,)]})
+            except Exception:  # such as of one that takes whole sequences apart to see bases far apart
+                return None
             row = self._first_row(part)
             near = np.isclose(row[:, None], wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()).all(axis=2)
             places = np.flatnonzero(near[:-1, 0] & near[1:, -1])
@@ -271,8 +278,7 @@ class FeatureMap:
         return None
 
     def _first_row(self, values: np.ndarray) -> np.ndarray:
-        filters, positions = self._axes
-        return np.moveaxis(values[:1], (positions, filters), (1, 2)).reshape(-1, self.n_filters)
+        return Arrangement(0, *self._axes, 1, 0, False, np.arange(self.n_filters)).arranged(values[:1], 1)[0]
 
     @property
     def scale(self) -> float:
@@ -282,7 +288,7 @@ class FeatureMap:
 
     def made_up(self, positions: int) -> tuple[list[int], dict[str, int]]:
         """Shape of a feature map of two sequences with some positions, and its axes by what lies along them."""
-        shape = [1] * len(self.tap.shape)
+        shape = [1] * self._n_axes
         filters, along = self._axes
         shape[0], shape[filters] = PROBE * self.copies, self.n_filters
         axes = {"rows": 0, "filters": filters}
@@ -394,7 +400,7 @@ def read_deeper(feature_map: FeatureMap, before: Sequence[int]) -> Reading:
     end = max(one.start + one.width for one in fields)
     step = max((one.step for one in fields), key=abs)
     if all(start + step * one <= 0 and end + step * one >= feature_map.length for one in feature_map.positions):
-        raise InputError(f"layer {feature_map.tap.name} has no receptive field smaller than the sequence: something "
+        raise InputError(f"layer {feature_map.name} has no receptive field smaller than the sequence: something "
                          "before it mixes distant positions; choose an earlier convolution with --layer")
     return Reading(ReceptiveField(start, end - start, step), feature_map.n_positions)
 
@@ -421,7 +427,7 @@ def _field(feature_map: FeatureMap, copy: int, fresh: Sequence[int], trials: int
             few, many = np.where(answers, few, tried), np.where(answers, tried, many)
         ends.append(length - many if backwards else many - 1)
     first, last = ends
-    field = _agreed(positions, first, last, length)
+    field = _agreed(np.array(positions), first, last, length)
     if field is None:  # the ends may be padded with what is at the other end, or with a mirror image
         middle = np.isin(positions, feature_map.middle)
         field = _agreed(np.array(positions)[middle], first[middle], last[middle], length)
@@ -437,9 +443,8 @@ def _changed(one: np.ndarray, other: np.ndarray, number: int, backwards: bool) -
     return mixed
 
 
-def _agreed(positions: Sequence[int], first: np.ndarray, last: np.ndarray, length: int) -> ReceptiveField | None:
+def _agreed(positions: np.ndarray, first: np.ndarray, last: np.ndarray, length: int) -> ReceptiveField | None:
     """Find the field that explains what some positions see, cut off at the ends of the sequence; None if none does."""
-    positions = np.asarray(positions)
     seen = (first < length) & (last >= 0)
     if not seen.any():
         raise Unreadable("none of the sequence reaches it")
@@ -665,7 +670,10 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
                         touched[number, kind, bit, side] = \
                             touched.get((number, kind, bit, side), False) | _differ(first[number], values)
     sizes = {kind: shape[axis] for kind, axis in axes.items()}
-    images, constant, mixed, broken = {place: {}}, set(), [], []
+    images: dict[int, dict[str, tuple[int | None, np.ndarray]]] = {place: {}}
+    constant: set[int] = set()
+    mixed: list[int] = []
+    broken: list[int] = []
     for number in cone:
         answers = {key[1:]: values for key, values in touched.items() if key[0] == number}
         if not any(values.any() for values in answers.values()):
@@ -686,13 +694,15 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
 
 def _cone(taps: Sequence[Tap], place: int, near: int) -> list[int]:
     """Collect what is made from a convolution before the next one, and may be its feature map in another form."""
-    cone, behind = [place], {number for number, tap in enumerate(taps) if tap.channels is not None} - {place}
+    convolution = taps[place].convolution
+    filters = taps[place].shape[convolution.channels] if convolution else None
+    cone, behind = [place], {number for number, tap in enumerate(taps) if tap.convolution is not None} - {place}
     for number in range(place + 1, len(taps)):
         tap = taps[number]
         if behind & set(tap.inputs) and "cat" not in tap.operation:
             behind.add(number)
-        elif len(cone) <= near and tap.channels is None and set(tap.inputs) & set(cone) and (
-                len(tap.shape) > 2 or (len(tap.shape) == 2 and taps[place].shape[taps[place].channels] in tap.shape)):
+        elif len(cone) <= near and tap.convolution is None and set(tap.inputs) & set(cone) and (
+                len(tap.shape) > 2 or (len(tap.shape) == 2 and filters in tap.shape)):
             cone.append(number)
     return cone[1:]
 
@@ -775,7 +785,7 @@ def _step_over(taps: Sequence[Tap], images: _Images, steps: Sequence[_Step]) -> 
 def _chain(feature_map: FeatureMap, copy: int, images: _Images, place: int, steps: Sequence[_Step]) -> Chain:
     """Describe the way to an image."""
     taps, axes = feature_map.forward.taps, images.axes[place]
-    rows, row_numbers = axes["rows"]
+    rows, row_numbers = axes["rows"][0] or 0, axes["rows"][1]
     filters, order = axes["filters"]
     positions, numbers = axes["positions"]
     if not np.array_equal(row_numbers, np.arange(len(row_numbers))):
@@ -784,14 +794,17 @@ def _chain(feature_map: FeatureMap, copy: int, images: _Images, place: int, step
     counted, axis = place, positions
     if poolings:
         counted = poolings[-1].before
-        axis = images.axes[counted]["positions"][0]
+        axis = images.axes[counted]["positions"][0] if counted in images.axes else axis
         if numbers[0] or len(numbers) != len(images.axes[counted]["positions"][1]):
             raise Unreadable(f"something cuts what {taps[poolings[-1].place].name} has pooled, before the "
                              "non-linearity; the positions of its activations are not those of the convolution")
-    n_positions = 1 if axis is None else taps[counted].shape[axis]
-    if n_positions is None:  # a framework that cannot work it out
-        sequences = feature_map.lay(_one_hot(0, PROBE, feature_map.length))
-        n_positions = feature_map.forward.run(sequences, [counted])[0].shape[axis]
+    n_positions: int | None = 1
+    if axis is not None:
+        n_positions = taps[counted].shape[axis]
+        if n_positions is None:  # a framework that cannot work it out
+            sequences = feature_map.lay(_one_hot(0, PROBE, feature_map.length))
+            n_positions = feature_map.forward.run(sequences, [counted])[0].shape[axis]
+    assert n_positions is not None
     step = int(numbers[1] - numbers[0]) if len(numbers) > 1 else 1
     start = int(numbers[0]) if step > 0 else int(numbers[0]) + step * (n_positions - 1)
     if filters is None:  # a lone filter: an axis that is left over is its own

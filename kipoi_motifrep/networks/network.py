@@ -295,7 +295,8 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
                     np.repeat(one.astype(kind, copy=False), len(sequences), axis=0)
             return laid
 
-        failure = forward = None
+        failure: Exception | None = None
+        forward: ForwardPass | None = None
         try:
             forward = source.trace(lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(
                 0, 4, (PROBE, size))]))
@@ -308,8 +309,8 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
             reasons.append(f"its forward pass does not take the same way for all sequences ({reason})")
             continue
         except Unreadable as reason:
-            got_far = failure is None or _convolutions(forward, list(inputs).index(dna))
-            reasons.append(str(reason) if got_far else first_line(failure))
+            early = forward is not None and failure is not None and not _convolutions(forward, list(inputs).index(dna))
+            reasons.append(first_line(failure) if early and failure else str(reason))
             continue
         if failure is not None and length is not None:
             reasons.append(f"it cannot take sequences of {size} bp ({first_line(failure)})")
@@ -324,12 +325,12 @@ class NoSuchLayer(Unreadable):
 
 def _convolutions(forward: ForwardPass, dna: int) -> list[int]:
     """List the convolutions that the DNA reaches, in the order they run."""
-    reached = set()
+    reached: set[int] = set()
     root = [number for number, tap in enumerate(forward.taps) if not tap.inputs][dna]
     for number, tap in enumerate(forward.taps):
         if number == root or reached & set(tap.inputs):
             reached.add(number)
-    return [number for number in sorted(reached) if forward.taps[number].channels is not None]
+    return [number for number in sorted(reached) if forward.taps[number].convolution is not None]
 
 
 def _before(forward: ForwardPass, place: int, convolutions: Sequence[int]) -> list[int]:
@@ -391,7 +392,9 @@ def _distinct(forward: ForwardPass, found: list[tuple[int, Reading, Chain]],
                 break
         else:
             groups.append([one])
-    banks, uses, names = [], [], {}
+    banks: list[FilterBank] = []
+    uses: list[Use] = []
+    names: dict[str, int] = {}
     for group in groups:
         place, reading, chain = group[0]
         name = forward.taps[place].name
@@ -468,13 +471,13 @@ def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
 
 def _length_of(dna: np.ndarray | None, layout: Layout) -> int | None:
     """Read the number of bases off a batch, whatever the order of its axes."""
-    shape = np.shape(dna)[1:]
+    shape = () if dna is None else np.shape(dna)[1:]
     return next((one.length(shape) for one in [layout, *layouts(shape)] if shape and one.fits(shape)), None)
 
 
 def _concrete(shape: tuple[int | None, ...], length: int, given: np.ndarray | None) -> tuple[int, ...]:
     """Shape of an input that is not the DNA; open axes are as in the batch given, or as long as the sequence."""
-    sizes = np.shape(given)[1:] if np.ndim(given) == 1 + len(shape) else (length,) * len(shape)
+    sizes = np.shape(given)[1:] if given is not None and np.ndim(given) == 1 + len(shape) else (length,) * len(shape)
     return tuple(other if size is None else size for size, other in zip(shape, sizes, strict=True))
 
 
@@ -503,7 +506,7 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
         if len(inputs) != len(names):
             raise InputError(f"a batch has {len(inputs)} inputs; the model has {len(names)} ({', '.join(names)})")
         return dict(zip(names, inputs, strict=True))
-    return {dna: inputs}
+    return {dna: np.asarray(inputs)}
 
 
 def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:

@@ -24,6 +24,22 @@ class OtherWay(Exception):
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """What is known of a convolution beside its name.
+
+    Parameters
+    ----------
+    channels : int
+        Axis of its filters.
+    entry : int
+        Tap that it slides along.
+    """
+
+    channels: int
+    entry: int
+
+
+@dataclass(frozen=True)
 class Tap:
     """One value that a forward pass makes from the network's inputs.
 
@@ -41,14 +57,12 @@ class Tap:
         With the axis of sequences, which is None where it is open.
     leaf : int or None
         Number of the layer call that makes it, if no other layer is called within.
-    channels : int or None
-        Of a convolution, the axis of its filters; None for everything else.
-    entry : int or None
-        Of a convolution, the tap that it slides along.
+    convolution : Convolution or None
+        None for everything else.
 
     Examples
     --------
-    >>> Tap("conv1", "Conv1D", "conv2d", (0,), (None, 196, 30), channels=-1, entry=0).channels
+    >>> Tap("conv1", "Conv1D", "conv2d", (0,), (None, 196, 30), convolution=Convolution(-1, 0)).convolution.channels
     -1
     """
 
@@ -58,8 +72,7 @@ class Tap:
     inputs: tuple[int, ...]
     shape: tuple[int | None, ...]
     leaf: int | None = None
-    channels: int | None = None
-    entry: int | None = None
+    convolution: Convolution | None = None
 
 
 class ForwardPass(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import random
 from collections.abc import Mapping
 
@@ -40,8 +41,9 @@ def untrained_copy(model: object, seed: int = 0) -> object:
 
 
 def _keras_copy(network, seed: int):
-    import keras
-
+    # A model of Keras 2 is of another library, which clones it.
+    old = any(one.__module__.startswith("tf_keras.") for one in type(network).__mro__)
+    keras = importlib.import_module("tf_keras" if old else "keras")
     before = random.getstate()
     random.seed(seed)  # initialisers without a seed of their own take one from here
     try:

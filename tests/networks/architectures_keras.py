@@ -1,4 +1,4 @@
-"""Published networks that were written in Keras, after their papers: random weights, few units, sizes of the first layer.
+"""Published networks that were written in Keras, after their papers: random weights, few units.
 
 `ARCHITECTURES` gives for each its maker, the length of its sequences, the name of its first convolution and of its
 activation (None where that is within the convolution), what to tell `open_network`, and where it comes from.
@@ -157,7 +157,7 @@ class GELU(layers.Layer):
 
 
 def basenji(first=True):
-    """Basenji 2 and scBasset: GELU before the convolution, on the one-hot sequence, too; max pooling before the next."""
+    """Basenji 2 and scBasset: GELU before each convolution (of one, on the one-hot sequence, too), then max pooling."""
     dna = h = Input((256, 4))
     for i in range(2):
         h = GELU(name=f"gelu{i}")(h) if i or first else h

@@ -27,7 +27,7 @@ class Lambda(nn.Module):
 
 
 class DeepSEA(nn.Module):
-    """As in Kipoi, converted from Lua: images of height 1, thresholds, and, for `predict`, both strands in one batch."""
+    """As in Kipoi, converted from Lua: images of height 1, thresholds; for `predict`, both strands in one batch."""
 
     def __init__(self, strands):
         super().__init__()
@@ -78,8 +78,8 @@ class ExplaiNN(nn.Module):
         self.n = n
         self.linears = nn.Sequential(
             nn.Conv1d(4 * n, n, 19, groups=n), nn.BatchNorm1d(n), Lambda(torch.exp), nn.MaxPool1d(7, 7), nn.Flatten(),
-            nn.Unflatten(1, (-1, 1)), nn.Conv1d(n * 26, 5 * n, 1, groups=n), nn.ReLU(), nn.Conv1d(5 * n, n, 1, groups=n),
-            nn.ReLU(), nn.Flatten())
+            nn.Unflatten(1, (-1, 1)), nn.Conv1d(n * 26, 5 * n, 1, groups=n), nn.ReLU(),
+            nn.Conv1d(5 * n, n, 1, groups=n), nn.ReLU(), nn.Flatten())
         self.final = nn.Linear(n, 2)
 
     def forward(self, x):

@@ -1,4 +1,4 @@
-"""Published architectures are read right: kernels, where they lie, and activations, against plain loops and the layers."""
+"""Published architectures are read right: kernels, where they lie, activations; against plain loops and the layers."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def made(name, framework):
 
 
 def own_activations(model, name, inputs):
-    """What the layer of this name gives, by the framework's own means; sequences, positions and filters in any order."""
+    """What the layer of this name gives, by the framework's own means; its axes in any order."""
     if isinstance(model, keras.Model):
         return keras.Model(model.inputs, model.get_layer(name).output)(inputs, training=False).numpy()
     kept = []
@@ -51,7 +51,7 @@ def test_architecture(name, framework):
         (values,) = network.forward.run(arrays, [use.place])
         return values
 
-    # The kernels laid along the sequence in plain loops, and what an empty sequence gives, make the convolution's output.
+    # Kernels laid along the sequence in plain loops, and what an empty one gives, make the convolution's output.
     raw, empty = convolution(arrays), convolution({key: 0 * one for key, one in arrays.items()})
     axes = [axis for axis, size in enumerate(raw.shape) if axis and size == bank.n_filters][-1:]
     answers = np.moveaxis((raw - empty)[:3], axes[0], -1).reshape(3, -1, bank.n_filters)
