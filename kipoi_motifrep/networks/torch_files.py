@@ -189,7 +189,9 @@ def _filled(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: 
     """Load weights by their names, which wrappers such as Lightning's and DataParallel's put a prefix to."""
     wanted = module.state_dict()
     needed = [name for name in wanted if not name.endswith("num_batches_tracked")]  # older files have none
-    prefix = next((name.removesuffix(needed[0]) for name in weights if needed and name.endswith(f".{needed[0]}")), "")
+    # A layer inside may have the name of one outside ("block.conv1" and "conv1"): the prefix is the one that serves most.
+    ends = [name.removesuffix(needed[0]) for name in weights if needed and name.endswith(f".{needed[0]}")]
+    prefix = max(["", *ends], key=lambda one: sum(one + name in weights for name in needed))
     given = {name.removeprefix(prefix): one for name, one in weights.items() if name.startswith(prefix)}
     missing = [name for name in needed if name not in given]
     other = [name for name in given if name not in wanted]

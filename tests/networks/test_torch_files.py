@@ -1,11 +1,14 @@
 """Files of PyTorch: weights with the user's class, TorchScript, exported networks; none of a stranger's code runs."""
 
+import inspect
+import textwrap
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 from support.network_files import kipoi_folder, safetensors
+from torch import nn
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.networks.files import NetworkFile
@@ -105,6 +108,36 @@ def test_settings_of_a_lightning_checkpoint_make_the_class(place, module, tmp_pa
     torch.save({"state_dict": big.state_dict(), "hyper_parameters": {"n_filters": 6, "other": 1}}, tmp_path / "a.ckpt")
     np.testing.assert_array_equal(predicted(opened(tmp_path / "a.ckpt", f"{place / 'net.py'}:Net")), predicted(big))
     np.testing.assert_array_equal(predicted(opened(tmp_path / "a.ckpt", f"{place / 'net.py'}:wide")), predicted(big))
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_layer_inside_has_the_name_of_one_outside(place, tmp_path, prefix):
+    """As in residual networks, whose blocks have a conv1 as the whole has."""
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.Conv1d(3, 3, 1)
+
+        def forward(self, x):
+            return x + self.conv1(x)
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.block = nn.Conv1d(4, 3, 5), Block()
+
+        def forward(self, x):
+            return self.block(torch.relu(self.conv1(x))).amax(2)
+
+    torch.manual_seed(2)
+    residual = Residual().eval()
+    state = wrapped(prefix, residual.state_dict())
+    torch.save(dict(sorted(state.items())), tmp_path / "w.pt")  # "block.conv1" comes before "conv1"
+    code = f"import torch\nfrom torch import nn\n\n\n{textwrap.dedent(inspect.getsource(Block))}\n\n\n" \
+           f"{textwrap.dedent(inspect.getsource(Residual))}\n"
+    (tmp_path / "residual.py").write_text(code)
+    found = opened(tmp_path / "w.pt", f"{tmp_path / 'residual.py'}:Residual")
+    np.testing.assert_array_equal(predicted(found), predicted(residual))
 
 
 def test_safetensors(place, module, tmp_path):
