@@ -12,6 +12,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,16 @@ HIT = np.dtype([("query", np.int64), ("target", np.int64), ("offset", np.int64),
 SEED = 4357  # Tomtom's
 _MOST_TOGETHER = 32  # queries that one call compares
 _MOST_RECORDS = 1_000_000  # that one call may make
+
+
+class Options(NamedTuple):
+    """What decides the records; of Python's own types, for each of which code is compiled."""
+
+    complete: bool
+    min_overlap: int
+    by_q: bool  # whether the threshold is on q-values, and not on E-values
+    threshold: float
+    with_q: bool
 
 
 def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
@@ -121,9 +132,9 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     prepared = prepare(targets, background, pseudocount)
     if not prepared:
         raise InputError("there are no target motifs to compare with")
-    found = _compared(matrices, Targets.of(prepared, both_strands), (complete_scores, min_overlap, qvalue is not None,
-                                                      float(evalue if qvalue is None else qvalue), qvalues),
-                      threads or os.cpu_count() or 1)
+    found = _compared(matrices, Targets.of(prepared, both_strands),
+                      Options(bool(complete_scores), int(min_overlap), qvalue is not None,
+                              float(evalue if qvalue is None else qvalue), bool(qvalues)), threads or _all_threads())
     if not progress:
         return found
     from kipoi_motifrep.core.progress import progress as bar
@@ -147,14 +158,19 @@ def _check_options(evalue: float, qvalue: float | None, min_overlap: int, pseudo
         raise InputError(f"threads must be 1 or more, not {threads}")
 
 
-def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threads: int) -> Iterator[np.ndarray]:
+def _all_threads() -> int:
+    """Cores that this process may use: a scheduler often lends it a few of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _compared(queries: list[np.ndarray], targets: Targets, options: Options, threads: int) -> Iterator[np.ndarray]:
     """Yield the records of one query after another, while threads compare the following ones."""
     from kipoi_motifrep.motifs.tomtom import statistics  # here: numba takes long to load
 
     n_targets = targets.n_targets
     # Enough parts for the threads to share, and few enough records of a part for memory.
     size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / n_targets)))
-    state, with_q = seeded(SEED), options[-1]
+    state = seeded(SEED)
 
     def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
         whole, real = statistics.compare(part, targets, *options, state)
@@ -171,7 +187,7 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: tuple, threa
         for first in range(0, len(queries), size):
             part = queries[first:first + size]
             yield first, part, state.copy()
-            if with_q and len(targets.target) > statistics.MAX_WITHOUT_BOOTSTRAP:
+            if options.with_q and len(targets.target) > statistics.MAX_WITHOUT_BOOTSTRAP:
                 statistics.skip_draws(state, len(part))
 
     for found in _ahead(records, parts(), threads):

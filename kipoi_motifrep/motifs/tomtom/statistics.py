@@ -437,7 +437,7 @@ def next_words(state):
 @_compiled
 def draw_words(state, words):
     """Fill an array with random words; the last number of ``state`` is how many of the others are used."""
-    used, done = np.int64(state[N_WORDS]), 0
+    used, done = int(np.int64(state[N_WORDS])), 0
     while done < len(words):
         if used == N_WORDS:
             next_words(state)
@@ -457,7 +457,7 @@ def draw_words(state, words):
 @_compiled
 def move_on(state, n_queries):
     """Pass over the random numbers of some queries."""
-    used = np.int64(state[N_WORDS]) + n_queries * N_BOOTSTRAPS * N_DRAWS * 2
+    used = int(np.int64(state[N_WORDS])) + n_queries * N_BOOTSTRAPS * N_DRAWS * 2
     while used > N_WORDS:
         next_words(state)
         used -= N_WORDS
