@@ -133,6 +133,8 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
         text = line.rstrip()
         if text[:1] in _ODD_STARTS:
             text = text.lstrip(" ")
+            if text.startswith('"'):  # as R writes it
+                text = text.replace('"', "").strip(" ")
             if not text or text.startswith(SKIPPED) or (kind is PICARD and text[0] == "@"):
                 if text.startswith("#") and not seen_data and by_suffix is None:
                     kind = next((one for mark, one in _BY_FIRST_COMMENT.items() if text.startswith(mark)), kind)
@@ -140,8 +142,6 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
                     found = _kind_by_header(text.split("\t"))
                     kind = found if found and (found.first or found.chromosome) else kind
                 continue
-            if text[0] == '"':  # as R writes it
-                text = text.replace('"', "")
         fields = text.split("\t") if "\t" in text else text.split(",") if kind.comma else text.split()
         if not seen_data:
             header_allowed = genome.find(fields[0]) < 0
@@ -200,18 +200,20 @@ def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
     kind = rows.kind
     _, chromosome, start_column, end_column, name, strand, first, summit, _ = kind
     # Looked up once, for there may be millions of rows.
-    add_row, add_chromosome, add_start, add_end = (one.append for one in (rows.row, rows.chromosome, rows.start,
-                                                                          rows.end))
-    add_name, add_strand = rows.name.append, rows.strand.append
+    add_row, add_chromosome, add_start = rows.row.append, rows.chromosome.append, rows.start.append
+    add_end, add_name, add_strand = rows.end.append, rows.name.append, rows.strand.append
 
     def add(number: int, fields: list[str]) -> None:
         if kind is REGIONS:
             found = _REGION.fullmatch(fields[0].replace(",", ""))
             fields = list(found.groups()) if found else []
         elif kind is GFF and (feature := _feature(fields)):
-            for column, value in zip((add_row, add_chromosome, add_start, add_end, add_name, add_strand),
-                                     (number, *feature), strict=True):
-                column(value)
+            add_row(number)
+            add_chromosome(feature[0])
+            add_start(feature[1])
+            add_end(feature[2])
+            add_name(feature[3])
+            add_strand(feature[4])
             return
         text = fields[start_column]
         start = (int(text) if text.isdecimal() else _whole(text)) - first
@@ -247,7 +249,9 @@ def _feature(fields: list[str]) -> tuple[str, int, int, str, str] | None:
 def _note(number: int, fields: list[str], kind: TableKind, problems: Problems, may_be_header: bool) -> None:
     if fields[0].lower() in ("track", "browser"):  # SKIPPED has the usual spelling
         return
-    if len(fields) <= max(kind.chromosome, kind.start, kind.end):
+    if kind is REGIONS:
+        problems.add(number, f"{fields[0][:40]!r} is no region such as chr1:101-300; correct the row or take it out")
+    elif len(fields) <= max(kind.chromosome, kind.start, kind.end):
         problems.add(number, f"has only {len(fields)} of the columns that {kind.what} needs: chromosome, start and "
                              "end, separated by tabs")
     else:

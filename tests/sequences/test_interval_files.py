@@ -97,7 +97,7 @@ def test_regions_of_samtools(read, name):
             read(contents, name)
     else:
         assert read(contents, name).start.tolist() == [100, 0]
-        with pytest.raises(InputError, match="row 2"):
+        with pytest.raises(InputError, match="row 2: 'chr1' is no region such as chr1:101-300"):
             read("chr1:1,01-1,20\nchr1\n", name)
 
 
@@ -135,6 +135,7 @@ def test_the_same_intervals_in_every_table(read, rows):
                                   " chr1 100 120\n"])
 def test_quotes_and_leading_blanks(read, text):
     assert read(text, "x.bed").start.tolist() == [100]
+    assert read('"\n""\n "" \n' + text, "x.bed").start.tolist() == [100]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
@@ -261,3 +262,19 @@ def test_what_the_loader_says_is_seen_in_kipois_commands(tmp_path, genome, run_p
                       tmp_path / "x.bed", genome.path)
     assert "1 of 1 intervals reach beyond their chromosome" in done.stdout + done.stderr
     assert logging.getLogger("kipoi").propagate
+
+
+PIECES = ["chr1", "100", "120", "-5", "1e3", " ", ",", '"', "#", "##gff-version 3", "##fileformat=VCF", "track x",
+          "start", "end", "seqnames", "width", "strand", "PeakID", "chr", "length", "fold_enrichment", "abs_summit",
+          "chr1:1-20", "+", ".", "\n", "\n", "\n", "\t", "\t", "\t", "\r\n", "@HD", "9" * 30, "\0", "\u00e9"]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.sampled_from(PIECES), max_size=50).map("".join),
+       suffix=st.sampled_from(["bed", "gff", "vcf", "txt", "regions", "narrowPeak", "interval_list"]),
+       length=st.sampled_from([None, 20]), use_strand=st.booleans())
+def test_anything_is_read_or_refused_in_one_line(read, text, suffix, length, use_strand):
+    try:
+        read(text, f"x.{suffix}", length=length, use_strand=use_strand)
+    except InputError as error:
+        assert "\n" not in str(error)
