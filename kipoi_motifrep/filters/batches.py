@@ -54,7 +54,7 @@ class ArrayBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, self.n, self.batch_size):
-            yield Batch(take(self.inputs, slice(start, start + self.batch_size)), {})
+            yield Batch(over_arrays(lambda one, rows=slice(start, start + self.batch_size): one[rows], self.inputs), {})
 
 
 class LoaderBatches:
@@ -190,19 +190,31 @@ def arrays_of(inputs: Inputs) -> list[np.ndarray]:
     return [np.asarray(one) for one in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
 
 
-def take(inputs: Inputs, rows: slice | np.ndarray) -> Inputs:
-    """Choose rows of a model's inputs, whatever their structure.
+def over_arrays(function: Callable[..., np.ndarray], *inputs: Any) -> Inputs:
+    """Apply a function to a model's inputs array by array, whatever their structure; or to those of several batches.
+
+    Parameters
+    ----------
+    function : callable
+        From one array of each of the inputs to an array.
+    *inputs : numpy.ndarray, list or dict of them
+        All of one structure.
+
+    Returns
+    -------
+    numpy.ndarray, list or dict of them
+        Of the same structure.
 
     Examples
     --------
-    >>> take([np.arange(4), np.arange(4) + 10], slice(1, 3))
+    >>> over_arrays(lambda one: one[1:3], [np.arange(4), np.arange(4) + 10])
     [array([1, 2]), array([11, 12])]
     """
-    if isinstance(inputs, Mapping):
-        return {name: np.asarray(values)[rows] for name, values in inputs.items()}
-    if isinstance(inputs, (list, tuple)):
-        return [np.asarray(values)[rows] for values in inputs]
-    return np.asarray(inputs)[rows]
+    if isinstance(inputs[0], Mapping):
+        return {name: function(*(np.asarray(one[name]) for one in inputs)) for name in inputs[0]}
+    if isinstance(inputs[0], (list, tuple)):
+        return [function(*map(np.asarray, arrays)) for arrays in zip(*inputs, strict=True)]
+    return function(*map(np.asarray, inputs))
 
 
 def _arrays(name: str, structure) -> Iterator[tuple[str, np.ndarray]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from kipoi_motifrep.core.accuracy import MASKED
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.tables import read_table, write_table
-from kipoi_motifrep.filters.batches import ArrayBatches, Batch, arrays_of, first_batch, take
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch, arrays_of, first_batch, over_arrays
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.types import Inputs
 
@@ -137,7 +136,8 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
     maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
     # Time goes with filters x sequences, so fewer sequences where there are many filters.
     chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
-    change, signed = _changes(ablation, ArrayBatches(take(inputs, chosen), _even(len(chosen), largest)), mean)
+    some = ArrayBatches(over_arrays(lambda array: array[chosen], inputs), _even(len(chosen), largest))
+    change, signed = _changes(ablation, some, mean)
     return Importance(tuple(outputs), change, signed, predictions.std(axis=0), correlations(maxima, predictions),
                       tuple(labels) if known is not None else (),
                       None if known is None else correlations(maxima, known, known != MASKED), mean, n, len(chosen))
@@ -245,7 +245,7 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[Inputs, np.ndarr
         size = len(arrays_of(one.inputs)[0])
         inside = rows[(rows >= start) & (rows < start + size)] - start
         if len(inside):
-            parts.append(take(one.inputs, inside))
+            parts.append(over_arrays(lambda array, rows=inside: array[rows], one.inputs))
             if isinstance(one.targets, np.ndarray):
                 targets.append(one.targets[inside])
         start += size
@@ -253,7 +253,8 @@ def gather(batches: Iterable[Batch], rows: np.ndarray) -> tuple[Inputs, np.ndarr
             break
     if not parts:
         raise InputError("there are no sequences")
-    return _joined(parts), np.concatenate(targets) if len(targets) == len(parts) else None
+    whole = over_arrays(lambda *arrays: np.concatenate(arrays), *parts)
+    return whole, np.concatenate(targets) if len(targets) == len(parts) else None
 
 
 def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
@@ -314,12 +315,3 @@ def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tup
             change[one] += np.abs(difference).sum(axis=0)
             signed[one] += difference.sum(axis=0)
     return change / batches.n, signed / batches.n
-
-
-def _joined(parts: Sequence[Any]) -> Inputs:
-    """Put parts of a model's inputs together, whatever their structure."""
-    if isinstance(parts[0], Mapping):
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if isinstance(parts[0], list):
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-    return np.concatenate(parts)
