@@ -79,7 +79,8 @@ def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTen
     y = ops.cast(y_true, y_pred.dtype) * known
     losses = -(y * ops.log(p) + (1 - y) * ops.log(1 - p)) * known
     if weights is not None:
-        losses = losses * (weights[1] * y + weights[0] * (1 - y))
+        of_class = ops.convert_to_tensor(weights, y_pred.dtype)
+        losses = losses * (of_class[1] * y + of_class[0] * (1 - y))
     return ops.sum(losses) / ops.maximum(ops.sum(known), 1.0)
 
 

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -164,6 +167,21 @@ def test_the_weighted_loss_weighs_each_label_by_its_class():
         ones = np.ones((2, 4), np.float32)
         assert float(masked_binary_crossentropy(labels.astype(np.float32), p, ones)) == pytest.approx(
             float(masked_binary_crossentropy(labels.astype(np.float32), p)), rel=1e-6)
+
+
+def test_the_weighted_loss_with_another_backend():
+    pytest.importorskip("torch")
+    program = ("import numpy, keras; from kipoi_motifrep.training.train import masked_binary_crossentropy as loss; "
+               "random = numpy.random.default_rng(0); y = random.integers(-1, 2, (5, 3)); "
+               "p, w = random.random((5, 3)).astype('f4'), random.random((2, 3)).astype('f4'); "
+               "print(keras.backend.backend(), float(loss(*map(keras.ops.convert_to_tensor, (y, p)), w)))")
+    found = {}
+    for backend in ("tensorflow", "torch"):
+        done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "KERAS_BACKEND": backend},
+                              capture_output=True, text=True, check=True)
+        name, loss = done.stdout.split()
+        found[name] = float(loss)
+    assert found["torch"] == pytest.approx(found["tensorflow"], rel=1e-5)
 
 
 def test_the_validation_loss_of_a_run_is_the_weighted_one(dataset, with_recipe):
