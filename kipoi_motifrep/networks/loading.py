@@ -82,7 +82,7 @@ def load_model(model: object, source: str | None = None) -> object:
     arch = model.arch if isinstance(model, NetworkFile) else None
     if is_file_model(model) or arch is not None:
         return _load_file(path, arch)
-    if path.is_dir() and not (path / "model.yaml").is_file():
+    if path.is_dir() and not any((path / f"model.{end}").is_file() for end in ("yaml", "yml")):
         kind = kind_of(path)
         if kind in CURES:
             refuse(path, kind)
@@ -92,7 +92,12 @@ def load_model(model: object, source: str | None = None) -> object:
         if source in (None, "dir") and not any((one / "model-template.yaml").is_file() for one in path.parents):
             raise InputError("is a folder without a model.yaml, so no Kipoi model; name the network's file in it",
                              path=path)
-    return _load_kipoi(str(model), source or ("dir" if is_here(path) else "kipoi"))
+    if path.with_name(f"{path.name}.index").is_file():  # TensorFlow names a checkpoint by what its files have in common
+        refuse(path, "a checkpoint of TensorFlow")
+    here = is_here(path)
+    if not here and source in (None, "kipoi") and (path.is_absolute() or str(model).startswith(".")):
+        raise InputError("there is no such file or folder", path=path)
+    return _load_kipoi(str(model), source or ("dir" if here else "kipoi"))
 
 
 def is_here(model: Path) -> bool:
@@ -285,7 +290,8 @@ def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
 
 def _load_file(path: Path, arch: str | None):
     if not path.is_file():
-        raise InputError("there is no such file", path=path)
+        raise InputError("is a folder; an architecture goes with a file of weights" if path.is_dir() else
+                         "there is no such file", path=path)
     kind = kind_of(path)
     if kind in READ_BY_TORCH:
         from kipoi_motifrep.networks.torch_files import load_torch

@@ -108,8 +108,14 @@ def test_folders(tmp_path, no_zoo):
                          ("empty", r"is a folder without a model\.yaml, so no Kipoi model")):
         with pytest.raises(InputError, match=rf"{name}: {reason}"):
             load_model(tmp_path / name)
-    with pytest.raises(InputError, match=r"none\.hd5: there is no such file"):
-        load_model(tmp_path / "none.hd5")
+    (tmp_path / "trained/model-1.index").write_bytes(b"")
+    with pytest.raises(InputError, match="model-1: is a checkpoint of TensorFlow: "):
+        load_model(tmp_path / "trained/model-1")
+    for name in ("none.hd5", "none"):
+        with pytest.raises(InputError, match=f"{name}: there is no such file"):
+            load_model(tmp_path / name)
+    with pytest.raises(InputError, match="empty: is a folder; an architecture goes with a file of weights"):
+        load_model(NetworkFile(str(tmp_path / "empty"), "model.json"))
 
 
 def test_parts_of_a_checkpoint_are_known_by_their_usual_names(tmp_path):
