@@ -26,6 +26,7 @@ def cache_folder(room: str = "") -> Path:
     >>> cache_folder("fasta_index").parts[-2:]
     ('kipoi_motifrep', 'fasta_index')
     """
+    # As the XDG base directory specification has it; read each time, since tests and users set it late.
     if said := os.environ.get("XDG_CACHE_HOME"):
         base = Path(said)
     else:

@@ -85,6 +85,7 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Go through lines, also those that end in carriage returns alone."""
     first = file.readline()
+    # To readline(), such a file is one line; where the first line is none of these, none is.
     if b"\r" in first.rstrip():
         return (part for line in chain([first], file) for part in line.splitlines())
     return chain([first] if first else [], file)
@@ -93,6 +94,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[int, bytes]]) -> Record:
     words = header[1:].split()
     name = words[0].decode(errors="replace") if words else f"row_{row}"
+    # One translation of the whole sequence; only where it finds a wrong letter are the rows looked at.
     codes = np.frombuffer(b"".join(part for _, part in parts).translate(CODE_OF_BYTE), np.uint8)
     if not len(codes):
         if b"\r" in header:
@@ -128,6 +130,7 @@ def resize(codes: np.ndarray, length: int) -> np.ndarray:
     >>> resize(np.array([0, 1, 2, 3], np.uint8), 2), resize(np.array([0], np.uint8), 3)
     (array([1, 2], dtype=uint8), array([15,  0, 15], dtype=uint8))
     """
+    # Halves are rounded as kipoiseq rounds them, so that both loaders give the same bases.
     start = len(codes) // 2 - length // 2
     before, after = max(-start, 0), max(start + length - len(codes), 0)
     kept = codes[max(start, 0):start + length]

@@ -169,6 +169,7 @@ class Intervals:
     def _append(self, rows: BedRows) -> None:
         if not rows.row:
             return
+        # Chromosomes are few and rows many: names are kept once, rows hold their number.
         for name in dict.fromkeys(rows.chromosome):
             if name not in self._spelling:
                 self._spelling[name] = len(self._spelling)
@@ -202,8 +203,9 @@ class Intervals:
     def _check_positions(self, rows: BedRows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
                          end: np.ndarray) -> np.ndarray:
         """Note positions that no BED file can have, or that this genome does not have."""
+        # An unknown chromosome is the row's one problem: nothing lies past its end.
         size = np.where(number < 0, np.iinfo(np.int64).max, self.genome.lengths[number])
-        first = rows.kind.first
+        first = rows.kind.first  # messages count as the file does
         wrong = [
             (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
                                    f"{a_few(self.genome.names)}); is the file for another genome build?"),
@@ -243,6 +245,7 @@ class Intervals:
 
     def _check_width(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, good: np.ndarray) -> np.ndarray:
         width = end - start
+        # The first row without a problem sets the width: a broken one must not make all others wrong.
         if not self.width and good.any():
             first = int(good.argmax())
             self.width, self._width_row = int(width[first]), int(row[first])
@@ -256,6 +259,7 @@ class Intervals:
     def _check_ends(self, rows: BedRows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
         size = self.genome.lengths[records["number"]]
         start, end = records["start"], records["end"]
+        # Without any base it is a slip, also where padding is allowed.
         off = good & (start >= size)
         over = good & ~off & ((start < 0) | (end > size))
         self.n_padded += int(over.sum())

@@ -259,7 +259,7 @@ class IntervalsDl(OneHotBatches):
         self._intervals = Intervals(intervals_file, genome, length=number(auto_resize_len, "auto_resize_len"),
                                     use_strand=flag(use_strand, "use_strand"), outside=outside,
                                     centre=None if centre == "None" else centre)
-        self._intervals.problems.raise_first()
+        self._intervals.problems.raise_first()  # before the first batch: no half-written predictions
         if self._intervals.n_padded:
             logger.warning("%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
                            intervals_file, self._intervals.n_padded, len(self._intervals),
@@ -271,6 +271,7 @@ class IntervalsDl(OneHotBatches):
     def _rows(self, start, stop):
         batch = self._intervals.read(start, stop)
         codes = self._intervals.fetch(batch)
+        # On codes: a quarter of the bytes that one-hot rows have.
         if batch.reverse.any():
             codes[batch.reverse] = reverse_complement(codes[batch.reverse])
         ranges = GenomicRanges(batch.chromosome, batch.start, batch.end, batch.name, batch.strand)
@@ -310,6 +311,7 @@ class SequencesDl(OneHotBatches):
                     problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, shorter than {length}; "
                                              "allow padding with outside='average'")
                 codes = resize(codes, length)
+            # Kept as codes, a byte a base, in a temporary file: standard input can be read but once.
             if not width_row:
                 width, width_row = len(codes), record.row
                 spool = Spool(np.uint8, (width,))

@@ -59,6 +59,7 @@ class Problems:
         message : str
             What is wrong and the cure.
         """
+        # A file of another genome has a problem in each of its millions of rows.
         self.count += 1
         if len(self.kept) < SHOWN_AT_MOST:
             self.kept.append(Problem(int(row), message))

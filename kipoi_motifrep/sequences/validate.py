@@ -69,6 +69,7 @@ def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *
                           centre=centre)
     problems = intervals.problems
     ambiguous = 0
+    # Letters are read where the intervals are in order only: a genome of another build has others.
     if not problems.count:
         for start in progress(range(0, len(intervals), FETCHED_AT_ONCE), "reading the genome", unit="batch"):
             batch = intervals.read(start, min(start + FETCHED_AT_ONCE, len(intervals)))
