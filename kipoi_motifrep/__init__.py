@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kipoi_motifrep.motifs.logos import signed_logo as signed_logo
     from kipoi_motifrep.motifs.matches import Matches as Matches
     from kipoi_motifrep.motifs.matches import match as match
-    from kipoi_motifrep.networks.files import NetworkFile as NetworkFile
+    from kipoi_motifrep.networks.file_kinds import NetworkFile as NetworkFile
     from kipoi_motifrep.networks.kipoi_model import Keras3Model as Keras3Model
     from kipoi_motifrep.networks.loading import open_network as open_network
     from kipoi_motifrep.pipeline import Interpretation as Interpretation
@@ -88,7 +88,7 @@ _PUBLIC = {
     "Matches": "motifs.matches",
     "Motif": "motifs",
     "MotifFile": "motifs",
-    "NetworkFile": "networks.files",
+    "NetworkFile": "networks.file_kinds",
     "open_database": "motifs.jaspar",
     "open_databases": "motifs.jaspar",
     "open_dataset": "datasets.hdf5",

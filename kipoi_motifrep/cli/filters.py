@@ -116,7 +116,7 @@ def model_of(given: dict) -> object:
     >>> model_of({"model": "network.keras", "arch": None})
     'network.keras'
     """
-    from kipoi_motifrep.networks.files import NetworkFile
+    from kipoi_motifrep.networks.file_kinds import NetworkFile
 
     model, arch = given.pop("model"), given.pop("arch")
     return model if arch is None else NetworkFile(model, arch)

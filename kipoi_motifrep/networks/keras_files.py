@@ -27,7 +27,7 @@ from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
-from kipoi_motifrep.networks.files import CURES, HDF5, KERAS, kind_of, refuse
+from kipoi_motifrep.networks.file_kinds import CURES, HDF5, KERAS, kind_of, refuse
 from kipoi_motifrep.networks.keras1 import of_keras_2
 from kipoi_motifrep.networks.keras_descriptions import (
     OLD_LAYERS,

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.backend import import_keras
-from kipoi_motifrep.networks.files import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
+from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
@@ -53,7 +53,7 @@ def load_model(model: object, source: str | None = None) -> object:
     ----------
     model : str, path-like or object
         Name or directory of a Kipoi model; a file of Keras or PyTorch, known by its
-        contents; a :class:`~kipoi_motifrep.networks.files.NetworkFile` for weights and
+        contents; a :class:`~kipoi_motifrep.networks.file_kinds.NetworkFile` for weights and
         their network; or a model that is loaded already. A path that is here is never
         looked up in Kipoi's zoo.
     source : str, optional

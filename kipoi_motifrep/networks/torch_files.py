@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.progress import say
-from kipoi_motifrep.networks.files import EXPORTED, SAFETENSORS, SCRIPT, check_unpacked, kind_of, unpacked_size
+from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, check_unpacked, kind_of, unpacked_size
 
 if TYPE_CHECKING:
     import torch
@@ -189,7 +189,7 @@ def _filled(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: 
     """Load weights by their names, which wrappers such as Lightning's and DataParallel's put a prefix to."""
     wanted = module.state_dict()
     needed = [name for name in wanted if not name.endswith("num_batches_tracked")]  # older files have none
-    # A layer inside may have the name of one outside ("block.conv1" and "conv1"): the prefix is the one that serves most.
+    # A layer inside may have the name of one outside ("block.conv1" and "conv1"): the prefix that serves most is it.
     ends = [name.removesuffix(needed[0]) for name in weights if needed and name.endswith(f".{needed[0]}")]
     prefix = max(["", *ends], key=lambda one: sum(one + name in weights for name in needed))
     given = {name.removeprefix(prefix): one for name, one in weights.items() if name.startswith(prefix)}

@@ -11,7 +11,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.extract import Opened
-from kipoi_motifrep.networks.files import KERAS, kind_of
+from kipoi_motifrep.networks.file_kinds import KERAS, kind_of
 from kipoi_motifrep.networks.keras_files import read_metadata
 from kipoi_motifrep.networks.loading import is_file_model, is_here
 from kipoi_motifrep.report.schema import Citation, NetworkSummary

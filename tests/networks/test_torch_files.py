@@ -11,7 +11,7 @@ from support.network_files import kipoi_folder, safetensors
 from torch import nn
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.networks.files import NetworkFile
+from kipoi_motifrep.networks.file_kinds import NetworkFile
 from kipoi_motifrep.networks.loading import load_model
 
 CODE = """import torch

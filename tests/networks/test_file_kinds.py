@@ -13,8 +13,8 @@ from keras import layers
 from support.network_files import contents_of, inputs, kipoi_folder, safetensors, write_h5, written
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.networks import files
-from kipoi_motifrep.networks.files import NetworkFile, check_unpacked, kind_of
+from kipoi_motifrep.networks import file_kinds
+from kipoi_motifrep.networks.file_kinds import NetworkFile, check_unpacked, kind_of
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.loading import is_file_model, load_model
 
@@ -83,8 +83,8 @@ def test_archives_are_told_apart(tmp_path):
     with zipfile.ZipFile(tmp_path / "h", "w") as archive:
         archive.writestr("readme.txt", "text")
     kinds = {name: kind_of(tmp_path / name) for name in "abcdefgh"}
-    assert kinds == {"a": "a NumPy archive", "b": files.KERAS, "c": files.STATE, "d": files.STATE, "e": files.SCRIPT,
-                     "f": files.EXPORTED, "g": files.SAFETENSORS, "h": ""}
+    assert kinds == {"a": "a NumPy archive", "b": file_kinds.KERAS, "c": file_kinds.STATE, "d": file_kinds.STATE,
+                     "e": file_kinds.SCRIPT, "f": file_kinds.EXPORTED, "g": file_kinds.SAFETENSORS, "h": ""}
 
 
 @pytest.mark.parametrize("name", ["network.hd5", "x.model", "0123456789abcdef0123456789abcdef", "text.txt", "net.pt"])
@@ -198,7 +198,7 @@ def small_file(folder):
 
 def test_a_small_file_that_unpacks_to_gigabytes_is_refused_by_its_headers(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("unpacked"))
-    monkeypatch.setattr(files, "DEFAULT_LIMIT", 0.05)
+    monkeypatch.setattr(file_kinds, "DEFAULT_LIMIT", 0.05)
     for path in bombs(tmp_path):
         with pytest.raises(InputError, match=rf"{path.name}: its [\d.]+ MB unpack to [\d.]+ GB, more than the limit of "
                                              r"0\.05 GB; .*KIPOI_MOTIFREP_MAX_UNPACKED_GB"):
@@ -219,13 +219,13 @@ def test_the_limit_can_be_lifted_and_does_not_hold_for_large_files(tmp_path, mon
     path.write_bytes(bytes(1000))
     with pytest.raises(InputError, match=r"0\.001 MB unpack to 2 GB, more than the limit of 1 GB"):
         check_unpacked(path, 2_000_000_000)
-    monkeypatch.setenv(files.LIMIT, "3.5")
+    monkeypatch.setenv(file_kinds.LIMIT, "3.5")
     check_unpacked(path, 2_000_000_000)
-    monkeypatch.setenv(files.LIMIT, "0")
+    monkeypatch.setenv(file_kinds.LIMIT, "0")
     check_unpacked(path, 4000)
     with pytest.raises(InputError):
         check_unpacked(path, 4001)
-    monkeypatch.setenv(files.LIMIT, "much")
+    monkeypatch.setenv(file_kinds.LIMIT, "much")
     with pytest.raises(InputError, match="KIPOI_MOTIFREP_MAX_UNPACKED_GB is 'much'; it must be a number of gigabytes"):
         check_unpacked(path, 1)
 
