@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterable, Sequence
 
+from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
 
 
@@ -21,9 +22,17 @@ def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
     -------
     list of dict of str to str
         Header to text, row by row.
+
+    Raises
+    ------
+    InputError
+        If it is no text, or a field is far too long for a table.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"is no table with tabs between its columns ({error})", path=path) from error
 
 
 def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -20,6 +20,7 @@ PEOPLE = ("authors", "contributors")
 REQUIRED = ("authors", "license", "cite_as", "doc", "trained_on")
 OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader")
 PLACEHOLDERS = ("Your Name", "your-account", "10.xxxx")  # of the example
+DEEPEST = 10  # levels of nesting; three are needed
 SHOWN = 40  # characters of a broken placeholder
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}", re.A)
 DEPENDENCIES = {"conda": ["python=3.11"], "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"]}
@@ -126,7 +127,16 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # A few lines that refer to each other can stand for more text than there is memory; brackets without end, for
+        # more time than there is.
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                what = "is nested too deeply" if depth > DEEPEST else "refers to another part of itself"
+                raise InputError(f"{what}; write plain texts and lists", path=path, row=event.start_mark.line + 1)
+        return yaml.safe_load(text)
     except FileNotFoundError as error:
         raise InputError("there is no such file; 'kipoi-motifrep package --example-info' prints one to fill in",
                          path=path) from error

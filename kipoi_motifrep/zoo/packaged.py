@@ -156,7 +156,7 @@ def _validation_loss(folder: Path) -> float:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return min(float(row["val_loss"]) for row in csv.DictReader(file))
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error, FileNotFoundError) as error:
         raise InputError("has no validation losses; choose the trial by its number", path=path) from error
 
 
@@ -218,15 +218,22 @@ def read_labels(text: str) -> list[str]:
     list of str
         The names.
 
+    Raises
+    ------
+    InputError
+        If the file is no text.
+
     Examples
     --------
     >>> read_labels("CTCF, GATA1")
     ['CTCF', 'GATA1']
     """
-    if Path(text).is_file():
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
-    else:
-        lines = text.split(",")
+    lines = text.split(",")
+    if os.path.isfile(text):
+        try:
+            lines = Path(text).read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError("is no UTF-8 text with one name a line", path=text) from error
     return [line.strip() for line in lines if line.strip()]
 
 

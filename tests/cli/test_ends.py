@@ -65,6 +65,22 @@ def test_handlers_of_the_caller_come_back(monkeypatch):
     assert [signal.getsignal(getattr(signal, name)) for name in cli.ENDING_SIGNALS] == before
 
 
+@pytest.mark.slow
+def test_workers_end_at_once_with_the_program(tmp_path):
+    """A pool would wait until they have trained their networks."""
+    from kipoi_motifrep.zoo.shipped import EXAMPLES
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "train", EXAMPLES / "synthetic.h5", "--architecture", "cnn_25", "cnn_50",
+         "--jobs", "2", "--epochs", "100000", "--patience", "100000", "-o", tmp_path],
+        stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.glob("*/trial_0/*"))) < 2 and process.poll() is None:
+        time.sleep(0.2)
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.stderr.read().endswith("kipoi-motifrep: stopped\n")
+
+
 # Streams
 
 

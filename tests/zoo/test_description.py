@@ -74,6 +74,17 @@ def test_info_files_that_are_none(tmp_path):
         read_info(tmp_path / "latin.yaml")
 
 
+def test_info_files_that_would_take_all_memory(tmp_path):
+    path = tmp_path / "info.yaml"
+    path.write_text("a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n"
+                                                 for i in range(1, 12)))
+    with pytest.raises(InputError, match=r"info.yaml, row 2: refers to another part of itself"):
+        read_info(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"info.yaml, row 1: is nested too deeply"):
+        read_info(path)
+
+
 def test_placeholders(info):
     def asking(text):
         return GroupInfo({**info.info, "doc": text}, None, info.path)

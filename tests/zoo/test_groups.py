@@ -157,6 +157,16 @@ def test_networks_that_left_the_group_leave_no_files(tmp_path, networks, info, g
     assert [row["model"] for row in read_table(folder / "models.tsv")] == ["first"]
 
 
+def test_a_damaged_table_of_models_is_told(tmp_path, networks, info, group):
+    folder = tmp_path / "Mine"
+    shutil.copytree(group, folder)
+    for data in (b"model\tweights\n\xff\xfe\n", b"model\tweights\n" + b"x" * 200_000):
+        (folder / "models.tsv").write_bytes(data)
+        with pytest.raises(InputError, match=r"models\.tsv: is no table with tabs"):
+            write_group(networks, folder, info)
+    assert (folder / "weights/second.h5").exists()
+
+
 def test_no_place_to_write(tmp_path, networks, info):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/group: cannot write here \(not a directory\)"):

@@ -18,6 +18,14 @@ def test_label_names_from_the_command_line_or_a_file(tmp_path):
     assert read_labels(str(tmp_path / "labels.txt")) == ["A,1", "B 2"]
 
 
+def test_labels_that_are_long_or_binary(tmp_path):
+    assert len(read_labels(",".join(f"label_{i}" for i in range(5000)))) == 5000
+    assert read_labels("A\0B") == ["A\0B"]
+    (tmp_path / "labels").write_bytes(b"\xff\xfe\x00A")
+    with pytest.raises(InputError, match=r"labels: is no UTF-8 text with one name a line"):
+        read_labels(str(tmp_path / "labels"))
+
+
 def test_label_names_must_fit(mine):
     with pytest.raises(InputError, match=r"first\.keras: has 3 outputs and 0 names for them; give --labels"):
         find_networks(mine)
