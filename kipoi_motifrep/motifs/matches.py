@@ -104,7 +104,7 @@ class Matches:
         folder : str or path-like
             Where to; it is made when it is missing.
         """
-        targets = [replace(motif, name=name)  # as databases searched as one may share names
+        targets = [motif if motif.name == name else replace(motif, name=name)  # databases may share names
                    for motif, name in zip(self.database, self.database.target_names, strict=True)]
         tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)

@@ -95,12 +95,12 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
     neighbours: dict[int, list[int]] = {one: [] for one in range(len(chosen))}
     for query, target in links:
         neighbours[target].append(query)
-    clearness = [motif.total_information() for motif in chosen]
+    clearness, widths = [motif.total_information() for motif in chosen], [motif.width for motif in chosen]
     groups: list[list[Member]] = []
     seen: set[int] = set()
     for one in sorted(range(len(chosen)), key=lambda i: (-clearness[i], i)):
         if one not in seen:
-            group = _laid_out(one, neighbours, links, [motif.width for motif in chosen])
+            group = _laid_out(one, neighbours, links, widths)
             seen.update(member.filter for member in group)
             groups.append(sorted(group, key=lambda member: (-clearness[member.filter], member.filter)))
     groups.sort(key=len, reverse=True)

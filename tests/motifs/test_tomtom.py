@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -332,3 +335,27 @@ def test_agrees_with_memelite():
     ours = np.empty_like(p)
     ours[hits["query"], hits["target"]] = hits["p_value"]
     assert np.median(np.abs(np.log(ours / p))) < 0.1
+
+
+def test_compiling_is_said_once_and_kept_in_the_cache(tmp_path):
+    program = ("import numpy as np; from kipoi_motifrep.motifs.tomtom import tomtom; "
+               "print(len(tomtom([np.eye(4)], [np.eye(4)] * 51, evalue=np.inf)))")
+    said = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                              env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+        assert done.stdout == "51\n"
+        said.append(done.stderr)
+    assert said == ["compiling the comparison of motifs: once, a few seconds\n", ""]
+    assert {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")} == {
+        f"statistics.{name}" for name in ("align_queries", "find_p_values", "report", "skip_draws")}
+
+
+def test_code_is_compiled_each_time_where_it_cannot_be_kept(monkeypatch):
+    def no_place(cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function 'double': no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(statistics, "njit", no_place)
+    assert statistics._cached(lambda x: 2 * x)(21) == 42
