@@ -9,6 +9,7 @@ import platform
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import is_dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def check_output_file(path: str | os.PathLike, inputs: object = ()) -> None:
 def _paths(value: object) -> Iterator[str | os.PathLike]:
     if isinstance(value, str | os.PathLike):
         yield value
+    if is_dataclass(value):  # such as a file of weights with that of its architecture
+        yield from _paths(list(vars(value).values()))
     elif isinstance(value, Mapping):
         yield from _paths(list(value.values()))
     elif isinstance(value, list | tuple | set):

@@ -25,6 +25,7 @@ from kipoi_motifrep.core.outputs import (
 )
 from kipoi_motifrep.core.scratch import PREFIX, scratch
 from kipoi_motifrep.core.tables import write_table
+from kipoi_motifrep.networks.file_kinds import NetworkFile
 
 # One file
 
@@ -181,6 +182,12 @@ def test_an_input_is_no_output_under_any_name(kept, output, inputs):
     with pytest.raises(InputError, match="is also an input"), staged(".", inputs=inputs) as stage:
         write_text(stage / Path(output).name, "new")
     assert (kept / "in.bed").read_text() == "kept" and (kept / "link").is_symlink()
+
+
+def test_both_files_of_a_network_are_inputs(kept):
+    for pair in (NetworkFile("in.bed", "x"), NetworkFile("x", "in.bed")):
+        with pytest.raises(InputError, match="is also an input"):
+            check_output_file("twin", [pair])
 
 
 def test_what_is_no_input_is_free(kept):

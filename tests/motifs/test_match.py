@@ -173,6 +173,7 @@ def test_functions_have_the_commands_defaults(name, function, given):
     parser = argparse.ArgumentParser()
     importlib.import_module(f"kipoi_motifrep.cli.{name}").add_arguments(parser)
     options = vars(parser.parse_args(given))
+    assert options.pop("arch", None) is None  # in Python a part of the model: NetworkFile(model, arch)
     parameters = inspect.signature(getattr(importlib.import_module(f"kipoi_motifrep.{module}"), function)).parameters
     assert set(options) == set(parameters) - {"progress"}
     for one in set(options) - {"queries", "model", "fasta", "output"}:
