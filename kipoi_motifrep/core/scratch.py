@@ -141,6 +141,8 @@ def remove_abandoned(place: Path) -> None:
         except OSError:  # removed meanwhile, or another user's
             continue
         try:
+            if os.fstat(handle).st_uid != os.getuid():
+                continue  # in a place that users share, nobody else says what is to be removed
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _undo(folder, place)
             shutil.rmtree(folder, ignore_errors=True)
@@ -199,10 +201,12 @@ def move_together(stage: Path, folder: Path, gone: Iterable[Path] = ()) -> None:
 
 def _undo(stage: Path, folder: Path) -> None:
     """Take the moved files out of a folder again and put the former ones back."""
-    if not (stage / JOURNAL).exists():
+    try:
+        files = json.loads((stage / JOURNAL).read_text())
+    except (FileNotFoundError, ValueError):  # nothing was moved before the note was written to its end
         return
-    for file in json.loads((stage / JOURNAL).read_text()):
-        if not (stage / NEW / file).exists():
+    for file in files:
+        if ".." not in Path(file).parts and not Path(file).is_absolute() and not (stage / NEW / file).exists():
             (folder / file).unlink(missing_ok=True)
     for path in (stage / FORMER).rglob("*"):
         if not path.is_dir() or path.is_symlink():

@@ -259,6 +259,25 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path, left, later):
     assert {path.name for path in tmp_path.iterdir()} - {"x"} == {f"{PREFIX}file"}
 
 
+@pytest.mark.parametrize("note", ['["../mine"]', '["{}/mine"]', '["../mi', ""])
+def test_a_note_that_is_damaged_or_not_ours_removes_nothing(tmp_path, note):
+    (tmp_path / "mine").write_text("mine")
+    left = tmp_path / "out" / f"{PREFIX}left"
+    left.mkdir(parents=True)
+    (left / "journal.json").write_text(note.replace("{}", str(tmp_path)))
+    with staged(tmp_path / "out"):
+        assert not left.exists()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_folders_of_other_users_stay(tmp_path, monkeypatch):
+    (tmp_path / f"{PREFIX}left").mkdir()
+    me = os.getuid()
+    monkeypatch.setattr(passing.os, "getuid", lambda: me + 1)
+    with scratch(tmp_path):
+        assert (tmp_path / f"{PREFIX}left").exists()
+
+
 # Names that are no text
 
 
