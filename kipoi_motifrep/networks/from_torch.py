@@ -47,14 +47,16 @@ class TorchSource:
         self.module = module
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Say nothing: a module does not know its inputs.
+        """Shapes of the inputs of a Keras model that runs on PyTorch; other modules do not know theirs.
 
         Returns
         -------
         dict
-            Empty.
+            Place, as text, to shape without the batch axis; mostly empty.
         """
-        return {}
+        inputs = getattr(self.module, "inputs", None)
+        known = isinstance(inputs, list) and all(hasattr(one, "shape") for one in inputs)
+        return {str(place): tuple(one.shape[1:]) for place, one in enumerate(inputs)} if known and inputs else {}
 
     def input_types(self) -> dict[str, str]:
         """Say nothing: a module does not know its inputs.
@@ -171,6 +173,8 @@ class TorchPass:
         self.failure: Exception | None = None
         self.outputs: Sequence[int] = ()
         names = {one.data_ptr(): name.rpartition(".")[0] for name, one in source.module.named_parameters()}
+        for layer in source.module._flatten_layers() if hasattr(source.module, "_flatten_layers") else ():  # of Keras
+            names.update((one.value.data_ptr(), layer.name) for one in layer.weights)
         stack: list[tuple[str, int, bool]] = []
         with source.running(), source.watched(stack), setting as fake:
             tensors = source.placed(inputs)
@@ -183,7 +187,7 @@ class TorchPass:
                 self.outputs = [recorder.numbers[one] for one in _tensors(result) if one in recorder.numbers]
             except Exception as error:  # a stranger's forward pass can fail in any way
                 self.failure = error
-        self.taps, self._weights = recorder.taps, recorder.weights
+        self.taps, self._weights, self._strides = recorder.taps, recorder.weights, recorder.strides
 
     def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
             given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
@@ -192,6 +196,7 @@ class TorchPass:
             tensors = self._source.placed(inputs)
             held = {int(place): one for place, one in self._source.placed(
                 {str(place): one for place, one in (given or {}).items()}).items()}
+            held = {place: self._laid_out(place, one) for place, one in held.items()}
             # A part of an input may take its place.
             tensors = {name: held.get(number, one) for number, (name, one) in enumerate(tensors.items())}
             follower = _Follower(tensors, self.taps, wanted, held, fresh)
@@ -209,6 +214,14 @@ class TorchPass:
         if not follower.complete:
             raise OtherWay("it ends before the values wanted")
         return [_to_numpy(follower.caught[one]) for one in wanted]
+
+    def _laid_out(self, place: int, tensor: torch.Tensor) -> torch.Tensor:
+        """Put a tensor's numbers into memory in the order of the one that was recorded.
+
+        What is a view of one order is a copy of another: other operations would follow.
+        """
+        order = sorted(range(tensor.ndim), key=lambda axis: -self._strides[place][axis])
+        return tensor.permute(order).contiguous().permute([order.index(axis) for axis in range(tensor.ndim)])
 
     def weights(self, place: int) -> list[np.ndarray]:
         """Give the kernel of a convolution.
@@ -261,6 +274,7 @@ class _Recorder(_Numbered):
         self.stack, self.names = stack, names
         self.taps = [Tap(name, "input", "input", (), tuple(one.shape)) for name, one in inputs.items()]
         self.weights: dict[int, torch.Tensor] = {}
+        self.strides = [one.stride() for one in inputs.values()]
 
     def at(self, function: Any, label: str, used: tuple[int, ...], args: tuple, kwargs: dict) -> Any:
         result = function(*args, **kwargs)
@@ -271,6 +285,7 @@ class _Recorder(_Numbered):
             if convolution:
                 self.weights[place] = args[1]
                 name = name or self.names.get(args[1].data_ptr(), "")
+            self.strides.append(tensor.stride())
             self.taps.append(Tap(name or label, label, label, used, tuple(tensor.shape), call if leaf else None,
                                  Convolution(1, used[0]) if convolution else None))
         return result

@@ -819,7 +819,8 @@ def _chain(feature_map: FeatureMap, copy: int, images: _Images, place: int, step
 
 def _way(taps: Sequence[Tap], first: int, last: int, left_out: Collection[int]) -> str:
     """Name the layers between a convolution and its activations."""
-    after, back, names = {first}, {last}, {}
+    after, back = {first}, {last}
+    names: dict[str, dict[str, None]] = {}
     for number in range(first + 1, last + 1):
         if after & set(taps[number].inputs):
             after.add(number)
@@ -827,8 +828,8 @@ def _way(taps: Sequence[Tap], first: int, last: int, left_out: Collection[int]) 
         if number in back & after:
             back.update(taps[number].inputs)
             if number not in left_out and (taps[number].leaf is None or taps[number].leaf != taps[first].leaf):
-                names[number] = (taps[number].name, taps[number].label)
+                names.setdefault(taps[number].name, {})[taps[number].label] = None
     if taps[last].leaf is not None and taps[last].leaf == taps[first].leaf:
         return f"{taps[last].label} (fused)"
-    return ", ".join(dict.fromkeys(name if name == label else f"{name} ({label})"
-                                   for name, label in (names[one] for one in sorted(names))))
+    return ", ".join(name if name in labels else f"{name} ({', '.join(reversed(labels))})"
+                     for name, labels in reversed(names.items()))

@@ -1,5 +1,7 @@
 """Published architectures are read right: kernels, where they lie, activations; against plain loops and the layers."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from networks.architectures_keras import ARCHITECTURES as OF_KERAS
@@ -9,16 +11,19 @@ from networks.architectures_torch import ARCHITECTURES as OF_TORCH
 from networks.architectures_torch import random_batch_norms as for_torch
 from networks.architectures_torch import torch
 from oracles.filters_reference import scores
+from support.documents import CHECKOUT
 
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.loading import open_network
 
+DOCS = CHECKOUT / "docs"
 ALL = [*((name, "Keras") for name in OF_KERAS), *((name, "PyTorch") for name in OF_TORCH)]
 
 
 def made(name, framework):
     make, *rest = (OF_KERAS if framework == "Keras" else OF_TORCH)[name]
     if framework == "Keras":
+        keras.utils.clear_session()  # which numbers its layers
         keras.utils.set_random_seed(1)
         return for_keras(make()), *rest
     torch.manual_seed(1)
@@ -37,11 +42,23 @@ def own_activations(model, name, inputs):
     return kept[0]
 
 
+def opened(name, framework):
+    """The network of an architecture, the model, and what `ARCHITECTURES` says of it."""
+    model, length, layer, activation, options, source = made(name, framework)
+    return open_network(model, **{"length": length, **options}), model, length, layer, activation, source
+
+
+def table_row():
+    spec = importlib.util.spec_from_file_location("make_networks", DOCS / "make_networks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.row
+
+
 @pytest.mark.parametrize(("name", "framework"), ALL)
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_architecture(name, framework):
-    model, length, layer, activation, options, _ = made(name, framework)
-    network = open_network(model, **{"length": length, **options})
+    network, model, length, layer, activation, source = opened(name, framework)
     bank, use = network.banks[0], network.uses[0]
     assert (len(network.banks), bank.layer, network.length) == (1, layer, length)
     codes = np.random.default_rng(2).integers(0, 5, (3, length)).astype(np.uint8)
@@ -65,6 +82,8 @@ def test_architecture(name, framework):
     if activation is not None:
         own = own_activations(model, activation, list(arrays.values()))[:3].reshape(3, -1)
         np.testing.assert_allclose(np.sort(given.reshape(3, -1)), np.sort(own), atol=1e-5)
+
+    assert table_row()(name, source, network) in (DOCS / "networks.md").read_text(), "run python docs/make_networks.py"
 
     ablation = Ablation(network)
     ablation.begin(arrays)

@@ -1,5 +1,7 @@
 """Networks in forms of their own: strands in one batch, signals beside the DNA, long ones, scripts, Keras 2."""
 
+import os
+
 import numpy as np
 import pytest
 from oracles.filters_reference import scores
@@ -165,3 +167,25 @@ def test_model_of_keras_2():
     np.testing.assert_allclose(ablation.predictions(), model.predict_on_batch(x), atol=1e-5)
     fresh = untrained_copy(model)
     assert (fresh.get_weights()[0] != model.get_weights()[0]).any()
+
+
+KERAS_ON_TORCH = """
+import keras, numpy as np
+from keras import layers
+from kipoi_motifrep.networks.ablation import Ablation
+from kipoi_motifrep.networks.loading import open_network
+model = keras.Sequential([keras.Input((50, 4)), layers.Conv1D(5, 7, padding="same", name="first"),
+                          layers.BatchNormalization(), layers.Activation("relu"), layers.Flatten(), layers.Dense(2)])
+network = open_network(model)
+bank, ablation = network.banks[0], Ablation(network)
+x = network.layout.encode(np.random.default_rng(0).integers(0, 4, (3, 50)).astype(np.uint8))
+ablation.begin(x)
+np.testing.assert_allclose(ablation.predictions(), model.predict_on_batch(x), atol=1e-5)
+np.testing.assert_array_equal(bank.kernels, model.layers[0].get_weights()[0].transpose(2, 0, 1))
+print(bank.layer, bank.field.start, network.length)
+"""
+
+
+def test_keras_on_pytorch(run_python):
+    done = run_python("-c", KERAS_ON_TORCH, env={**os.environ, "KERAS_BACKEND": "torch"})
+    assert done.stdout.split() == ["first", "-3", "50"], done.stderr
