@@ -36,7 +36,13 @@ def _trial(text: str) -> int | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Package, test, and say how it went."""
+    """Package, test, and say how it went.
+
+    Raises
+    ------
+    InputError
+        If neither networks and an output nor --example-info are given.
+    """
     from pathlib import Path
 
     from kipoi_motifrep.core.errors import InputError

@@ -191,5 +191,12 @@ def cli_main(command: str, raw_args: Sequence[str]) -> NoReturn:
     ------
     SystemExit
         Always, with the status of :func:`main`.
+
+    Examples
+    --------
+    >>> cli_main("motifrep", ["--version"])
+    Traceback (most recent call last):
+    ...
+    SystemExit: 0
     """
     sys.exit(main(raw_args, program=f"kipoi {command}"))

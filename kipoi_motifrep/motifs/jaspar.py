@@ -24,7 +24,7 @@ from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import counted, say
 from kipoi_motifrep.motifs import Motif, read_motifs
-from kipoi_motifrep.motifs.formats.plain import NoMotifsError
+from kipoi_motifrep.motifs.formats.matrices import NoMotifsError
 from kipoi_motifrep.motifs.formats.text import word
 
 LATEST_RELEASE = "JASPAR2026"

@@ -81,6 +81,8 @@ class KerasSource:
         ------
         Unreadable
             If the model cannot take such inputs.
+        InputError
+            If Keras runs on a backend where layers cannot be followed.
         """
         import tensorflow as tf
 

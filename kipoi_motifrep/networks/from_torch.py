@@ -191,7 +191,15 @@ class TorchPass:
 
     def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
             given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
-        """Run the network as far as some taps; see ``ForwardPass``."""
+        """Run the network as far as some taps; see ``ForwardPass``.
+
+        Raises
+        ------
+        InputError
+            If the network cannot be run.
+        OtherWay
+            If it takes another way than when it was traced.
+        """
         with self._source.running():
             tensors = self._source.placed(inputs)
             held = {int(place): one for place, one in self._source.placed(

@@ -497,6 +497,11 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
     -------
     dict of str to numpy.ndarray
         Inputs by name.
+
+    Raises
+    ------
+    InputError
+        If their number is not that of the model's inputs.
     """
     if isinstance(inputs, Mapping):
         if len(inputs) == len(names) == 1:

@@ -15,7 +15,7 @@ from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.motifs import trim_bounds
 from kipoi_motifrep.motifs.matches import Matches
-from kipoi_motifrep.report.plain import plain_value
+from kipoi_motifrep.report.plain_values import plain_value
 from kipoi_motifrep.report.schema import (
     Citation,
     DatabaseSummary,

@@ -9,7 +9,7 @@ import numpy as np
 
 from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logo
 from kipoi_motifrep.report import numbers
-from kipoi_motifrep.report.plain import Matrix
+from kipoi_motifrep.report.plain_values import Matrix
 from kipoi_motifrep.report.schema import (
     DEAD,
     KINDS,

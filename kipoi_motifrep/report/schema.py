@@ -20,7 +20,7 @@ from pathlib import Path
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import write_text
 from kipoi_motifrep.core.statuses import ACTIVE, DEAD, NO_INFORMATION
-from kipoi_motifrep.report.plain import (
+from kipoi_motifrep.report.plain_values import (
     Matrix,
     Plain,
     PlainValue,

@@ -57,6 +57,12 @@ class ScanResult:
         class only.
     n_positives, n_negatives : int
         Test sequences.
+
+    Examples
+    --------
+    >>> one = ScanResult("MAX", None, 0, float("nan"), float("nan"), float("nan"), 12, 88)
+    >>> one.label, one.n_positives + one.n_negatives
+    ('MAX', 100)
     """
 
     label: str
@@ -195,6 +201,15 @@ def scan_baseline(dataset: str | os.PathLike, *,
     InputError
         If the data set or the database cannot be read, a split is empty, no label has a
         motif, or the output is a folder or the data set itself.
+
+    Examples
+    --------
+    Simulated sequences, with the very matrices that their motifs were drawn from:
+
+    >>> from kipoi_motifrep.zoo.shipped import EXAMPLES
+    >>> found = scan_baseline(EXAMPLES / "synthetic.h5", database="JASPAR2016", truth="synthetic")
+    >>> found[1].label, found[1].motif.name, found[1].auroc > 0.9
+    ('CEBPB', 'MA0466.2', True)
     """
     data = open_dataset(dataset)
     check_splits(data)

@@ -291,7 +291,13 @@ class _Training:
         return model
 
     def resume(self, loss: Loss) -> keras.Model:
-        """Take the network, its optimizer, its dropout and the history from the state on the disk."""
+        """Take the network, its optimizer, its dropout and the history from the state on the disk.
+
+        Raises
+        ------
+        InputError
+            If it is the state of a run with other data or settings, or is damaged.
+        """
         import keras
 
         saved = read_metadata(self.state_file)
@@ -320,6 +326,11 @@ class _Training:
         In each epoch: draw the order of the training sequences and, if asked for, their strands, by the run's seed and
         the epoch alone, so that a resumed run sees the same ones; train on them batch by batch; measure the loss of the
         validation split; keep the epoch. Stop after the protocol's epochs or patience.
+
+        Raises
+        ------
+        InputError
+            If the loss is no number any more, or the state on the disk is another run's.
         """
         train, valid = self.dataset["train"], self.dataset["valid"]
         sequences, labels = train.read("sequences"), train.read("labels")

@@ -33,6 +33,11 @@ def predict(model: str, output: Path, arguments: Mapping[str, object], dataloade
         Of the dataloader.
     dataloader : str, optional
         Python name of another dataloader than the network's own.
+
+    Raises
+    ------
+    InputError
+        If it fails, with the last line that it said.
     """
     command = ["predict", model, "--source", "dir", "--batch_size", "256", "-m", "-o", str(output),
                "--dataloader_args", *(f"{key}={value}" for key, value in arguments.items())]

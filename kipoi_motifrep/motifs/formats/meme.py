@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from kipoi_motifrep.core.letters import BASES
-from kipoi_motifrep.motifs.formats.tables import motif_of
+from kipoi_motifrep.motifs.formats.number_lines import motif_of
 from kipoi_motifrep.motifs.formats.text import MotifText, decimal, is_number, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kipoi_motifrep.motifs.formats.tables import motif_of
+from kipoi_motifrep.motifs.formats.number_lines import motif_of
 from kipoi_motifrep.motifs.formats.text import MotifText, decimal, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 

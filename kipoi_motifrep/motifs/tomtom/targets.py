@@ -126,7 +126,13 @@ def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, p
 
 
 def letter_background(background: Sequence[float] | np.ndarray | None) -> np.ndarray:
-    """Letter frequencies as Tomtom uses them: uniform, or as stated with a little added to each."""
+    """Letter frequencies as Tomtom uses them: uniform, or as stated with a little added to each.
+
+    Raises
+    ------
+    InputError
+        If they are not four non-negative numbers.
+    """
     if background is None:
         return np.full(4, 0.25)
     letters = np.asarray(background, float)

@@ -10,7 +10,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES, IUPAC
-from kipoi_motifrep.motifs.formats.tables import Line, is_line, motif_of_lines, read_line, rows_are_positions
+from kipoi_motifrep.motifs.formats.number_lines import Line, is_line, motif_of_lines, read_line, rows_are_positions
 from kipoi_motifrep.motifs.formats.text import MotifText, decimal, is_number, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 
