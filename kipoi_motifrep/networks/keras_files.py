@@ -104,6 +104,8 @@ def load_keras(path: str | os.PathLike, arch: str | os.PathLike | None = None,
     """
     path, suffix = Path(path), suffix_of(path)
     description, version = None, ""
+    # In this order, so that nothing runs and nothing large is made before it was looked at: sizes by the headers, the
+    # classes that the description names, the layers without their weights, the weights.
     try:
         description = describe(path, suffix, arch)
         version = description.version
@@ -152,7 +154,7 @@ def _open_keras_2(path: Path, suffix: str, description: Description,
     assert isinstance(config, dict)
     check_classes(config, tf_keras, custom_objects, description.largest)
     with tf_keras.saving.custom_object_scope(custom_objects):
-        if "module" in config:
+        if "module" in config:  # as in .keras files; .h5 files and architectures say classes by their names alone
             model = tf_keras.saving.deserialize_keras_object(config, safe_mode=True)
         else:
             model = tf_keras.models.model_from_json(json.dumps(config))
@@ -188,6 +190,7 @@ def _keras_is(tf_keras: ModuleType) -> Iterator[None]:
     """
     import tensorflow
 
+    # Python looks modules up in this table first; Keras 3 is put back as it was.
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "keras"}
     sys.modules.update({"keras": tf_keras, "tensorflow.keras": tf_keras})
     tensorflow.keras = tf_keras
@@ -306,7 +309,7 @@ def _weights_file(path: Path, suffix: str) -> Iterator[Path]:
                 _as_in_2_13(file)
             yield weights
         return
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:  # what Keras 3 and tf-keras call x.weights.h5 is a tree of layers' parts
         tree = "layers" in file and "layer_names" not in file.attrs
     with _named(path, ".weights.h5" if tree else ".h5") as named:
         yield named
