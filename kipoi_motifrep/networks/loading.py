@@ -92,7 +92,7 @@ def load_model(model: object, source: str | None = None) -> object:
         if source in (None, "dir") and not any((one / "model-template.yaml").is_file() for one in path.parents):
             raise InputError("is a folder without a model.yaml, so no Kipoi model; name the network's file in it",
                              path=path)
-    if path.with_name(f"{path.name}.index").is_file():  # TensorFlow names a checkpoint by what its files have in common
+    if Path(f"{path}.index").is_file():  # TensorFlow names a checkpoint by what its files have in common
         refuse(path, "a checkpoint of TensorFlow")
     here = is_here(path)
     if not here and source in (None, "kipoi") and (path.is_absolute() or str(model).startswith(".")):
