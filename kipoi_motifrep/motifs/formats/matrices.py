@@ -32,7 +32,7 @@ class NoMotifsError(InputError):
 
 
 @dataclass
-class _Block:
+class _Titled:
     """One matrix and what stands above it."""
 
     row: int
@@ -112,14 +112,14 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     return motifs, _kind(blocks[0], positions[0])
 
 
-def _blocks(text: MotifText) -> tuple[list[_Block], list[tuple[int, str]]]:
+def _blocks(text: MotifText) -> tuple[list[_Titled], list[tuple[int, str]]]:
     """Split a file into matrices with what stands above each, and the text behind the last with its rows."""
-    blocks: list[_Block] = []
-    block: _Block | None = None  # the one that lines are added to
+    blocks: list[_Titled] = []
+    block: _Titled | None = None  # the one that lines are added to
     titles: list[tuple[int, str]] = []
 
-    def begin(row: int, header: str | None = None) -> _Block:
-        blocks.append(_Block(row, [title for _, title in titles], header))
+    def begin(row: int, header: str | None = None) -> _Titled:
+        blocks.append(_Titled(row, [title for _, title in titles], header))
         titles.clear()
         return blocks[-1]
 
@@ -162,7 +162,7 @@ def _columns(line: str) -> list[str]:
     return names if is_names and not is_number(names[0]) else []
 
 
-def _wanted(blocks: list[_Block]) -> list[_Block]:
+def _wanted(blocks: list[_Titled]) -> list[_Titled]:
     """Keep UniPROBE's probabilities; names stand above the other matrices of a motif."""
     kept, above = [], []
     for block in blocks:
@@ -189,7 +189,7 @@ def _is_homer(header: str | None) -> bool:
     return len(fields) > 2 and is_number(fields[2].strip())
 
 
-def _header(text: MotifText, block: _Block, by_position: bool | None) -> dict:
+def _header(text: MotifText, block: _Titled, by_position: bool | None) -> dict:
     """Names in a header: those of JASPAR (``>MA0004.1 Arnt``), or HOMER's, which come behind a consensus."""
     header = block.header or ""
     fields = [one.strip() for one in header.split("\t")]
@@ -205,7 +205,7 @@ def _header(text: MotifText, block: _Block, by_position: bool | None) -> dict:
     return {"name": name.strip(), "alt_name": alt.strip(), "nsites": nsites}
 
 
-def _titles(text: MotifText, block: _Block) -> dict:
+def _titles(text: MotifText, block: _Titled) -> dict:
     """Names in the lines above a matrix: what keys such as ``Motif`` or ``Protein:`` say, or else the last line."""
     keys: dict[str, str] = {}
     names = [text.stem]
@@ -227,7 +227,7 @@ def _titles(text: MotifText, block: _Block) -> dict:
             "nsites": text.number(nsites, block.row) if is_number(nsites) else None}
 
 
-def _kind(block: _Block, by_position: bool | None) -> str:
+def _kind(block: _Titled, by_position: bool | None) -> str:
     marked = {"[": "jaspar", ":": "uniprobe"}.get(block.lines[0].mark)
     if "motif:" in block.titles:
         return "universalmotif"
