@@ -92,6 +92,14 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     InputError
         If there are no targets, a motif is not a (width, 4) matrix of
         probabilities, or an option is out of range.
+
+    Examples
+    --------
+    >>> targets = [np.random.default_rng(seed).dirichlet([0.2] * 4, 9) for seed in range(60)]
+    >>> query = targets[7][::-1, ::-1][1:8]  # a part of the reverse complement
+    >>> hit = tomtom([query], targets)[0]
+    >>> int(hit["target"]), int(hit["offset"]), str(hit["orientation"]), hit["e_value"] < 0.1
+    (7, 1, '-', True)
     """
     found = search(queries, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
                    complete_scores=complete_scores, background=background, pseudocount=pseudocount,
@@ -124,6 +132,12 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     ------
     InputError
         See `tomtom`; raised at once.
+
+    Examples
+    --------
+    >>> targets = [np.eye(4)[[0, 1, 2]], np.eye(4)[[3, 3, 3]]]
+    >>> [found["target"].tolist() for found in search(targets, targets, evalue=2)]
+    [[0, 1], [1, 0]]
     """
     _check_options(evalue, qvalue, min_overlap, pseudocount, qvalues, threads)
     if background is None:
@@ -221,6 +235,11 @@ def seeded(seed: int) -> np.ndarray:
     -------
     numpy.ndarray, shape (625,), uint32
         The state, and how many of its words are used: all of them.
+
+    Examples
+    --------
+    >>> seeded(4357)[:2], int(seeded(4357)[-1])
+    (array([     4357, 300933633], dtype=uint32), 624)
     """
     words = [seed]
     while len(words) < 624:

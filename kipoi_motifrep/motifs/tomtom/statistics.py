@@ -39,6 +39,7 @@ STEPS = 46_000
 # A distance is within this of its step's middle: half a step, and what single precision can be wrong by. It rounds
 # coordinates, differences, squares and the root by 6e-8 of themselves, which is less than a tenth of a step in all.
 STEP_ERROR = 0.6 / STEPS
+SCORE_ERROR = 2e-5  # what scores up to 101 can be wrong by in single precision, beyond their distance's error
 COARSE = 32  # steps in a bin of the histogram that finds the median
 N_COARSE = 2**16 // COARSE
 PAD = 104  # room for all scores of a column, a multiple of four
@@ -46,7 +47,7 @@ MAX_WITHOUT_BOOTSTRAP = 100  # with so few p-values pi0 is taken as 1
 N_LAMBDAS, N_BOOTSTRAPS, N_DRAWS = 100, 100, 1000
 N_WORDS = 624  # of the random number generator's state
 # Numbers of a type, for arithmetic in that type; named here because a conversion takes time to compile.
-ONE, STEPS_32, COARSE_16, SPAN = np.int32(1), np.float32(STEPS), np.uint16(COARSE), np.uint16(COARSE + 1)
+STEPS_32, COARSE_16, SPAN = np.float32(STEPS), np.uint16(COARSE), np.uint16(COARSE + 1)
 TOP_BIT, LOW_BITS, MATRIX, MASK_1, MASK_2 = np.array(
     [0x80000000, 0x7FFFFFFF, 0x9908B0DF, 0x9D2C5680, 0xEFC60000], np.uint32)
 ZERO_32, SHIFT_1, SHIFT_11, SHIFT_7, SHIFT_15, SHIFT_18 = np.array([0, 1, 11, 7, 15, 18], np.uint32)
@@ -176,7 +177,7 @@ def score_columns(query, columns, rough, complete, steps, counts, marks, words, 
     offset = np.floor(lowest)
     scale = np.floor(N_BINS / (highest - offset))
     neutral = int(-offset * scale) if complete else 0
-    doubt = scale * STEP_ERROR + 2e-5  # the second is single precision's, for scores up to 101
+    doubt = scale * STEP_ERROR + SCORE_ERROR
     for i in range(w):
         own, scores = steps[i], values[i]
         if doubt < 0.5:

@@ -128,10 +128,24 @@ def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, p
 def letter_background(background: Sequence[float] | np.ndarray | None) -> np.ndarray:
     """Letter frequencies as Tomtom uses them: uniform, or as stated with a little added to each.
 
+    Parameters
+    ----------
+    background : sequence of 4 floats, or None
+        As stated, ACGT.
+
+    Returns
+    -------
+    numpy.ndarray, shape (4,), float64
+
     Raises
     ------
     InputError
-        If they are not four non-negative numbers.
+        If it is not four non-negative numbers.
+
+    Examples
+    --------
+    >>> letter_background([0.3, 0.2, 0.2, 0.3]).round(6).tolist()
+    [0.3, 0.2, 0.2, 0.3]
     """
     if background is None:
         return np.full(4, 0.25)
