@@ -173,7 +173,8 @@ class TorchPass:
         self.failure: Exception | None = None
         self.outputs: Sequence[int] = ()
         names = {one.data_ptr(): name.rpartition(".")[0] for name, one in source.module.named_parameters()}
-        for layer in source.module._flatten_layers() if hasattr(source.module, "_flatten_layers") else ():  # of Keras
+        of_keras: Any = getattr(source.module, "_flatten_layers", list)
+        for layer in of_keras():
             names.update((one.value.data_ptr(), layer.name) for one in layer.weights)
         stack: list[tuple[str, int, bool]] = []
         with source.running(), source.watched(stack), setting as fake:

@@ -8,16 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
+from kipoi_motifrep.networks.activations import Chain, find_activations
 from kipoi_motifrep.networks.layout import FLAT, Layout, first_channel, layouts
-from kipoi_motifrep.networks.measuring import (
-    Chain,
-    FeatureMap,
-    Lay,
-    Reading,
-    find_activations,
-    read_deeper,
-    read_first,
-)
+from kipoi_motifrep.networks.measuring import FeatureMap, Lay, Reading, read_deeper, read_first
 from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source, Unreadable
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 

@@ -1,7 +1,8 @@
 """What must be asked of a framework: the values of a forward pass, in order, and a way to run as far as one of them.
 
 Everything else about a network (kernels, receptive fields, strands, activations, the effect of a filter) is measured
-with these, in :mod:`~kipoi_motifrep.networks.measuring` and :mod:`~kipoi_motifrep.networks.ablation`.
+with these, in :mod:`~kipoi_motifrep.networks.measuring`, :mod:`~kipoi_motifrep.networks.activations` and
+:mod:`~kipoi_motifrep.networks.ablation`.
 """
 
 from __future__ import annotations
