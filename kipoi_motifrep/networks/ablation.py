@@ -94,7 +94,7 @@ class Ablation:
 
     def predictions(self) -> np.ndarray:
         """Run on to the outputs, nothing replaced: shape (n, n_outputs)."""
-        return self._run_on({})
+        return self._run_on()
 
     def replaced(self, one: int, fill: float) -> np.ndarray:
         """Run on to the outputs with all activations of a filter set to one number.
@@ -112,13 +112,19 @@ class Ablation:
             Outputs.
         """
         bank = int(np.searchsorted(self._first, one, side="right")) - 1
-        changed: dict[int, np.ndarray] = {}
+        before: list[tuple[np.ndarray, np.ndarray]] = []
         for use in self._uses:
             if use.bank == bank:
                 place, arrangement = use.chain.place, use.chain.arrangement
-                changed.setdefault(place, self._held[place].copy())
-                changed[place].swapaxes(0, arrangement.filters or 0)[arrangement.order[one - self._first[bank]]] = fill
-        return self._run_on(changed)
+                values = self._held[place].swapaxes(0, arrangement.filters or 0)[
+                    arrangement.order[one - self._first[bank]]]
+                before.append((values, values.copy()))
+                values[...] = fill
+        try:
+            return self._run_on()
+        finally:  # put back, which is less than a copy of all the others
+            for values, former in reversed(before):
+                values[...] = former
 
     def _begin(self, arrays: dict[str, np.ndarray]) -> None:
         self._n = len(next(iter(arrays.values())))
@@ -130,7 +136,8 @@ class Ablation:
         # What the convolutions gave is kept, too: a framework that runs all of the network need not run them again.
         places = list(dict.fromkeys([*(use.place for use in self._uses), *(use.chain.place for use in self._uses)]))
         self._arrays = arrays
-        self._held = dict(zip(places, self._forward.run(arrays, places), strict=True))
+        values = self._forward.run(arrays, places)
+        self._held = {place: np.array(one) for place, one in zip(places, values, strict=True)}
         for use in self._uses:
             if len(self._held[use.chain.place]) != self._size * use.chain.arrangement.copies:
                 raise OtherWay("its forward pass does not take the same way every time")
@@ -144,9 +151,9 @@ class Ablation:
             values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)
         return rows[:self._n].reshape(self._n, -1, values.shape[2])[:, :, arrangement.order]
 
-    def _run_on(self, changed: dict[int, np.ndarray]) -> np.ndarray:
+    def _run_on(self) -> np.ndarray:
         try:
-            outputs = self._forward.run(self._arrays, self._forward.outputs, {**self._held, **changed})
+            outputs = self._forward.run(self._arrays, self._forward.outputs, self._held)
         except OtherWay as reason:
             raise Unreadable("its forward pass does not take the same way every time") from reason
         return self._columns(outputs)

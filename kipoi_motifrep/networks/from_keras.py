@@ -165,7 +165,7 @@ class TensorFlowPass:
         self._definition = concrete.graph.as_graph_def()
         self._nodes = {node.name: node for node in self._definition.node}
         self._captured = {inner.name: outer for outer, inner in concrete.graph.captures}
-        self._parts: dict[tuple, Callable] = {}
+        self._parts: dict[tuple, tuple[Callable, list[str]]] = {}
         self.taps: list[Tap] = []
         self._tensors: list[Any] = []
         self._numbers: dict[str, int] = {}
@@ -236,9 +236,11 @@ class TensorFlowPass:
             tensors |= {self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
                         for one in given}
             self._parts[key] = self._part([self._tensors[one].name for one in wanted], tensors, kernels)
-        values = [tf.convert_to_tensor(inputs[name]) for name in self._own(given)]
-        values += [tf.cast(one, self._tensors[place].dtype) for place, one in given.items()]
-        return [np.asarray(one) for one in self._parts[key](*values)]
+        part, taken = self._parts[key]
+        known = {tensor.name: (inputs[name], tensor.dtype) for name, tensor in self._own(given).items()}
+        known |= {self._tensors[place].name: (one, self._tensors[place].dtype) for place, one in given.items()}
+        # What is given is copied into the framework: of it, only what this part needs.
+        return [np.asarray(one) for one in part(*(tf.cast(*known[name]) for name in taken))]
 
     def _own(self, given: Collection[int]) -> dict[str, Any]:
         """Tensors of the network's inputs, by name; without those that are given themselves."""
@@ -270,18 +272,20 @@ class TensorFlowPass:
                     found[tensor.name] = next(one.numpy() for one in self._concrete.graph.variables
                                               if one.handle is handle)
                 elif tensor.name not in self._numbers:
-                    found[tensor.name] = np.asarray(self._part([tensor.name], {}, {})()[0])
+                    found[tensor.name] = np.asarray(self._part([tensor.name], {}, {})[0]()[0])
         return found
 
-    def _part(self, wanted: Sequence[str], given: Mapping[str, Any], kernels: Mapping[str, np.ndarray]) -> Callable:
-        """Make a function of the tensors given, which is the network between them and the tensors wanted."""
+    def _part(self, wanted: Sequence[str], given: Mapping[str, Any], kernels: Mapping[str, np.ndarray]
+              ) -> tuple[Callable, list[str]]:
+        """Make a function which is the network between the tensors given and those wanted, and list which it takes."""
         import tensorflow as tf
 
         variables = {name: tf.Variable(value) for name, value in kernels.items() if name in self._captured}
         definition, needed = self._between(wanted, {*given, *kernels, *self._captured})
+        taken = [name for name in given if name in needed or name in wanted]
 
         def part(*values):
-            known = dict(zip(given, values, strict=True))
+            known = dict(zip(taken, values, strict=True))
             for name in needed - set(known):
                 if name in kernels:
                     known[name] = tf.identity(variables[name].handle) if name in variables else \
@@ -294,7 +298,7 @@ class TensorFlowPass:
             known.update(zip(made, results, strict=True))
             return [known[name] for name in wanted]
 
-        return tf.function(part, autograph=False, input_signature=list(given.values()))
+        return tf.function(part, autograph=False, input_signature=[given[name] for name in taken]), taken
 
     def _between(self, wanted: Sequence[str], known: Collection[str]) -> tuple[Any, set[str]]:
         """Cut the operations out that make some tensors from others; also which of the others are needed."""
