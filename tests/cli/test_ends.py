@@ -30,7 +30,13 @@ sys.exit(program.main(["simulate", "-o", sys.argv[1] + "/out.h5"]))
 """
 
 
-def begun(tmp_path, before=None):
+def heeding():
+    """Let a child heed all signals, though these tests may run under nohup or in the background, which ignore some."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def begun(tmp_path, before=heeding):
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True,
                                stderr=subprocess.PIPE, preexec_fn=before, env={**os.environ,
