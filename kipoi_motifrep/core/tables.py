@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
+
+LONGEST_ROW = 1 << 17  # characters; csv's own limit is the whole program's, and others raise it
 
 
 def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
@@ -26,13 +28,20 @@ def read_table(path: str | os.PathLike) -> list[dict[str, str]]:
     Raises
     ------
     InputError
-        If it is no text, or a field is far too long for a table.
+        If it is no text, or a row is far too long for a table.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
+            return list(csv.DictReader(_of_a_tables_length(file), delimiter="\t"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"is no table with tabs between its columns ({error})", path=path) from error
+
+
+def _of_a_tables_length(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) > LONGEST_ROW:
+            raise csv.Error(f"a row of {len(line)} characters")
+        yield line
 
 
 def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
