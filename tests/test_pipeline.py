@@ -349,6 +349,18 @@ def test_motif_files_are_databases_too(small, shipped):
     assert "true" not in found.representation.metrics
 
 
+def test_dead_filters_are_said(tmp_path):
+    network = keras.Sequential([keras.Input((30, 4)), layers.Conv1D(3, 5, activation="relu", name="first"),
+                                layers.GlobalMaxPooling1D(), layers.Dense(1)])
+    kernel = np.zeros((5, 4, 3))
+    kernel[2, 0, 2] = 1  # A
+    network.get_layer("first").set_weights([kernel, np.array([-1.0, -1.0, 0.0])])
+    (tmp_path / "dna.fa").write_text("".join(f">{i}\n{'ACGTTGCAACTTGCA' * 2}\n" for i in range(4)))
+    notes = interpret(network, fasta=tmp_path / "dna.fa", null=False, importance=False).representation.notes
+    assert any(note.startswith("2 of 3 filters are dead") for note in notes)
+    assert not any("sites or fewer" in note for note in notes)  # the living one has 24
+
+
 # Refusals
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -389,26 +401,3 @@ def test_kipoi_runs_it_beside_its_own_commands(run_python, tmp_path, shipped):
     assert done.stdout.splitlines()[-2].startswith("cnn_25 is localist: ")
     assert "tensorflow" not in done.stderr.lower() and "retracing" not in done.stderr
     assert read_motifs(tmp_path / "out/filters.meme")[0] == read_motifs(shipped / "cnn_25/filters.meme")[0]
-
-
-def test_demo_ends_with_the_report(tmp_path, monkeypatch, checkout, capsys):
-    monkeypatch.chdir(checkout)
-    for name in ("http_proxy", "https_proxy"):  # offline
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert main(["demo", "-o", str(tmp_path / "demo")]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert any("labels right" in line for line in lines)
-    assert lines[-2].startswith("cnn_25 is localist: ") and lines[-1] == f"report: {tmp_path}/demo/cnn_25/report.html"
-    assert (tmp_path / "demo/cnn_25/report.html").is_file()
-
-
-def test_dead_filters_are_said(tmp_path):
-    network = keras.Sequential([keras.Input((30, 4)), layers.Conv1D(3, 5, activation="relu", name="first"),
-                                layers.GlobalMaxPooling1D(), layers.Dense(1)])
-    kernel = np.zeros((5, 4, 3))
-    kernel[2, 0, 2] = 1  # A
-    network.get_layer("first").set_weights([kernel, np.array([-1.0, -1.0, 0.0])])
-    (tmp_path / "dna.fa").write_text("".join(f">{i}\n{'ACGTTGCAACTTGCA' * 2}\n" for i in range(4)))
-    notes = interpret(network, fasta=tmp_path / "dna.fa", null=False, importance=False).representation.notes
-    assert any(note.startswith("2 of 3 filters are dead") for note in notes)
-    assert not any("sites or fewer" in note for note in notes)  # the living one has 24
