@@ -349,18 +349,6 @@ def test_motif_files_are_databases_too(small, shipped):
     assert "true" not in found.representation.metrics
 
 
-def test_dead_filters_are_said(tmp_path):
-    network = keras.Sequential([keras.Input((30, 4)), layers.Conv1D(3, 5, activation="relu", name="first"),
-                                layers.GlobalMaxPooling1D(), layers.Dense(1)])
-    kernel = np.zeros((5, 4, 3))
-    kernel[2, 0, 2] = 1  # A
-    network.get_layer("first").set_weights([kernel, np.array([-1.0, -1.0, 0.0])])
-    (tmp_path / "dna.fa").write_text("".join(f">{i}\n{'ACGTTGCAACTTGCA' * 2}\n" for i in range(4)))
-    notes = interpret(network, fasta=tmp_path / "dna.fa", null=False, importance=False).representation.notes
-    assert any(note.startswith("2 of 3 filters are dead") for note in notes)
-    assert not any("sites or fewer" in note for note in notes)  # the living one has 24
-
-
 # Refusals
 
 @pytest.mark.parametrize(("arguments", "words"), [

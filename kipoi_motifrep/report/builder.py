@@ -257,8 +257,8 @@ def _heat_maps(found: Importance) -> Iterator[HeatMap]:
     yield HeatMap("Absolute change", _short(found.change), (
         "Mean absolute change of each output in the same test: its size, whichever way it goes."))
     yield HeatMap("Correlation", _short(found.correlation), (
-        f"Pearson correlation, over {found.n_sequences:,} sequences, of the filter's largest activation in a sequence "
-        "with each output."))
+        f"Pearson correlation, over {found.n_sequences:,} sequences, of the filter's largest activation in a "
+        "sequence with each output."))
     if found.label_correlation is not None and len(found.labels) == len(found.outputs):
         yield HeatMap("Correlation with labels", _short(found.label_correlation), (
             "The same with the labels of the data: " + ", ".join(found.labels) if found.labels != found.outputs
