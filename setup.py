@@ -32,9 +32,21 @@ EXTRAS = {
     "pytorch": ["torch==2.13.0"],
     "distributed": ["dask[distributed]"],
     "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
-    "test": ["pytest", "hypothesis", "ruff", "matplotlib", "kipoiseq", "torch==2.13.0", "nbclient", "nbformat",
-             "ipykernel", "dask[distributed]", "mypy", "import-linter",
-             "biopython"],  # biopython: another reader of motif files, to compare with
+    "test": [
+        "pytest",
+        "hypothesis",
+        "ruff",
+        "matplotlib",
+        "kipoiseq",
+        "torch==2.13.0",
+        "nbclient",
+        "nbformat",
+        "ipykernel",
+        "dask[distributed]",
+        "mypy",
+        "import-linter",
+        "biopython",
+    ],  # biopython: another reader of motif files, to compare with
 }
 
 
@@ -51,20 +63,36 @@ setup(
     long_description_content_type="text/markdown",
     author="kipoi_motifrep authors",
     url="https://github.com/kipoi/kipoi_motifrep",
-    project_urls={"Documentation": "https://github.com/kipoi/kipoi_motifrep/tree/main/docs",
-                  "Changes": "https://github.com/kipoi/kipoi_motifrep/blob/main/docs/changelog.md",
-                  "Paper": "https://doi.org/10.1371/journal.pcbi.1007560"},
+    project_urls={
+        "Documentation": "https://github.com/kipoi/kipoi_motifrep/tree/main/docs",
+        "Changes": "https://github.com/kipoi/kipoi_motifrep/blob/main/docs/changelog.md",
+        "Paper": "https://doi.org/10.1371/journal.pcbi.1007560",
+    },
     license="MIT",
     packages=find_packages(include=["kipoi_motifrep", "kipoi_motifrep.*"]),
-    package_data={"kipoi_motifrep": ["py.typed", "sequences/descriptions/*.yaml", "sequences/examples/*.*",
-                                     "report/templates/*", "representation/truth/*.tsv", "zoo/trained/*"]},
+    package_data={
+        "kipoi_motifrep": [
+            "py.typed",
+            "sequences/descriptions/*.yaml",
+            "sequences/examples/*.*",
+            "report/templates/*",
+            "representation/truth/*.tsv",
+            "zoo/trained/*",
+        ]
+    },
     exclude_package_data={"kipoi_motifrep": ["sequences/examples/*.fai"]},
     python_requires=">=3.11,<3.13",  # kipoi uses pkgutil.find_loader, deprecated in 3.12 and gone in 3.14
     install_requires=here(NEEDS),
     extras_require={name: here(needs) for name, needs in EXTRAS.items()},
     entry_points={"console_scripts": ["kipoi-motifrep=kipoi_motifrep.cli.program:main"]},
-    classifiers=["Intended Audience :: Science/Research", "License :: OSI Approved :: MIT License",
-                 "Operating System :: MacOS", "Operating System :: POSIX :: Linux",
-                 "Programming Language :: Python :: 3.11", "Programming Language :: Python :: 3.12",
-                 "Topic :: Scientific/Engineering :: Bio-Informatics", "Typing :: Typed"],
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+        "Typing :: Typed",
+    ],
 )

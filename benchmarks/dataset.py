@@ -85,7 +85,7 @@ def write_peaks(folder: Path) -> list[str]:
         for start in range(0, CHROMOSOME, 6_000_000):
             n = min(6_000_000, CHROMOSOME - start)
             letters = np.frombuffer(b"ACGT", np.uint8)[random.integers(0, 4, n)]
-            file.write(b"\n".join(letters[i:i + 60].tobytes() for i in range(0, n, 60)) + b"\n")
+            file.write(b"\n".join(letters[i : i + 60].tobytes() for i in range(0, n, 60)) + b"\n")
     tracks = []
     for track in range(11):
         starts = np.sort(random.integers(0, CHROMOSOME - 1000, 2000))
@@ -98,8 +98,9 @@ def write_peaks(folder: Path) -> list[str]:
 def measure(*arguments: str | Path) -> tuple[float, float]:
     """Seconds and peak GB of one command."""
     begin = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"failed: {' '.join(map(str, arguments))}")
@@ -127,10 +128,22 @@ def main() -> None:
         if args.only != "deepsea":
             tracks = write_peaks(folder)
             for negatives in ("0", "1", "all"):
-                seconds, gigabytes = measure("dataset", "peaks", *tracks, "--genome", folder / "chr20.fa",
-                                             "--negatives", negatives, "-o", folder / "out.h5")
-                print(f"{'peaks':12}{'--negatives ' + negatives:28}{'63 Mb, 11 x 2000 peaks':>26}{seconds:9.1f}"
-                      f"{gigabytes:9.2f}", flush=True)
+                seconds, gigabytes = measure(
+                    "dataset",
+                    "peaks",
+                    *tracks,
+                    "--genome",
+                    folder / "chr20.fa",
+                    "--negatives",
+                    negatives,
+                    "-o",
+                    folder / "out.h5",
+                )
+                print(
+                    f"{'peaks':12}{'--negatives ' + negatives:28}{'63 Mb, 11 x 2000 peaks':>26}{seconds:9.1f}"
+                    f"{gigabytes:9.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

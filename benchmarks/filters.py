@@ -39,10 +39,18 @@ def make_network(length: int, filters: int = 30, width: int = 19):
     keras = import_keras()
     layers = keras.layers
     keras.utils.set_random_seed(0)
-    return keras.Sequential([
-        keras.Input((length, 4)), layers.Conv1D(filters, width, padding="same", use_bias=False),
-        layers.BatchNormalization(), layers.Activation("relu"), layers.MaxPooling1D(4), layers.Conv1D(128, 5),
-        layers.Flatten(), layers.Dense(12, activation="sigmoid")])
+    return keras.Sequential(
+        [
+            keras.Input((length, 4)),
+            layers.Conv1D(filters, width, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.MaxPooling1D(4),
+            layers.Conv1D(128, 5),
+            layers.Flatten(),
+            layers.Dense(12, activation="sigmoid"),
+        ]
+    )
 
 
 def plain_loop(codes: np.ndarray, maps: np.ndarray, field) -> np.ndarray:
@@ -55,7 +63,7 @@ def plain_loop(codes: np.ndarray, maps: np.ndarray, field) -> np.ndarray:
         level = 0.5 * maps[:, :, f].max()
         for n, i in zip(*np.nonzero(maps[:, :, f] > level), strict=True):
             start = field.start + field.step * i + before
-            counts[f] += maps[n, i, f] * rows[padded[n, start:start + field.width]]
+            counts[f] += maps[n, i, f] * rows[padded[n, start : start + field.width]]
     return counts / np.maximum(counts.sum(axis=2, keepdims=True), 1e-300)
 
 
@@ -74,7 +82,8 @@ class RandomBatches:
         table = np.eye(4, dtype=np.float32)
         for number, start in enumerate(range(0, self.n, self.batch_size)):
             codes = np.random.default_rng(number).integers(
-                0, 4, (min(self.batch_size, self.n - start), self.length), np.uint8)
+                0, 4, (min(self.batch_size, self.n - start), self.length), np.uint8
+            )
             yield Batch(table[codes], {})
 
 
@@ -86,8 +95,10 @@ def huge(n: int) -> None:
     start = time.perf_counter()
     (result,) = filter_pwms(network, RandomBatches(n, 1000, fitting_batch_size(network)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{n:,} x 1000 bp, streamed: {time.perf_counter() - start:.0f} s, {result.n_sites.sum():,} sites, "
-          f"peak memory of the process {peak:.2f} GiB")
+    print(
+        f"{n:,} x 1000 bp, streamed: {time.perf_counter() - start:.0f} s, {result.n_sites.sum():,} sites, "
+        f"peak memory of the process {peak:.2f} GiB"
+    )
 
 
 def main() -> None:
@@ -118,20 +129,24 @@ def main() -> None:
     batches = ArrayBatches(x, fitting_batch_size(network))
     maps = network.activations(x)[0]
     floors = ("first-layer forward pass, batch by batch", "first-layer forward pass, keras predict")
-    times = best_times({
-        floors[0]: lambda: [network.activations(batch.inputs) for batch in batches],
-        floors[1]: lambda: front.predict(x, batch_size=batches.batch_size, verbose=0),
-        "filter_pwms": lambda: filter_pwms(network, x),
-        "filter_pwms, nothing kept between passes": lambda: filter_pwms(network, x, memory=0),
-        "filter_pwms, best 1000 sites": lambda: filter_pwms(network, x, top=1000),
-        "filter_pwms, quantile .999": lambda: filter_pwms(network, x, quantile=0.999),
-        "plain loop over the sites (activations given)": lambda: plain_loop(codes, maps, bank.field),
-    })
+    times = best_times(
+        {
+            floors[0]: lambda: [network.activations(batch.inputs) for batch in batches],
+            floors[1]: lambda: front.predict(x, batch_size=batches.batch_size, verbose=0),
+            "filter_pwms": lambda: filter_pwms(network, x),
+            "filter_pwms, nothing kept between passes": lambda: filter_pwms(network, x, memory=0),
+            "filter_pwms, best 1000 sites": lambda: filter_pwms(network, x, top=1000),
+            "filter_pwms, quantile .999": lambda: filter_pwms(network, x, quantile=0.999),
+            "plain loop over the sites (activations given)": lambda: plain_loop(codes, maps, bank.field),
+        }
+    )
     floor, predict = (times[name] for name in floors)
     difference = np.abs(result.pwms - plain_loop(codes, maps, bank.field)).max()
-    print(f"{args.n:,} x {network.length} bp, {bank.n_filters} filters of width {bank.field.width}, "
-          f"{result.n_sites.sum():,} sites; opening the network {opened:.2f} s, first call {first:.2f} s; "
-          f"largest difference from the plain loop {difference:.1e}")
+    print(
+        f"{args.n:,} x {network.length} bp, {bank.n_filters} filters of width {bank.field.width}, "
+        f"{result.n_sites.sum():,} sites; opening the network {opened:.2f} s, first call {first:.2f} s; "
+        f"largest difference from the plain loop {difference:.1e}"
+    )
     print(f"{'':48}{'seconds':>8}{'x batches':>11}{'x predict':>11}")
     for name, seconds in times.items():
         print(f"{name:48}{seconds:8.3f}{seconds / floor:11.2f}{seconds / predict:11.2f}")

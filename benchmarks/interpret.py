@@ -1,7 +1,7 @@
 """Time of ``interpret`` beyond loading TensorFlow: 5,000 sequences of 200 bp, JASPAR 2026 vertebrates.
 
-    python benchmarks/interpret.py                                    # cnn_2, cnn_25, a random network of 300 filters
-    python benchmarks/interpret.py --dataset synthetic.h5 network.keras
+python benchmarks/interpret.py                                    # cnn_2, cnn_25, a random network of 300 filters
+python benchmarks/interpret.py --dataset synthetic.h5 network.keras
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def main() -> None:
 
     begin = time.perf_counter()
     from kipoi_motifrep.networks.backend import import_keras
+
     import_keras()
     print(f"loading Keras and TensorFlow: {time.perf_counter() - begin:.1f} s")
     from kipoi_motifrep import interpret
@@ -41,8 +42,11 @@ def main() -> None:
                 with contextlib.redirect_stderr(io.StringIO()):
                     found = interpret(model, dataset=dataset, truth="synthetic", threads=args.threads, output=out)
                 seconds.append(time.perf_counter() - begin)
-            print(f"{Path(name).stem:<12}{len(found.matches.queries):>8}{seconds[0]:>10.1f} s{seconds[1]:>6.1f} s"
-                  f"{found.page.stat().st_size / 1e6:>7.2f} MB", flush=True)
+            print(
+                f"{Path(name).stem:<12}{len(found.matches.queries):>8}{seconds[0]:>10.1f} s{seconds[1]:>6.1f} s"
+                f"{found.page.stat().st_size / 1e6:>7.2f} MB",
+                flush=True,
+            )
 
 
 def simulated(path: Path) -> Path:
@@ -60,11 +64,21 @@ def wide(pool: int):
     from keras import layers
 
     keras.utils.set_random_seed(0)
-    return keras.Sequential([
-        keras.Input((200, 4)), layers.Conv1D(300, 19, padding="same", use_bias=False), layers.BatchNormalization(),
-        layers.ReLU(), layers.MaxPooling1D(pool), layers.Conv1D(128, 5, padding="same", activation="relu"),
-        layers.MaxPooling1D(100 // pool), layers.Flatten(), layers.Dense(512, activation="relu"),
-        layers.Dense(12, activation="sigmoid")], name=f"wide_{pool}")
+    return keras.Sequential(
+        [
+            keras.Input((200, 4)),
+            layers.Conv1D(300, 19, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling1D(pool),
+            layers.Conv1D(128, 5, padding="same", activation="relu"),
+            layers.MaxPooling1D(100 // pool),
+            layers.Flatten(),
+            layers.Dense(512, activation="relu"),
+            layers.Dense(12, activation="sigmoid"),
+        ],
+        name=f"wide_{pool}",
+    )
 
 
 if __name__ == "__main__":

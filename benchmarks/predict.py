@@ -87,8 +87,11 @@ def main() -> None:
                 start_up = time.perf_counter() - begin
                 seconds, loading = run(model, loader, batch_size, folder / "out.tsv")
                 rates[what] = args.n / (seconds + start_up)
-                print(f"{batch_size}\t{what}\t{rates[what]:.0f}\t{rates[what] / rates['kipoiseq']:.2f}\t"
-                      f"{(loading + start_up) / (seconds + start_up):.1%}", flush=True)
+                print(
+                    f"{batch_size}\t{what}\t{rates[what]:.0f}\t{rates[what] / rates['kipoiseq']:.2f}\t"
+                    f"{(loading + start_up) / (seconds + start_up):.1%}",
+                    flush=True,
+                )
             begin = time.perf_counter()
             for _ in range(args.n // batch_size):
                 model.predict_on_batch(x)

@@ -57,8 +57,10 @@ def works() -> dict[str, tuple[list[Motif], list[Motif]]]:
 
 def for_memelite(motifs: list[Motif]) -> list[np.ndarray]:
     """Motifs as memelite wants them: (4, width), with the pseudocount that Tomtom adds itself."""
-    return [np.ascontiguousarray(((motif.pwm * (motif.nsites or 20) + 0.025) / ((motif.nsites or 20) + 0.1)).T)
-            for motif in motifs]
+    return [
+        np.ascontiguousarray(((motif.pwm * (motif.nsites or 20) + 0.025) / ((motif.nsites or 20) + 0.1)).T)
+        for motif in motifs
+    ]
 
 
 def contestant(name: str, queries: list[Motif], targets: list[Motif], threads: int = 1) -> Callable[[], object]:
@@ -100,8 +102,10 @@ def measure(runs: dict[str, Callable[[], object]], rounds: int, cpu: bool) -> di
 def rows(work: str, threads: int, seconds: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
     made = []
     for name, times in seconds.items():
-        ratios = [f"{np.median(times / seconds[rival]):.2f}" if rival in seconds and rival != name else ""
-                  for rival in (MEMELITE, EXACT)]
+        ratios = [
+            f"{np.median(times / seconds[rival]):.2f}" if rival in seconds and rival != name else ""
+            for rival in (MEMELITE, EXACT)
+        ]
         made.append((work, str(threads), name, f"{np.median(times):.3f}", *ratios))
     return made
 
@@ -119,8 +123,10 @@ def main() -> None:
         return run_fresh(*args.fresh)
     packages = ["numba", "numpy"] + ["memelite"] * HAS_MEMELITE
     versions = ", ".join([f"kipoi_motifrep {__version__}", *(f"{one} {version(one)}" for one in packages)])
-    print(f"{versions}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; "
-          f"medians of {args.rounds} rounds, {'processor time' if args.cpu else 'clock'}\n")
+    print(
+        f"{versions}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; "
+        f"medians of {args.rounds} rounds, {'processor time' if args.cpu else 'clock'}\n"
+    )
     for line in (COLUMNS, ["---"] * len(COLUMNS)):
         print(f"| {' | '.join(line)} |")
     for work, (queries, targets) in works().items():
@@ -138,8 +144,13 @@ def main() -> None:
                 show(rows(f"{work}, fresh process", 1, measure(runs, args.rounds, args.cpu)))
                 if not args.no_first:
                     firsts = {name: fresh(name, 1, files, f"{folder}/{place}") for place, name in enumerate(NAMES)}
-                    show(rows(f"{work}, first run ever", 1,
-                              {name: np.array([seconds_of(run, args.cpu)]) for name, run in firsts.items()}))
+                    show(
+                        rows(
+                            f"{work}, first run ever",
+                            1,
+                            {name: np.array([seconds_of(run, args.cpu)]) for name, run in firsts.items()},
+                        )
+                    )
 
 
 def show(lines: list[tuple[str, ...]]) -> None:

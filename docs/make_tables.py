@@ -17,10 +17,16 @@ SHOWN = ("cnn_1", "cnn_2", "cnn_25", "cnn_50", "cnn_100")
 
 # The authors' recorded single run: AUROC, AUPR, filters with any match, with a true match, factors covered.
 RECORDED = {
-    "cnn_2": (".968", ".880", 9, 0, 0), "cnn_4": (".952", ".855", 17, 4, 3), "cnn_10": (".970", ".888", 30, 29, 12),
-    "cnn_25": (".966", ".884", 30, 30, 12), "cnn_50": (".965", ".871", 30, 29, 12),
-    "cnn_100": (".961", ".862", 29, 29, 12), "cnn_50_2": (".950", ".865", 29, 28, 11),
-    "cnn9_4": (".958", ".858", 4, 0, 0), "cnn9_25": (".961", ".858", 28, 28, 12), "cnn3_2": (".968", ".876", 10, 0, 0),
+    "cnn_2": (".968", ".880", 9, 0, 0),
+    "cnn_4": (".952", ".855", 17, 4, 3),
+    "cnn_10": (".970", ".888", 30, 29, 12),
+    "cnn_25": (".966", ".884", 30, 30, 12),
+    "cnn_50": (".965", ".871", 30, 29, 12),
+    "cnn_100": (".961", ".862", 29, 29, 12),
+    "cnn_50_2": (".950", ".865", 29, 28, 11),
+    "cnn9_4": (".958", ".858", 4, 0, 0),
+    "cnn9_25": (".961", ".858", 28, 28, 12),
+    "cnn3_2": (".968", ".876", 10, 0, 0),
     "cnn3_50": (".652", ".247", 5, 0, 0),
 }
 
@@ -35,8 +41,11 @@ def page(text: str) -> str:
 
 def rows(group: str, layer: str = "conv1", activation: str = "relu") -> list[dict[str, str]]:
     """Read a table's rows of one kind."""
-    return [row for row in read_table(DOCS / "results" / group / "table.tsv")
-            if (row["layer"], row["first_activation"]) == (layer, activation)]
+    return [
+        row
+        for row in read_table(DOCS / "results" / group / "table.tsv")
+        if (row["layer"], row["first_activation"]) == (layer, activation)
+    ]
 
 
 def number(value: float | str, decimals: int = 3, times: float = 1) -> str:
@@ -49,8 +58,9 @@ def number(value: float | str, decimals: int = 3, times: float = 1) -> str:
 
 def spread(row: dict[str, str], column: str, decimals: int = 3, times: float = 1) -> str:
     """Write mean ± SD."""
-    return " ± ".join(number(row[name], decimals, times) for name in (column, f"{column}_sd")
-                      if row[name] or name == column)
+    return " ± ".join(
+        number(row[name], decimals, times) for name in (column, f"{column}_sd") if row[name] or name == column
+    )
 
 
 def markdown(header: list[str], cells: list[list[object]]) -> str:
@@ -61,29 +71,78 @@ def markdown(header: list[str], cells: list[list[object]]) -> str:
 
 def reproduced() -> str:
     """Lay recorded networks beside ours."""
-    header = ["network", "runs", "AUROC recorded", "ours", "AUPR recorded", "ours", "match / true / TFs recorded",
-              "match", "true", "TFs", "index", "chance"]
+    header = [
+        "network",
+        "runs",
+        "AUROC recorded",
+        "ours",
+        "AUPR recorded",
+        "ours",
+        "match / true / TFs recorded",
+        "match",
+        "true",
+        "TFs",
+        "index",
+        "chance",
+    ]
     found = {row["variant"]: row for row in rows("synthetic")}
     cells = []
     for name, (auroc, aupr, *counts) in RECORDED.items():
         row = found[name]
         n = int(row["filters"])
-        cells.append([name, row["trials"], auroc, spread(row, "auroc"), aupr, spread(row, "aupr"),
-                      " / ".join(map(str, counts)), spread(row, "match", 1, n), spread(row, "true_match", 1, n),
-                      spread(row, "tfs_covered", 1), spread(row, "localist_index", 2),
-                      number(row["shuffled_match"], 1, n)])
+        cells.append(
+            [
+                name,
+                row["trials"],
+                auroc,
+                spread(row, "auroc"),
+                aupr,
+                spread(row, "aupr"),
+                " / ".join(map(str, counts)),
+                spread(row, "match", 1, n),
+                spread(row, "true_match", 1, n),
+                spread(row, "tfs_covered", 1),
+                spread(row, "localist_index", 2),
+                number(row["shuffled_match"], 1, n),
+            ]
+        )
     return markdown(header, cells)
 
 
 def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> str:
     """Tabulate networks of ours alone; matches in per cent of the filters."""
-    header = ["network", "runs", "filters", "AUROC", "AUPR", "match, %", "true, %", "TFs", "index",
-              "shuffled: match, %", "untrained: match, %"]
-    return markdown(header, [
-        [names[i] if names else row["variant"], row["trials"], row["filters"], spread(row, "auroc"),
-         spread(row, "aupr"), spread(row, "match", 0, 100), spread(row, "true_match", 0, 100),
-         spread(row, "tfs_covered", 1), spread(row, "localist_index", 2), spread(row, "shuffled_match", 0, 100),
-         number(row["untrained_match"], 0, 100)] for i, row in enumerate(chosen)])
+    header = [
+        "network",
+        "runs",
+        "filters",
+        "AUROC",
+        "AUPR",
+        "match, %",
+        "true, %",
+        "TFs",
+        "index",
+        "shuffled: match, %",
+        "untrained: match, %",
+    ]
+    return markdown(
+        header,
+        [
+            [
+                names[i] if names else row["variant"],
+                row["trials"],
+                row["filters"],
+                spread(row, "auroc"),
+                spread(row, "aupr"),
+                spread(row, "match", 0, 100),
+                spread(row, "true_match", 0, 100),
+                spread(row, "tfs_covered", 1),
+                spread(row, "localist_index", 2),
+                spread(row, "shuffled_match", 0, 100),
+                number(row["untrained_match"], 0, 100),
+            ]
+            for i, row in enumerate(chosen)
+        ],
+    )
 
 
 def others() -> str:
@@ -116,12 +175,26 @@ def factors() -> str:
     cells = []
     for row in floor:
         label = row["label"]
-        cells.append([label, row["positives"], f"{row['matrix']} {row['name']}", pair(row["auroc"], row["aupr"]),
-                      *(pair(*(results[name, figure][label] for figure in ("auroc", "aupr"))) for name in SHOWN)])
+        cells.append(
+            [
+                label,
+                row["positives"],
+                f"{row['matrix']} {row['name']}",
+                pair(row["auroc"], row["aupr"]),
+                *(pair(*(results[name, figure][label] for figure in ("auroc", "aupr"))) for name in SHOWN),
+            ]
+        )
     judged = [row for row in floor if row["auroc"]]
     means = [sum(float(row[figure]) for row in judged) / len(judged) for figure in ("auroc", "aupr")]
-    cells.append(["mean", "", "", pair(*means),
-                  *(pair(*(results[name, figure]["mean"] for figure in ("auroc", "aupr"))) for name in SHOWN)])
+    cells.append(
+        [
+            "mean",
+            "",
+            "",
+            pair(*means),
+            *(pair(*(results[name, figure]["mean"] for figure in ("auroc", "aupr"))) for name in SHOWN),
+        ]
+    )
     return markdown(["factor", "test positives", "best matrix", "its scan", *SHOWN], cells)
 
 
@@ -130,9 +203,16 @@ def pair(auroc: float | str, aupr: float | str) -> str:
     return f"{number(auroc)} / {number(aupr)}"
 
 
-TABLES = {"synthetic": reproduced, "factors": factors, "others": others, "deeper": deeper,
-          "exponential": lambda: exponential("synthetic"), "k562_exponential": lambda: exponential("k562"),
-          "k562": lambda: fractions(rows("k562")), "chr20": lambda: fractions(rows("chr20"))}
+TABLES = {
+    "synthetic": reproduced,
+    "factors": factors,
+    "others": others,
+    "deeper": deeper,
+    "exponential": lambda: exponential("synthetic"),
+    "k562_exponential": lambda: exponential("k562"),
+    "k562": lambda: fractions(rows("k562")),
+    "chr20": lambda: fractions(rows("chr20")),
+}
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

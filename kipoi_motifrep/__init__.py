@@ -124,6 +124,7 @@ __all__ = ["DataloaderParser", "ModelParser", "__version__", *sorted(_PUBLIC)]
 
 # Hidden from type checkers: to them, a name that is not imported above is a mistake.
 if not TYPE_CHECKING:
+
     def __getattr__(name: str) -> object:
         if name in _PUBLIC:
             return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)

@@ -16,12 +16,14 @@ def main() -> None:
     from kipoi_motifrep.core.errors import InputError, one_line
     from kipoi_motifrep.networks.loading import own_model_classes
 
-    kipoi.plugin.PLUGINS.append({
-        "plugin": "kipoi_motifrep",
-        "url": "https://github.com/kipoi/kipoi_motifrep",
-        "cli": True,
-        "description": "First-layer filters of a CNN as PWMs with JASPAR matches.",
-    })
+    kipoi.plugin.PLUGINS.append(
+        {
+            "plugin": "kipoi_motifrep",
+            "url": "https://github.com/kipoi/kipoi_motifrep",
+            "cli": True,
+            "description": "First-layer filters of a CNN as PWMs with JASPAR matches.",
+        }
+    )
     from kipoi.__main__ import main as kipoi_main
 
     try:

@@ -91,19 +91,40 @@ class Interpretation:
     page: Path | None
 
 
-def interpret(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
-              fasta: str | os.PathLike | None = None, auto_resize_len: int | None = None,
-              dataset: str | os.PathLike | None = None, split: str = "test",
-              layer: str | None = None, axes: str | None = None, alphabet: str | None = None,
-              activation: str | None = None, dna_channels: str | None = None,
-              window: int | None = None, threshold: float = THRESHOLD, quantile: float | None = None,
-              top: int | None = None, weighted: bool = True, best_per_sequence: bool = False,
-              batch_size: int | None = None,
-              database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
-              taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
-              evalue: float = 0.1, truth: str | os.PathLike | None = None, null: bool = True,
-              importance: bool = True, labels: Sequence[str] | None = None, seed: int = 0, threads: int = 1,
-              force: bool = False, output: str | os.PathLike | None = None) -> Interpretation:
+def interpret(
+    model: object,
+    *,
+    source: str | None = None,
+    dataloader_args: Mapping | None = None,
+    fasta: str | os.PathLike | None = None,
+    auto_resize_len: int | None = None,
+    dataset: str | os.PathLike | None = None,
+    split: str = "test",
+    layer: str | None = None,
+    axes: str | None = None,
+    alphabet: str | None = None,
+    activation: str | None = None,
+    dna_channels: str | None = None,
+    window: int | None = None,
+    threshold: float = THRESHOLD,
+    quantile: float | None = None,
+    top: int | None = None,
+    weighted: bool = True,
+    best_per_sequence: bool = False,
+    batch_size: int | None = None,
+    database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
+    taxon: str | Sequence[str] | None = "vertebrates",
+    collection: str | Sequence[str] | None = "CORE",
+    evalue: float = 0.1,
+    truth: str | os.PathLike | None = None,
+    null: bool = True,
+    importance: bool = True,
+    labels: Sequence[str] | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    force: bool = False,
+    output: str | os.PathLike | None = None,
+) -> Interpretation:
     r"""Find out what a network's filters learned, and write a report.
 
     1. Filters become PWMs, and the untrained network's, on the same sequences.
@@ -169,10 +190,19 @@ dna_channels, batch_size
     'report.html'
     """
     request = _Request(
-        ModelSource(model, source), SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),
+        ModelSource(model, source),
+        SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),
         NetworkChoice(layer, axes, alphabet, activation, dna_channels),
         PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
-        batch_size, _Search(database, taxon, collection, evalue), truth, null, importance, labels, seed, threads)
+        batch_size,
+        _Search(database, taxon, collection, evalue),
+        truth,
+        null,
+        importance,
+        labels,
+        seed,
+        threads,
+    )
     targets, known = open_databases(database, taxon=taxon, collection=collection), None
     if truth is not None:
         known = read_known_motifs(truth)
@@ -190,8 +220,9 @@ dna_channels, batch_size
         matches = run.matches()
         representation = run.representation(matches, untrained, effects)
         report = run.report(filters, matches, representation)
-        return Interpretation(filters, matches, representation, report,
-                              None if output is None else folder / "report.html")
+        return Interpretation(
+            filters, matches, representation, report, None if output is None else folder / "report.html"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,15 +269,25 @@ class _Request:
     def record(self) -> dict[str, object]:
         """Give all parameters by the names that they have for the caller."""
         groups = ("source", "sequences", "choice", "rule", "search")
-        return {name: value for own, held in vars(self).items()
-                for name, value in (vars(held).items() if own in groups else ((own, held),))}
+        return {
+            name: value
+            for own, held in vars(self).items()
+            for name, value in (vars(held).items() if own in groups else ((own, held),))
+        }
 
 
 class _Interpreter:
     """The steps of one run, in the order in which they are called; each is read where it is up to date."""
 
-    def __init__(self, request: _Request, opened: Opened, folder: Path, database: Database, known: KnownMotifs | None,
-                 force: bool):
+    def __init__(
+        self,
+        request: _Request,
+        opened: Opened,
+        folder: Path,
+        database: Database,
+        known: KnownMotifs | None,
+        force: bool,
+    ):
         self.request, self.opened, self.network, self.folder = request, opened, opened.network, folder
         self.database, self.known = database, known
         self.targets = None if known is None else known.against(database)
@@ -256,19 +297,35 @@ class _Interpreter:
             say(line)
         self.notes: list[str] = []
         if known is not None and known.absent:
-            self.notes.append(f"Left out of the known motifs, since the data set has no such label: "
-                              f"{', '.join(known.absent)}.")
+            self.notes.append(
+                f"Left out of the known motifs, since the data set has no such label: {', '.join(known.absent)}."
+            )
         if self.targets is not None and self.targets.missing:
-            self.notes.append(f"No matrix of {', '.join(self.targets.missing)} is in {database.name}: no filter can be "
-                              "found true for them.")
+            self.notes.append(
+                f"No matrix of {', '.join(self.targets.missing)} is in {database.name}: no filter can be "
+                "found true for them."
+            )
         self.ablation = self._open_ablation() if request.importance else None
         self.outputs = output_names(
-            opened.model, request.source.model, self.ablation.n_outputs if self.ablation else None,
-            labels=request.labels, dataset=request.sequences.dataset)
-        self.steps = Steps(folder, "interpret", {
-            **request.record(), **origin(request.source, request.sequences), "model_digest": self.model_digest,
-            "database_description": database.describe(), "database_sha256": database.digest,
-            "truth_sha256": known.digest if known else None}, force)
+            opened.model,
+            request.source.model,
+            self.ablation.n_outputs if self.ablation else None,
+            labels=request.labels,
+            dataset=request.sequences.dataset,
+        )
+        self.steps = Steps(
+            folder,
+            "interpret",
+            {
+                **request.record(),
+                **origin(request.source, request.sequences),
+                "model_digest": self.model_digest,
+                "database_description": database.describe(),
+                "database_sha256": database.digest,
+                "truth_sha256": known.digest if known else None,
+            },
+            force,
+        )
 
     def _open_ablation(self) -> Ablation | None:
         try:
@@ -278,26 +335,39 @@ class _Interpreter:
             return None
         missing = self.network.not_given(self.opened.first.inputs)
         if missing:
-            self.notes.append(f"Importance was measured with zeros for {', '.join(missing)}: these inputs of the "
-                              "network were not given. A model's own dataloader gives them.")
+            self.notes.append(
+                f"Importance was measured with zeros for {', '.join(missing)}: these inputs of the "
+                "network were not given. A model's own dataloader gives them."
+            )
         return ablation
 
     def _network_key(self) -> dict[str, object]:
         """Tell networks and sequences apart; these are gone through for their digest only if all else agrees."""
-        return {"model": self.model_digest, "layers": [bank.layer for bank in self.network.banks],
-                "activations": [bank.activation for bank in self.network.banks], "length": self.network.length,
-                "layout": str(self.network.layout), "data": self.batches.digest}
+        return {
+            "model": self.model_digest,
+            "layers": [bank.layer for bank in self.network.banks],
+            "activations": [bank.activation for bank in self.network.banks],
+            "length": self.network.length,
+            "layout": str(self.network.layout),
+            "data": self.batches.digest,
+        }
 
     def filters(self) -> tuple[FilterPWMs, ...]:
         """Compute the PWMs of the network's filters."""
+
         def make() -> tuple[FilterPWMs, ...]:
             self.steps.discard()  # what follows is about other filters
             return network_pwms(self.network, self.batches, self.request.rule)
 
         found = self.steps.step(
-            "filters", {**self._network_key(), "rule": asdict(self.request.rule)}, FILTER_FILES, said="filters",
-            make=make, write=lambda made: write_filters(made, self.folder),
-            read=lambda _: read_filters(self.folder, self.network))
+            "filters",
+            {**self._network_key(), "rule": asdict(self.request.rule)},
+            FILTER_FILES,
+            said="filters",
+            make=make,
+            write=lambda made: write_filters(made, self.folder),
+            read=lambda _: read_filters(self.folder, self.network),
+        )
         assert found is not None
         self._note_filters(found)
         return found
@@ -308,15 +378,21 @@ class _Interpreter:
         sites = np.concatenate([one.n_sites for one in filters])
         living = sites[sites > 0]
         if living.size <= sites.size / 2:
-            self.notes.append(f"{sites.size - living.size} of {sites.size} filters are dead: none of the sequences "
-                              "excites them. Are these the sequences that the network was trained for?")
+            self.notes.append(
+                f"{sites.size - living.size} of {sites.size} filters are dead: none of the sequences "
+                "excites them. Are these the sequences that the network was trained for?"
+            )
         if living.size and np.median(living) < FEW_SITES:
-            self.notes.append(f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
-                              "few: give more sequences.")
+            self.notes.append(
+                f"Half of the filters' PWMs rest on {np.median(living):.0f} sites or fewer, which is "
+                "few: give more sequences."
+            )
         widths = [bank.field.width for bank in self.network.banks if bank.kernels is not None]
         if widths and max(widths) <= NARROW:
-            self.notes.append(f"Filters of the first layer see {max(widths)} bases at most, fewer than a motif has. "
-                              "Filters of a deeper convolution see more: name one with --layer.")
+            self.notes.append(
+                f"Filters of the first layer see {max(widths)} bases at most, fewer than a motif has. "
+                "Filters of a deeper convolution see more: name one with --layer."
+            )
 
     def untrained(self) -> Matches | None:
         """Match the untrained network's trimmed filters, if there can be one."""
@@ -325,18 +401,29 @@ class _Interpreter:
         def make() -> tuple[FilterPWMs, ...] | None:
             try:
                 fresh = untrained_copy(self.opened.model, self.request.seed)
-                network = open_network(fresh, length=self.network.length, layer=self.request.choice.layer,
-                                       axes=",".join(layout.axes), alphabet=layout.alphabet,
-                                       activation=self.request.choice.activation,
-                                       dna_channels=self.request.choice.dna_channels)
+                network = open_network(
+                    fresh,
+                    length=self.network.length,
+                    layer=self.request.choice.layer,
+                    axes=",".join(layout.axes),
+                    alphabet=layout.alphabet,
+                    activation=self.request.choice.activation,
+                    dna_channels=self.request.choice.dna_channels,
+                )
             except (Unreadable, InputError) as reason:
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None
             return network_pwms(network, self.opened.batches, self.request.rule)  # the same sequences
 
         key = {**self._network_key(), "rule": asdict(self.request.rule), "seed": self.request.seed}
-        made = self.steps.step("untrained", key, [path.name], make=make, read=lambda _: (), write=lambda made: (
-            write_motifs([motif for one in made for motif in one.motifs(trimmed=True)], path)))
+        made = self.steps.step(
+            "untrained",
+            key,
+            [path.name],
+            make=make,
+            read=lambda _: (),
+            write=lambda made: write_motifs([motif for one in made for motif in one.motifs(trimmed=True)], path),
+        )
         return None if made is None else self._match(path)
 
     def importance(self, filters: Sequence[FilterPWMs]) -> Importance | None:
@@ -355,14 +442,22 @@ class _Interpreter:
                 return None
 
         return self.steps.step(
-            "importance", {**self._network_key(), "outputs": list(self.outputs), "labels": list(labels)}, [path.name],
-            said="importance", make=make, write=lambda made: write_importance(made, names, path),
+            "importance",
+            {**self._network_key(), "outputs": list(self.outputs), "labels": list(labels)},
+            [path.name],
+            said="importance",
+            make=make,
+            write=lambda made: write_importance(made, names, path),
             about=lambda made: {"n_sequences": made.n_sequences, "n_replaced": made.n_replaced},
-            read=lambda about: read_importance(path, self.outputs, labels, about))
+            read=lambda about: read_importance(path, self.outputs, labels, about),
+        )
 
     def _match_key(self) -> dict[str, object]:
-        return {"queries": file_digest(self.queries), "database": self.database.digest,
-                "evalue": self.request.search.evalue}
+        return {
+            "queries": file_digest(self.queries),
+            "database": self.database.digest,
+            "evalue": self.request.search.evalue,
+        }
 
     def _match(self, queries: Path) -> Matches:
         return match(queries, **vars(self.request.search), threads=self.request.threads)
@@ -370,33 +465,64 @@ class _Interpreter:
     def matches(self) -> Matches:
         """Match the trimmed filters."""
         found = self.steps.step(
-            "match", self._match_key(), MATCH_FILES, said="matches",
-            make=lambda: self._match(self.queries), write=lambda made: made.write_tables(self.folder),
-            read=lambda _: read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue))
+            "match",
+            self._match_key(),
+            MATCH_FILES,
+            said="matches",
+            make=lambda: self._match(self.queries),
+            write=lambda made: made.write_tables(self.folder),
+            read=lambda _: read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue),
+        )
         assert found is not None
         return found
 
-    def representation(self, matches: Matches, untrained: Matches | None,
-                       importance: Importance | None) -> Representation:
+    def representation(
+        self, matches: Matches, untrained: Matches | None, importance: Importance | None
+    ) -> Representation:
         """Compute the metrics of the network, and by chance."""
         seed, threads = self.request.seed, self.request.threads
         shuffled = None
         if self.request.null:
             key = {**self._match_key(), "truth": self.known.digest if self.known else None, "seed": seed}
             shuffled = self.steps.step(
-                "shuffled", key, [], make=lambda: shuffled_metrics(matches, self.targets, seed, threads),
-                write=lambda made: None, about=asdict, read=lambda about: Shuffled(**about))
-        return represent(matches, self.targets, importance=importance, untrained=untrained, shuffle=False,
-                         shuffled=shuffled, threads=threads, notes=self.notes)
+                "shuffled",
+                key,
+                [],
+                make=lambda: shuffled_metrics(matches, self.targets, seed, threads),
+                write=lambda made: None,
+                about=asdict,
+                read=lambda about: Shuffled(**about),
+            )
+        return represent(
+            matches,
+            self.targets,
+            importance=importance,
+            untrained=untrained,
+            shuffle=False,
+            shuffled=shuffled,
+            threads=threads,
+            notes=self.notes,
+        )
 
     def report(self, filters: Sequence[FilterPWMs], matches: Matches, representation: Representation) -> Report:
         """Write the tables of the metrics and the page; all stay if nothing in them has changed."""
-        asked = {name: _by_name(value) for name, value in self.request.record().items()
-                 if name not in ("model", "threads") and value is not None}
+        asked = {
+            name: _by_name(value)
+            for name, value in self.request.record().items()
+            if name not in ("model", "threads") and value is not None
+        }
         report = build_report(
-            describe_network(self.opened, filters), filters, matches, representation, self.known,
-            citation=model_citation(self.opened), kipoi=kipoi_info(self.opened) is not None, parameters=asked,
-            versions=versions(), created=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"))
+            describe_network(self.opened, filters),
+            filters,
+            matches,
+            representation,
+            self.known,
+            citation=model_citation(self.opened),
+            kipoi=kipoi_info(self.opened) is not None,
+            parameters=asked,
+            versions=versions(),
+            created=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        )
 
         def write(made: Report) -> None:
             write_representation(representation, made.sentence, self.folder)
@@ -405,8 +531,18 @@ class _Interpreter:
 
         # Not when it was made nor of what: threads and paths do not make another report.
         content = hashlib.sha256(replace(report, created="", parameters={}).to_json().encode()).hexdigest()
-        return self.steps.step("report", {"content": content}, REPORT_FILES, said="report", make=lambda: report,
-                               write=write, read=lambda _: read_interpretation(self.folder)) or report
+        return (
+            self.steps.step(
+                "report",
+                {"content": content},
+                REPORT_FILES,
+                said="report",
+                make=lambda: report,
+                write=write,
+                read=lambda _: read_interpretation(self.folder),
+            )
+            or report
+        )
 
 
 def _by_name(value: Any) -> object:

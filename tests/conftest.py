@@ -34,8 +34,9 @@ def run_python():
     """Run ``python ARGUMENTS`` in the checkout, or another folder, and give back what it said."""
 
     def run(*arguments, cwd=CHECKOUT, **options):
-        return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                              check=False, **options)
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, **options
+        )
 
     return run
 

@@ -11,8 +11,11 @@ import pytest
 import kipoi_motifrep
 
 PACKAGE = Path(kipoi_motifrep.__file__).parent
-MODULES = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-           for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -32,8 +35,13 @@ def raising(checkout):
     for path in sorted((checkout / "kipoi_motifrep").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                for error in {one.exc.func.id for one in ast.walk(node) if isinstance(one, ast.Raise)
-                              and isinstance(one.exc, ast.Call) and isinstance(one.exc.func, ast.Name)}:
+                for error in {
+                    one.exc.func.id
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Raise)
+                    and isinstance(one.exc, ast.Call)
+                    and isinstance(one.exc.func, ast.Name)
+                }:
                     yield f"{path.relative_to(checkout)}:{node.name}", error, ast.get_docstring(node)
 
 

@@ -22,9 +22,21 @@ keras = pytest.importorskip("keras")
 torch = pytest.importorskip("torch")
 layers = keras.layers
 
-FILES = {"filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5", "importance.tsv", "interpretation.json",
-         "matches.tsv", "parameters.json", "report.html", "representation.json", "representation.tsv", "tomtom.tsv",
-         "untrained_trimmed.meme"}
+FILES = {
+    "filters.meme",
+    "filters_trimmed.meme",
+    "filters.tsv",
+    "filters.h5",
+    "importance.tsv",
+    "interpretation.json",
+    "matches.tsv",
+    "parameters.json",
+    "report.html",
+    "representation.json",
+    "representation.tsv",
+    "tomtom.tsv",
+    "untrained_trimmed.meme",
+}
 EXAMPLES = "kipoi_motifrep/sequences/examples/synthetic.h5"
 
 
@@ -35,8 +47,23 @@ def shipped(tmp_path_factory, checkout):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(checkout)
         for name in ("cnn_25", "cnn_2"):
-            assert main(["interpret", f"models/synthetic/{name}", "--dataset", EXAMPLES, "--truth", "synthetic",
-                         "--database", "JASPAR2016", "-o", str(folder / name)]) == 0
+            assert (
+                main(
+                    [
+                        "interpret",
+                        f"models/synthetic/{name}",
+                        "--dataset",
+                        EXAMPLES,
+                        "--truth",
+                        "synthetic",
+                        "--database",
+                        "JASPAR2016",
+                        "-o",
+                        str(folder / name),
+                    ]
+                )
+                == 0
+            )
     return folder
 
 
@@ -50,6 +77,7 @@ def times(folder):
 
 
 # The paper's point, on shipped networks and data
+
 
 def test_all_files_are_there_and_no_other(shipped):
     for name in ("cnn_25", "cnn_2"):
@@ -67,17 +95,20 @@ def test_cnn_25_is_localist_and_cnn_2_is_distributed(shipped):
     for row in (localist, distributed):
         assert float(row["index"]["shuffled_mean"]) < 0.25 and float(row["index"]["untrained"]) < 0.25
         assert float(row["whole"]["value"]) + float(row["partial"]["value"]) == pytest.approx(
-            float(row["matched"]["value"]), abs=1e-5)
+            float(row["matched"]["value"]), abs=1e-5
+        )
 
 
 def test_sentence_says_the_figures(shipped):
     report = read_interpretation(shipped / "cnn_25")
     row = figures(shipped / "cnn_25")
     assert report.sentence.startswith("cnn_25 is localist: ")
-    for number, text in ((30 * float(row["matched"]["value"]), "of 30 first-layer filters match a JASPAR motif"),
-                         (30 * float(row["matched"]["shuffled_mean"]), "of 30 expected by chance"),
-                         (30 * float(row["true"]["value"]), "match a planted factor, covering"),
-                         (100 * float(row["index"]["value"]), "% of its motif.")):
+    for number, text in (
+        (30 * float(row["matched"]["value"]), "of 30 first-layer filters match a JASPAR motif"),
+        (30 * float(row["matched"]["shuffled_mean"]), "of 30 expected by chance"),
+        (30 * float(row["true"]["value"]), "match a planted factor, covering"),
+        (100 * float(row["index"]["value"]), "% of its motif."),
+    ):
         assert f"{number:.0f} {text}" in report.sentence
     assert report.sentence in (shipped / "cnn_25/report.html").read_text()
     assert "is distributed" in read_interpretation(shipped / "cnn_2").sentence
@@ -93,8 +124,13 @@ def test_figures_against_the_written_tables(shipped):
         hits = [hit for hit in found.hits if hit["query"] == i]
         true = [hit for hit in hits if found.database.motifs[hit["target"]].name in label_of]
         chosen = (true or hits or [None])[0]
-        covered.append(0 if chosen is None else coverage(
-            query.pwm, found.database.motifs[chosen["target"]].pwm, chosen["offset"], chosen["orientation"]))
+        covered.append(
+            0
+            if chosen is None
+            else coverage(
+                query.pwm, found.database.motifs[chosen["target"]].pwm, chosen["offset"], chosen["orientation"]
+            )
+        )
         labels.append(label_of[found.database.motifs[true[0]["target"]].name] if true else None)
     row = figures(folder)
     assert float(row["index"]["value"]) == pytest.approx(np.mean(covered), abs=1e-5)
@@ -103,15 +139,20 @@ def test_figures_against_the_written_tables(shipped):
     assert [one.true for one in report.filters] == labels
     assert [one.coverage or 0 for one in report.filters] == pytest.approx(covered, abs=1e-4)
     assert [one.n_more + len(one.matches) for one in report.filters] == [
-        int((found.hits["query"] == i).sum()) for i in range(30)]
+        int((found.hits["query"] == i).sum()) for i in range(30)
+    ]
 
 
 def test_report_has_everything(shipped):
     report = read_interpretation(shipped / "cnn_25")
     assert report.outputs == LABEL_NAMES  # from the model's schema
     assert [null.name for null in report.nulls] == ["shuffled columns", "untrained network"]
-    assert [heat_map.name for heat_map in report.heat_maps] == ["Importance", "Absolute change", "Correlation",
-                                                                "Correlation with labels"]
+    assert [heat_map.name for heat_map in report.heat_maps] == [
+        "Importance",
+        "Absolute change",
+        "Correlation",
+        "Correlation with labels",
+    ]
     assert [row.label for row in report.truth] == list(MOTIFS)
     assert report.network.name == "cnn_25" and "1,000 sequences of 200 bp" in report.network.sequences
     assert report.database.release == "JASPAR2016" and report.database.n_motifs == 519
@@ -133,6 +174,7 @@ def test_parameters_name_inputs_and_defaults(shipped):
 
 
 # Steps that are up to date
+
 
 @pytest.fixture
 def folder(shipped, tmp_path, monkeypatch, checkout):
@@ -158,8 +200,14 @@ def test_only_what_depends_on_a_change_is_done_again(folder):
     before = times(folder)
     found = again(folder, evalue=0.001)
     changed = {name for name, when in times(folder).items() if when != before[name]}
-    assert changed == {"tomtom.tsv", "matches.tsv", "representation.tsv", "representation.json",
-                       "interpretation.json", "report.html"}
+    assert changed == {
+        "tomtom.tsv",
+        "matches.tsv",
+        "representation.tsv",
+        "representation.json",
+        "interpretation.json",
+        "report.html",
+    }
     assert max(found.matches.hits["e_value"]) <= 0.001
 
 
@@ -171,8 +219,10 @@ def test_missing_and_damaged_files_are_made_again(folder, shipped, name):
         (folder / name).write_bytes((folder / name).read_bytes()[:-40])
     again(folder)
     if name.endswith("tsv"):
-        one, two = ([line for line in (path / name).read_text().splitlines() if not line.startswith("#")]
-                    for path in (folder, shipped / "cnn_25"))
+        one, two = (
+            [line for line in (path / name).read_text().splitlines() if not line.startswith("#")]
+            for path in (folder, shipped / "cnn_25")
+        )
         assert one == two
     assert {path.name for path in folder.iterdir()} == FILES
 
@@ -222,8 +272,9 @@ def small(tmp_path_factory):
     labels = random.integers(-1, 2, (120, 2)).astype(np.int8)
     with create_dataset(folder / "small.h5", LENGTH, ["odd", "even"], {}) as writer:
         writer.append("test", sequences, labels)
-    (folder / "small.fa").write_text("".join(
-        f">s{i}\n{''.join('ACGT'[code] for code in row)}\n" for i, row in enumerate(sequences)))
+    (folder / "small.fa").write_text(
+        "".join(f">s{i}\n{''.join('ACGT'[code] for code in row)}\n" for i, row in enumerate(sequences))
+    )
     return folder
 
 
@@ -231,8 +282,13 @@ class Small(torch.nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.body = torch.nn.Sequential(torch.nn.Conv1d(4, 6, 7, padding=3), torch.nn.ReLU(inplace=True),
-                                        torch.nn.AdaptiveMaxPool1d(1), torch.nn.Flatten(), torch.nn.Linear(6, 2))
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv1d(4, 6, 7, padding=3),
+            torch.nn.ReLU(inplace=True),
+            torch.nn.AdaptiveMaxPool1d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(6, 2),
+        )
 
     def forward(self, x):
         return self.body(x)
@@ -258,12 +314,16 @@ def test_a_filter_that_raises_an_output_is_positive(small):
 
 
 def test_a_network_of_train_is_called_by_its_architecture_else_by_its_folder(small, tmp_path):
-    model = keras.Sequential([keras.Input((LENGTH, 4)), layers.Conv1D(3, 3, activation="relu"),
-                              layers.GlobalMaxPooling1D(), layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((LENGTH, 4)), layers.Conv1D(3, 3, activation="relu"), layers.GlobalMaxPooling1D(), layers.Dense(2)]
+    )
     (tmp_path / "mine").mkdir()
     names = []
-    for path, note in ((tmp_path / "network.keras", {"variant": "cnn_25"}), (tmp_path / "mine/network.keras", {}),
-                       (tmp_path / "other.keras", {"architecture": "cnn_25"})):
+    for path, note in (
+        (tmp_path / "network.keras", {"variant": "cnn_25"}),
+        (tmp_path / "mine/network.keras", {}),
+        (tmp_path / "other.keras", {"architecture": "cnn_25"}),
+    ):
         save_network(model, path, note)
         report = interpret(path, dataset=small / "small.h5", database="JASPAR2016", null=False, importance=False).report
         names.append(report.network.name)
@@ -274,12 +334,20 @@ def test_a_network_of_train_is_called_by_its_architecture_else_by_its_folder(sma
 
 def test_another_activation_makes_other_filters(small, tmp_path):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((LENGTH, 4)), layers.Conv1D(3, 8, name="conv"), layers.ReLU(name="first"),
-                              layers.Activation("sigmoid", name="second"), layers.GlobalMaxPooling1D(),
-                              layers.Dense(2)])
+    model = keras.Sequential(
+        [
+            keras.Input((LENGTH, 4)),
+            layers.Conv1D(3, 8, name="conv"),
+            layers.ReLU(name="first"),
+            layers.Activation("sigmoid", name="second"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(2),
+        ]
+    )
     given = {"dataset": small / "small.h5", "database": "JASPAR2016", "null": False, "importance": False}
-    one, two, again = (interpret(model, activation=name, output=tmp_path, **given).filters[0]
-                       for name in ("first", "second", "first"))
+    one, two, again = (
+        interpret(model, activation=name, output=tmp_path, **given).filters[0] for name in ("first", "second", "first")
+    )
     assert not np.allclose(one.maximum, two.maximum)
     np.testing.assert_array_equal(one.pwms, again.pwms)
 
@@ -302,8 +370,10 @@ def test_dataset_names_outputs_and_fasta_gives_the_same_filters(small):
 def test_several_banks_are_one_list_of_filters(small, tmp_path):
     keras.utils.set_random_seed(0)
     dna = keras.Input((LENGTH, 4))
-    branches = [layers.GlobalMaxPooling1D()(layers.Conv1D(n, width, activation="relu", name=f"conv{n}")(dna))
-                for n, width in ((3, 5), (4, 9))]
+    branches = [
+        layers.GlobalMaxPooling1D()(layers.Conv1D(n, width, activation="relu", name=f"conv{n}")(dna))
+        for n, width in ((3, 5), (4, 9))
+    ]
     model = keras.Model(dna, layers.Dense(2)(layers.Concatenate()(branches)))
     found = interpret(model, dataset=small / "small.h5", database="JASPAR2016", output=tmp_path)
     names = [row.name for row in found.report.filters]
@@ -337,33 +407,43 @@ def test_inputs_that_are_not_given_are_named(small):
     several = keras.Model([extra, dna], layers.Dense(2)(layers.Concatenate()([found, extra])))
     notes = interpret(several, fasta=small / "small.fa", database="JASPAR2016", null=False).report.notes
     assert [note for note in notes if "zeros for expression:" in note]
-    notes = interpret(keras.Model(dna, layers.Dense(2)(found)), fasta=small / "small.fa", database="JASPAR2016",
-                      null=False).report.notes
+    notes = interpret(
+        keras.Model(dna, layers.Dense(2)(found)), fasta=small / "small.fa", database="JASPAR2016", null=False
+    ).report.notes
     assert not [note for note in notes if "zeros" in note]
 
 
 def test_motif_files_are_databases_too(small, shipped):
-    found = interpret(Small(), dataset=small / "small.h5", database=shipped / "cnn_25/filters_trimmed.meme", null=False,
-                      importance=False)
+    found = interpret(
+        Small(),
+        dataset=small / "small.h5",
+        database=shipped / "cnn_25/filters_trimmed.meme",
+        null=False,
+        importance=False,
+    )
     assert "match a known motif" in found.report.sentence
     assert "true" not in found.representation.metrics
 
 
 # Refusals
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--dataset", "missing.h5"], ["missing.h5"]),
-    (["--dataset", EXAMPLES, "--truth", "missing.tsv"], ["missing.tsv", "synthetic"]),
-    (["--dataset", EXAMPLES, "--database", "JASPAR1999"], ["JASPAR1999"]),
-    (["--dataset", EXAMPLES, "--evalue", "-1"], ["evalue"]),
-    (["--dataset", EXAMPLES, "--labels", "a,b"], ["2 labels", "12 outputs"]),
-    (["--dataset", EXAMPLES, "--labels", "a,a"], ["one name"]),
-    (["--dataset", EXAMPLES, "--threshold", "2"], ["threshold"]),
-    (["--dataset", EXAMPLES, "--threads", "0"], ["threads"]),
-    (["--dataset", EXAMPLES, "--seed", "-1"], ["seed"]),
-    (["--dataset", EXAMPLES, "--labels", "a\tb"], ["blanks", "rename"]),
-    (["--dataset", EXAMPLES, "--taxon", "plants", "--truth", "synthetic"], ["none of its matrices"]),
-])
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "missing.h5"], ["missing.h5"]),
+        (["--dataset", EXAMPLES, "--truth", "missing.tsv"], ["missing.tsv", "synthetic"]),
+        (["--dataset", EXAMPLES, "--database", "JASPAR1999"], ["JASPAR1999"]),
+        (["--dataset", EXAMPLES, "--evalue", "-1"], ["evalue"]),
+        (["--dataset", EXAMPLES, "--labels", "a,b"], ["2 labels", "12 outputs"]),
+        (["--dataset", EXAMPLES, "--labels", "a,a"], ["one name"]),
+        (["--dataset", EXAMPLES, "--threshold", "2"], ["threshold"]),
+        (["--dataset", EXAMPLES, "--threads", "0"], ["threads"]),
+        (["--dataset", EXAMPLES, "--seed", "-1"], ["seed"]),
+        (["--dataset", EXAMPLES, "--labels", "a\tb"], ["blanks", "rename"]),
+        (["--dataset", EXAMPLES, "--taxon", "plants", "--truth", "synthetic"], ["none of its matrices"]),
+    ],
+)
 def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, tmp_path, capsys, monkeypatch, checkout):
     monkeypatch.chdir(checkout)
     out = tmp_path / "out"
@@ -381,10 +461,25 @@ def test_output_that_is_a_file_is_told_before_anything_runs(tmp_path, small):
 
 # Programs
 
+
 def test_kipoi_runs_it_beside_its_own_commands(run_python, tmp_path, shipped):
-    done = run_python("-m", "kipoi_motifrep", "motifrep", "interpret", "models/synthetic/cnn_25", "--dataset", EXAMPLES,
-                      "--truth", "synthetic", "--database", "JASPAR2016", "--no-null", "--no-importance", "-o",
-                      tmp_path / "out")
+    done = run_python(
+        "-m",
+        "kipoi_motifrep",
+        "motifrep",
+        "interpret",
+        "models/synthetic/cnn_25",
+        "--dataset",
+        EXAMPLES,
+        "--truth",
+        "synthetic",
+        "--database",
+        "JASPAR2016",
+        "--no-null",
+        "--no-importance",
+        "-o",
+        tmp_path / "out",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2].startswith("cnn_25 is localist: ")
     assert "tensorflow" not in done.stderr.lower() and "retracing" not in done.stderr

@@ -10,8 +10,14 @@ layers = keras.layers
 
 
 def test_dead_filters_are_said(tmp_path):
-    network = keras.Sequential([keras.Input((30, 4)), layers.Conv1D(3, 5, activation="relu", name="first"),
-                                layers.GlobalMaxPooling1D(), layers.Dense(1)])
+    network = keras.Sequential(
+        [
+            keras.Input((30, 4)),
+            layers.Conv1D(3, 5, activation="relu", name="first"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(1),
+        ]
+    )
     kernel = np.zeros((5, 4, 3))
     kernel[2, 0, 2] = 1  # A
     network.get_layer("first").set_weights([kernel, np.array([-1.0, -1.0, 0.0])])

@@ -25,8 +25,10 @@ def test_the_root_holds_twelve_rooms_at_most(checkout):
 
 
 def test_a_file_of_tests_fits_a_reader(checkout):
-    lengths = {str(path.relative_to(checkout)): len(path.read_text(encoding="utf-8").splitlines())
-               for path in (checkout / "tests").rglob("*.py")}
+    lengths = {
+        str(path.relative_to(checkout)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (checkout / "tests").rglob("*.py")
+    }
     assert not {path: length for path, length in lengths.items() if length > 500}
 
 
@@ -50,9 +52,12 @@ def test_a_name_says_one_thing(checkout):
 
 def test_the_two_lists_of_public_names_agree(checkout):
     tree = ast.parse((checkout / "kipoi_motifrep/__init__.py").read_text(encoding="utf-8"))
-    typed = {alias.asname: node.module.removeprefix("kipoi_motifrep.") for node in ast.walk(tree)
-             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kipoi_motifrep.")
-             for alias in node.names}
+    typed = {
+        alias.asname: node.module.removeprefix("kipoi_motifrep.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kipoi_motifrep.")
+        for alias in node.names
+    }
     assert typed == kipoi_motifrep._PUBLIC
     for name in kipoi_motifrep.__all__:
         assert hasattr(kipoi_motifrep, name)
@@ -63,10 +68,16 @@ def checked(checkout, tmp_path_factory):
     """The type checker's word on the package, and on a program that uses every public name."""
     names = sorted(kipoi_motifrep._PUBLIC)
     program = tmp_path_factory.mktemp("typed") / "program.py"
-    program.write_text("import kipoi_motifrep as km\n" + "".join(f"reveal_type(km.{name})\n" for name in names)
-                       + "km.intrepret\n")
-    done = subprocess.run([sys.executable, "-m", "mypy", "kipoi_motifrep", str(program)], cwd=checkout,
-                          capture_output=True, text=True, check=False)
+    program.write_text(
+        "import kipoi_motifrep as km\n" + "".join(f"reveal_type(km.{name})\n" for name in names) + "km.intrepret\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "kipoi_motifrep", str(program)],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode in (0, 1), done.stderr
     lines = done.stdout.splitlines()
     return names, [line for line in lines if str(program) in line], [line for line in lines if str(program) not in line]

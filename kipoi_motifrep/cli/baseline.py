@@ -15,11 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate' or 'dataset')")
     add_database(parser, default=None)
-    parser.add_argument("--truth", metavar="FILE",
-                        help="which matrices stand for which label: synthetic, invivo, or a table of labels and matrix "
-                             "ids (default: those of the factor that the label names)")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE",
-                        help="table of the labels' test AUROC and AUPR; its parameters go beside it (FILE.json)")
+    parser.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="which matrices stand for which label: synthetic, invivo, or a table of labels and matrix "
+        "ids (default: those of the factor that the label names)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="table of the labels' test AUROC and AUPR; its parameters go beside it (FILE.json)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -31,8 +39,14 @@ def run(args: argparse.Namespace) -> None:
     from kipoi_motifrep.core.progress import say
     from kipoi_motifrep.training.baseline import SHOWN_LABELS, scan_baseline
 
-    results = scan_baseline(args.dataset, database=args.database, taxon=names(args.taxon),
-                            collection=names(args.collection), truth=args.truth, output=args.output)
+    results = scan_baseline(
+        args.dataset,
+        database=args.database,
+        taxon=names(args.taxon),
+        collection=names(args.collection),
+        truth=args.truth,
+        output=args.output,
+    )
     without = [one.label for one in results if one.motif is None]
     if without:
         cure = "name some with --truth" if args.truth is None else f"{args.truth} names none that is there"

@@ -11,8 +11,9 @@ EXAMPLE = """  kipoi-motifrep compare results/cnn_2 results/cnn_25 -o compare.ht
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("folders", metavar="DIR", nargs="+", help="folders that 'interpret' wrote")
-    parser.add_argument("-o", "--output", metavar="FILE", default="compare.html",
-                        help="the page to write (default: compare.html)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="compare.html", help="the page to write (default: compare.html)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

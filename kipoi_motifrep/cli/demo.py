@@ -11,8 +11,9 @@ EXAMPLE = """  kipoi-motifrep demo
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("-o", "--output", default="motifrep_demo", metavar="DIR",
-                        help="folder for the results (default: motifrep_demo)")
+    parser.add_argument(
+        "-o", "--output", default="motifrep_demo", metavar="DIR", help="folder for the results (default: motifrep_demo)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -16,17 +16,32 @@ MOST_JOBS = 8  # by default; each takes about 1 GB of memory
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("-o", "--out", required=True, metavar="DIR",
-                        help="folder for units/ (a small record of each network), networks/, tables and plots")
-    parser.add_argument("--task", default="synthetic", metavar="synthetic|FILE",
-                        help="the published synthetic task, or a dataset file (default: synthetic)")
+    parser.add_argument(
+        "-o",
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder for units/ (a small record of each network), networks/, tables and plots",
+    )
+    parser.add_argument(
+        "--task",
+        default="synthetic",
+        metavar="synthetic|FILE",
+        help="the published synthetic task, or a dataset file (default: synthetic)",
+    )
     add_training_arguments(parser, architecture="all", trials=5)
-    parser.add_argument("--jobs", type=int, metavar="N",
-                        help="networks trained side by side, one thread each (default: the number of cores, at most "
-                             f"{MOST_JOBS})")
-    parser.add_argument("--truth", metavar="FILE",
-                        help="labels and their matrix ids; invivo: the paper's 12 factors (the synthetic task has its "
-                             "own; others: default none)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help=f"networks trained side by side, one thread each (default: the number of cores, at most {MOST_JOBS})",
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="labels and their matrix ids; invivo: the paper's 12 factors (the synthetic task has its "
+        "own; others: default none)",
+    )
     parser.add_argument("--tables-only", action="store_true", help="train nothing; tables and plots of what is there")
 
 
@@ -56,9 +71,17 @@ def _run_missing(args: argparse.Namespace) -> int:
     from kipoi_motifrep.training.experiment.running import Experiment, run_experiment
     from kipoi_motifrep.training.experiment.tabulate import FIRST_LAYER
 
-    experiment = Experiment(Path(args.out), args.task, tuple(args.architecture), args.trials, args.seed,
-                            args.jobs or min(os.cpu_count() or 1, MOST_JOBS), protocol_of(args), args.truth,
-                            args.scheduler)
+    experiment = Experiment(
+        Path(args.out),
+        args.task,
+        tuple(args.architecture),
+        args.trials,
+        args.seed,
+        args.jobs or min(os.cpu_count() or 1, MOST_JOBS),
+        protocol_of(args),
+        args.truth,
+        args.scheduler,
+    )
     failed = 0
     for run, record, error in run_experiment(experiment):
         failed += record is None

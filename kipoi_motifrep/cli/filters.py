@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add_inputs(parser)
     add_rule(parser)
-    parser.add_argument("--sites", action="store_true",
-                        help="also write every site: sites.bed with coordinates, else sites.tsv")
+    parser.add_argument(
+        "--sites", action="store_true", help="also write every site: sites.bed with coordinates, else sites.tsv"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
 
 
@@ -35,25 +36,40 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         Any command's parser.
     """
     parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras or PyTorch")
-    parser.add_argument("--arch", metavar="FILE",
-                        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
-                             "of PyTorch, which is run")
+    parser.add_argument(
+        "--arch",
+        metavar="FILE",
+        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
+        "of PyTorch, which is run",
+    )
     parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
     sequences = parser.add_mutually_exclusive_group(required=True)
-    sequences.add_argument("--dataloader_args", nargs="+", metavar="ARG",
-                           help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file")
+    sequences.add_argument(
+        "--dataloader_args",
+        nargs="+",
+        metavar="ARG",
+        help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file",
+    )
     sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences")
-    parser.add_argument("--auto-resize-len", type=int, metavar="BP",
-                        help="cut or pad the sequences of --fasta to this length about their centre")
+    parser.add_argument(
+        "--auto-resize-len",
+        type=int,
+        metavar="BP",
+        help="cut or pad the sequences of --fasta to this length about their centre",
+    )
     sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
     parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
     parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
     parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
-    parser.add_argument("--activation", metavar="LAYER",
-                        help="layer or operation that is the non-linearity behind it (default: found)")
-    parser.add_argument("--dna-channels", metavar="A:B",
-                        help="which four channels are the bases, such as 0:4, where there are others beside them")
+    parser.add_argument(
+        "--activation", metavar="LAYER", help="layer or operation that is the non-linearity behind it (default: found)"
+    )
+    parser.add_argument(
+        "--dna-channels",
+        metavar="A:B",
+        help="which four channels are the bases, such as 0:4, where there are others beside them",
+    )
     parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
 
 
@@ -65,16 +81,27 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Any command's parser.
     """
-    parser.add_argument("--window", type=int, metavar="BP",
-                        help="width of the window cut at a site (default: what the filter sees)")
+    parser.add_argument(
+        "--window", type=int, metavar="BP", help="width of the window cut at a site (default: what the filter sees)"
+    )
     rule = parser.add_mutually_exclusive_group()
-    rule.add_argument("--threshold", type=float, default=0.5, metavar="FRACTION",
-                      help="sites are above this fraction of the filter's maximum (default: 0.5)")
-    rule.add_argument("--quantile", type=float, metavar="Q",
-                      help="sites are above this quantile of the filter's activations")
+    rule.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="FRACTION",
+        help="sites are above this fraction of the filter's maximum (default: 0.5)",
+    )
+    rule.add_argument(
+        "--quantile", type=float, metavar="Q", help="sites are above this quantile of the filter's activations"
+    )
     rule.add_argument("--top", type=int, metavar="K", help="the best K sites of every filter")
-    parser.add_argument("--unweighted", dest="weighted", action="store_false",
-                        help="count sites instead of weighting them by activation")
+    parser.add_argument(
+        "--unweighted",
+        dest="weighted",
+        action="store_false",
+        help="count sites instead of weighting them by activation",
+    )
     parser.add_argument("--best-per-sequence", action="store_true", help="at most one site a filter and sequence")
 
 
@@ -152,5 +179,7 @@ def loader_arguments(texts: list[str]) -> dict[str, object]:
     try:
         return parse_json_file_str_or_arglist(texts)
     except Exception as error:
-        raise InputError(f"--dataloader_args {' '.join(texts)}: give key=value pairs, JSON text or a JSON file "
-                         f"({' '.join(str(error).split())})") from error
+        raise InputError(
+            f"--dataloader_args {' '.join(texts)}: give key=value pairs, JSON text or a JSON file "
+            f"({' '.join(str(error).split())})"
+        ) from error

@@ -24,22 +24,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     filters.add_inputs(parser)
     filters.add_rule(parser)
     match.add_database(parser)
-    parser.add_argument("--evalue", type=float, default=0.1, metavar="E",
-                        help="matches have an E-value up to this (default: 0.1)")
-    parser.add_argument("--truth", metavar="FILE",
-                        help="which motifs are in the data: synthetic, synthetic-as-published, invivo, or a table of "
-                             "labels and matrix ids")
-    parser.add_argument("--null", action=argparse.BooleanOptionalAction, default=True,
-                        help="compare with shuffled filters and the untrained network (default: yes)")
-    parser.add_argument("--importance", action=argparse.BooleanOptionalAction, default=True,
-                        help="measure what each filter does to the outputs (default: yes)")
-    parser.add_argument("--labels", metavar="NAMES",
-                        help="names of the outputs, with commas between them (default: the model's or dataset's)")
+    parser.add_argument(
+        "--evalue", type=float, default=0.1, metavar="E", help="matches have an E-value up to this (default: 0.1)"
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="which motifs are in the data: synthetic, synthetic-as-published, invivo, or a table of "
+        "labels and matrix ids",
+    )
+    parser.add_argument(
+        "--null",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare with shuffled filters and the untrained network (default: yes)",
+    )
+    parser.add_argument(
+        "--importance",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure what each filter does to the outputs (default: yes)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="NAMES",
+        help="names of the outputs, with commas between them (default: the model's or dataset's)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for matching (default: 1)")
     parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR",
-                        help="folder for report.html and all other files")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for report.html and all other files"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

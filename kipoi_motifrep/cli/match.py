@@ -22,19 +22,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP, UniPROBE or a relative")
     add_database(parser)
     threshold = parser.add_mutually_exclusive_group()
-    threshold.add_argument("--evalue", type=float, default=0.1, metavar="E",
-                           help="report matches with an E-value up to this (default: 0.1)")
-    threshold.add_argument("--qvalue", type=float, nargs="?", const=0.5, metavar="Q",
-                           help="report matches with a q-value up to this instead (0.5 if no number is given)")
-    parser.add_argument("--min-overlap", type=int, default=1, metavar="N",
-                        help="fewest columns that an alignment pairs up (default: 1)")
-    parser.add_argument("--incomplete-scores", action="store_true",
-                        help="judge an alignment by its own columns only")
-    parser.add_argument("--norc", action="store_true",
-                        help="do not compare with reverse complements; so it is for RNA in any case")
+    threshold.add_argument(
+        "--evalue",
+        type=float,
+        default=0.1,
+        metavar="E",
+        help="report matches with an E-value up to this (default: 0.1)",
+    )
+    threshold.add_argument(
+        "--qvalue",
+        type=float,
+        nargs="?",
+        const=0.5,
+        metavar="Q",
+        help="report matches with a q-value up to this instead (0.5 if no number is given)",
+    )
+    parser.add_argument(
+        "--min-overlap", type=int, default=1, metavar="N", help="fewest columns that an alignment pairs up (default: 1)"
+    )
+    parser.add_argument("--incomplete-scores", action="store_true", help="judge an alignment by its own columns only")
+    parser.add_argument(
+        "--norc", action="store_true", help="do not compare with reverse complements; so it is for RNA in any case"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")
-    parser.add_argument("-o", "--output", required=True, metavar="DIR",
-                        help="folder for tomtom.tsv, matches.tsv and parameters.json")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for tomtom.tsv, matches.tsv and parameters.json"
+    )
 
 
 def add_database(parser: argparse.ArgumentParser, default: str | None = "JASPAR2026") -> None:
@@ -47,13 +60,26 @@ def add_database(parser: argparse.ArgumentParser, default: str | None = "JASPAR2
     default : str, optional
         Release; all of them if None.
     """
-    parser.add_argument("--database", nargs="+", default=default and [default], metavar="DB",
-                        help="JASPAR releases (JASPAR2014 to JASPAR2026), motif files and folders of them "
-                             f"(default: {default or 'all releases'})")
-    parser.add_argument("--taxon", default="vertebrates", metavar="NAME",
-                        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)")
-    parser.add_argument("--collection", default="CORE", metavar="NAME",
-                        help="collections of JASPAR, with commas between them, or all (default: CORE)")
+    parser.add_argument(
+        "--database",
+        nargs="+",
+        default=default and [default],
+        metavar="DB",
+        help="JASPAR releases (JASPAR2014 to JASPAR2026), motif files and folders of them "
+        f"(default: {default or 'all releases'})",
+    )
+    parser.add_argument(
+        "--taxon",
+        default="vertebrates",
+        metavar="NAME",
+        help="taxonomic groups of JASPAR, with commas between them, or all (default: vertebrates)",
+    )
+    parser.add_argument(
+        "--collection",
+        default="CORE",
+        metavar="NAME",
+        help="collections of JASPAR, with commas between them, or all (default: CORE)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -67,13 +93,25 @@ def run(args: argparse.Namespace) -> None:
     from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.motifs.matches import match
 
-    found = match(args.queries, args.database, taxon=names(args.taxon), collection=names(args.collection),
-                  evalue=args.evalue, qvalue=args.qvalue, min_overlap=args.min_overlap,
-                  incomplete_scores=args.incomplete_scores, norc=args.norc, threads=args.threads,
-                  output=args.output, progress=True)
+    found = match(
+        args.queries,
+        args.database,
+        taxon=names(args.taxon),
+        collection=names(args.collection),
+        evalue=args.evalue,
+        qvalue=args.qvalue,
+        min_overlap=args.min_overlap,
+        incomplete_scores=args.incomplete_scores,
+        norc=args.norc,
+        threads=args.threads,
+        output=args.output,
+        progress=True,
+    )
     counts = {status: found.statuses.count(status) for status in dict.fromkeys(found.statuses)}
-    say(f"{counted(len(found.queries), 'motif')} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
-        f"database: {found.database.describe()}" + "; one strand" * bool(found.parameters["norc"]))
+    say(
+        f"{counted(len(found.queries), 'motif')} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
+        f"database: {found.database.describe()}" + "; one strand" * bool(found.parameters["norc"])
+    )
 
 
 def names(text: str) -> list[str] | None:

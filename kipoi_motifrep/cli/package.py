@@ -13,18 +13,28 @@ EXAMPLE = """  kipoi-motifrep package --example-info > info.yaml
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("networks", nargs="*", metavar="NETWORK",
-                        help="folders from 'train', and .keras or .h5 files")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="folders from 'train', and .keras or .h5 files")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the group; with --zoo, of the export")
     parser.add_argument("--info", metavar="YAML", help="authors, licence, citation, ... (default: DIR/info.yaml)")
     parser.add_argument("--example-info", action="store_true", help="print an info file to fill in")
-    parser.add_argument("--labels", metavar="A,B,...",
-                        help="names of the outputs, or a file with one a line, for networks that do not carry them")
-    parser.add_argument("--trial", type=_trial, default=0, metavar="N|best",
-                        help="which trial of training folders; best: of each architecture the one with the lowest "
-                             "validation loss (default: 0)")
-    parser.add_argument("--zoo", metavar="URL",
-                        help="export for the model zoo; its files will be uploaded to URL, for example a Zenodo record")
+    parser.add_argument(
+        "--labels",
+        metavar="A,B,...",
+        help="names of the outputs, or a file with one a line, for networks that do not carry them",
+    )
+    parser.add_argument(
+        "--trial",
+        type=_trial,
+        default=0,
+        metavar="N|best",
+        help="which trial of training folders; best: of each architecture the one with the lowest "
+        "validation loss (default: 0)",
+    )
+    parser.add_argument(
+        "--zoo",
+        metavar="URL",
+        help="export for the model zoo; its files will be uploaded to URL, for example a Zenodo record",
+    )
     parser.add_argument("--name", help="of the group in the zoo (default: the name of the output folder)")
     parser.add_argument("--no-test", action="store_true", help="do not run 'kipoi test' at the end")
 

@@ -17,8 +17,21 @@ from typing import NoReturn
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.errors import InputError, one_line, printable
 
-COMMANDS = ("demo", "interpret", "filters", "match", "report", "compare", "validate", "simulate", "dataset", "baseline",
-            "train", "experiment", "package")
+COMMANDS = (
+    "demo",
+    "interpret",
+    "filters",
+    "match",
+    "report",
+    "compare",
+    "validate",
+    "simulate",
+    "dataset",
+    "baseline",
+    "train",
+    "experiment",
+    "package",
+)
 # What timeout, Slurm, Docker and a closing terminal send before they kill.
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 
@@ -60,9 +73,13 @@ def build_parser(program: str = "kipoi-motifrep") -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         command = importlib.import_module(f"kipoi_motifrep.cli.{name}")
-        sub = subparsers.add_parser(name, help=command.SUMMARY, description=command.SUMMARY,
-                                    epilog=f"example:\n{command.EXAMPLE}",
-                                    formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = subparsers.add_parser(
+            name,
+            help=command.SUMMARY,
+            description=command.SUMMARY,
+            epilog=f"example:\n{command.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return parser

@@ -40,7 +40,11 @@ def run(args: argparse.Namespace) -> None:
         number = simulate.N_SEQUENCES if args.number is None else args.number
         seed = args.seed or 0
         data = simulate.simulate(number, seed)
-    counts = simulate.write_simulated(args.output, data, {
-        "command": "simulate", "published": args.published, "number": number, "seed": seed})
-    say(f"{args.output}: {number} sequences of {simulate.LENGTH} bp, {len(simulate.LABEL_NAMES)} labels ("
-        + ", ".join(f"{n} {split}" for split, n in counts.items()) + ")")
+    counts = simulate.write_simulated(
+        args.output, data, {"command": "simulate", "published": args.published, "number": number, "seed": seed}
+    )
+    say(
+        f"{args.output}: {number} sequences of {simulate.LENGTH} bp, {len(simulate.LABEL_NAMES)} labels ("
+        + ", ".join(f"{n} {split}" for split, n in counts.items())
+        + ")"
+    )

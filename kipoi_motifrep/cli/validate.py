@@ -11,15 +11,23 @@ EXAMPLE = """  kipoi-motifrep validate --intervals peaks.bed --fasta hg38.fa
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("--intervals", required=True, metavar="BED",
-                        help="BED file, or a relative of it such as GFF; plain or packed")
+    parser.add_argument(
+        "--intervals", required=True, metavar="BED", help="BED file, or a relative of it such as GFF; plain or packed"
+    )
     parser.add_argument("--fasta", required=True, metavar="FASTA", help="genome, plain or bgzip")
     parser.add_argument("--auto-resize-len", type=int, metavar="BP", help="as the dataloader's auto_resize_len")
-    parser.add_argument("--centre", choices=["middle", "summit"],
-                        help="as the dataloader's centre (default: the summit in .narrowPeak files, else the middle)")
+    parser.add_argument(
+        "--centre",
+        choices=["middle", "summit"],
+        help="as the dataloader's centre (default: the summit in .narrowPeak files, else the middle)",
+    )
     parser.add_argument("--use-strand", action="store_true", help="as the dataloader's use_strand")
-    parser.add_argument("--outside", default="average", choices=["average", "zeros", "refuse"],
-                        help="bases beyond a chromosome's ends: padded (average, zeros) or refused (default: average)")
+    parser.add_argument(
+        "--outside",
+        default="average",
+        choices=["average", "zeros", "refuse"],
+        help="bases beyond a chromosome's ends: padded (average, zeros) or refused (default: average)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,8 +36,14 @@ def run(args: argparse.Namespace) -> int:
     from kipoi_motifrep.core.progress import counted, tell
     from kipoi_motifrep.sequences.validate import validate
 
-    found = validate(args.intervals, args.fasta, auto_resize_len=args.auto_resize_len, use_strand=args.use_strand,
-                     outside=args.outside, centre=args.centre)
+    found = validate(
+        args.intervals,
+        args.fasta,
+        auto_resize_len=args.auto_resize_len,
+        use_strand=args.use_strand,
+        outside=args.outside,
+        centre=args.centre,
+    )
     rows: dict[str, list[int]] = {}  # of each message: hundreds of rows may have one problem
     for problem in found.problems:
         rows.setdefault(problem.message, []).append(problem.row)

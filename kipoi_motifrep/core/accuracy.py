@@ -41,8 +41,10 @@ class Accuracy:
             "auroc": float(self.auroc[known].mean()) if known.any() else None,
             "aupr": float(self.aupr[known].mean()) if known.any() else None,
             "labels_in_mean": int(known.sum()),
-            "per_label": {name: {"auroc": _number(roc), "aupr": _number(pr)}
-                          for name, roc, pr in zip(label_names, self.auroc, self.aupr, strict=True)},
+            "per_label": {
+                name: {"auroc": _number(roc), "aupr": _number(pr)}
+                for name, roc, pr in zip(label_names, self.auroc, self.aupr, strict=True)
+            },
         }
 
 

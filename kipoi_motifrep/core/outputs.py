@@ -60,8 +60,10 @@ def check_output_file(path: str | os.PathLike, inputs: object = ()) -> None:
         raise InputError("is no regular file; name another to write", path=path)
     for given in _paths(inputs):
         if _same(path, given):
-            raise InputError(f"is also an input ({os.fspath(given)}), which writing it would destroy; choose another "
-                             "output", path=path)
+            raise InputError(
+                f"is also an input ({os.fspath(given)}), which writing it would destroy; choose another output",
+                path=path,
+            )
 
 
 def _paths(value: object) -> Iterator[str | os.PathLike]:
@@ -134,8 +136,9 @@ def _name_final(error: OSError, stage: Path, folder: Path) -> None:
 
 
 @contextmanager
-def staged(folder: str | os.PathLike, files: Iterable[str] = (), inputs: object = (),
-           gone: Iterable[Path] = ()) -> Iterator[Path]:
+def staged(
+    folder: str | os.PathLike, files: Iterable[str] = (), inputs: object = (), gone: Iterable[Path] = ()
+) -> Iterator[Path]:
     """Write files that belong together: all of them, or none.
 
     On an error, and after a kill, `folder` is as it was. Its other files stay in any case.

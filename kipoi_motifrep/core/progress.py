@@ -37,8 +37,9 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None, 
     """
     from tqdm import tqdm
 
-    return tqdm(items, desc=description, total=total, unit=unit, delay=1, file=sys.stderr,
-                disable=not sys.stderr.isatty())
+    return tqdm(
+        items, desc=description, total=total, unit=unit, delay=1, file=sys.stderr, disable=not sys.stderr.isatty()
+    )
 
 
 def say(message: str) -> None:

@@ -180,8 +180,9 @@ def move_together(stage: Path, folder: Path, gone: Iterable[Path] = ()) -> None:
     for file in files:
         for above in file.parents:
             if (folder / above).exists() and not (folder / above).is_dir():
-                raise InputError("is a file where a folder is needed; remove it, or choose another output",
-                                 path=folder / above)
+                raise InputError(
+                    "is a file where a folder is needed; remove it, or choose another output", path=folder / above
+                )
         if (folder / file).is_dir():
             raise InputError("is a folder; name a file to write", path=folder / file)
     (stage / JOURNAL).write_text(json.dumps([str(file) for file in files]))

@@ -35,8 +35,7 @@ class Steps:
         Take no step for up to date.
     """
 
-    def __init__(self, folder: str | os.PathLike, command: str, parameters: Mapping[str, object],
-                 force: bool = False):
+    def __init__(self, folder: str | os.PathLike, command: str, parameters: Mapping[str, object], force: bool = False):
         self._folder = Path(folder)
         self._head = parameters_record(command, parameters)
         self._force = force
@@ -50,9 +49,18 @@ class Steps:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}  # none, or another command's
 
-    def step(self, name: str, key: Mapping[str, object], files: Sequence[str], *, read: Callable[[dict], T],
-             make: Callable[[], T | None], write: Callable[[T], object],
-             about: Callable[[T], Mapping[str, object]] = lambda made: {}, said: str = "") -> T | None:
+    def step(
+        self,
+        name: str,
+        key: Mapping[str, object],
+        files: Sequence[str],
+        *,
+        read: Callable[[dict], T],
+        make: Callable[[], T | None],
+        write: Callable[[T], object],
+        about: Callable[[T], Mapping[str, object]] = lambda made: {},
+        said: str = "",
+    ) -> T | None:
         """Read a step's result if it is up to date; else make it, write it and record it.
 
         Parameters
@@ -89,8 +97,11 @@ class Steps:
         if made is None:
             return None
         write(made)
-        self._steps[name] = {"key": _plain(_called(key)), "about": _plain(about(made)),
-                             "files": {file: file_digest(self._folder / file) for file in files}}
+        self._steps[name] = {
+            "key": _plain(_called(key)),
+            "about": _plain(about(made)),
+            "files": {file: file_digest(self._folder / file) for file in files},
+        }
         write_json(self._folder / PARAMETERS_FILE, {**self._head, "steps": self._steps})
         return made
 
@@ -102,7 +113,8 @@ class Steps:
             return False
         try:
             return known == _plain(_called(key)) and all(
-                file_digest(self._folder / file) == recorded["files"][file] for file in files)
+                file_digest(self._folder / file) == recorded["files"][file] for file in files
+            )
         except (InputError, KeyError, TypeError):  # a file is gone, or the record is not ours
             return False
 

@@ -62,8 +62,10 @@ def write_table(path: str | os.PathLike, header: Sequence[str], rows: Iterable[S
     >>> read_table("filters.tsv")
     [{'filter': 'filter0', 'sites': '12'}, {'filter': 'filter1', 'sites': ''}]
     """
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8",
-                                            errors="backslashreplace") as file:
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

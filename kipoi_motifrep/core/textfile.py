@@ -22,13 +22,17 @@ GZIP_MAGIC = b"\x1f\x8b"
 BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF16 = "is UTF-16 text; convert it, for example with: iconv -f UTF-16 -t UTF-8 old > new"
-CR_ALONE = ("its lines end in carriage returns alone; make them line feeds, for example with: "
-            "tr '\\r' '\\n' < old.fa > new.fa")
+CR_ALONE = (
+    "its lines end in carriage returns alone; make them line feeds, for example with: tr '\\r' '\\n' < old.fa > new.fa"
+)
 LONGEST_ROW = 1 << 20  # of a table or a motif file: a longer one is no row, and its words would fill the memory
 # DNA and tables of it shrink to a fifth or a tenth. A small file that unpacks to very much more was made to fill disks.
 LARGEST_RATIO, SUSPICIOUS_SIZE = 100, 1 << 28
 _PACKERS: dict[bytes, tuple[str, Callable]] = {
-    GZIP_MAGIC: ("gzip", gzip.open), b"BZh": ("bzip2", bz2.open), b"\xfd7zXZ\x00": ("xz", lzma.open)}
+    GZIP_MAGIC: ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+}
 _NOT_TEXT = {
     b"\xff\xfe": UTF16,
     b"\xfe\xff": UTF16,
@@ -185,8 +189,9 @@ def text_lines(path: str | os.PathLike) -> Iterator[str]:
         text = io.TextIOWrapper(file, "utf-8-sig", "replace")
         for row, line in enumerate(iter(partial(text.readline, LONGEST_ROW), ""), 1):
             if len(line) == LONGEST_ROW:
-                raise InputError("is longer than a row of a table can be; does the file have line ends?", path=path,
-                                 row=row)
+                raise InputError(
+                    "is longer than a row of a table can be; does the file have line ends?", path=path, row=row
+                )
             yield line
 
 
@@ -212,9 +217,12 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer) -> int:
         data = self._file.read(len(buffer))
-        buffer[:len(data)] = data
+        buffer[: len(data)] = data
         self._left -= len(data)
         if self._left < 0:
-            raise InputError(f"unpacks to over {LARGEST_RATIO} times its size, which no DNA or table of it does; if it "
-                             "is meant to, unpack it first", path=self._path)
+            raise InputError(
+                f"unpacks to over {LARGEST_RATIO} times its size, which no DNA or table of it does; if it "
+                "is meant to, unpack it first",
+                path=self._path,
+            )
         return len(data)

@@ -63,14 +63,16 @@ def _fetch(url: str, part: Path) -> bool:
         part.unlink()  # it belongs to another file
         return False
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise InputError(f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); the same command goes on "
-                         "where it stopped") from error
+        raise InputError(
+            f"{url}: cannot be fetched ({getattr(error, 'reason', error)}); the same command goes on where it stopped"
+        ) from error
     with answer:
         if answer.status != http.client.PARTIAL_CONTENT:
             have = 0  # the server sends all of it again
         elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise InputError(f"{url}: the server sent another part of the file than was asked for; remove {part} to "
-                             "fetch all of it")
+            raise InputError(
+                f"{url}: the server sent another part of the file than was asked for; remove {part} to fetch all of it"
+            )
         said = answer.headers.get("Content-Length", "")
         length = int(said) if said.isdecimal() else None
         part.parent.mkdir(parents=True, exist_ok=True)

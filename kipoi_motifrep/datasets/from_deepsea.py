@@ -34,8 +34,20 @@ from kipoi_motifrep.datasets.sources import describe_sources
 
 # The labels of Koo & Eddy (2019), counted from 0. Positives in train.mat: 27652, 85354, 19724, 34194, 43528, 87290,
 # 9792, 22758, 17450, 7528, 4516, 31146.
-PAPER_COLUMNS = {"Arid3a": 592, "CEBPB": 602, "FOSL1": 344, "Gabpa": 345, "MAFK": 635, "MAX": 636, "MEF2A": 349,
-                 "NFYB": 642, "SP1": 359, "SRF": 361, "STAT1": 661, "YY1": 369}
+PAPER_COLUMNS = {
+    "Arid3a": 592,
+    "CEBPB": 602,
+    "FOSL1": 344,
+    "Gabpa": 345,
+    "MAFK": 635,
+    "MAX": 636,
+    "MEF2A": 349,
+    "NFYB": 642,
+    "SP1": 359,
+    "SRF": 361,
+    "STAT1": 661,
+    "YY1": 369,
+}
 CODES_OF_CHANNELS = np.array([0, 2, 1, 3], np.uint8)  # A, G, C, T
 SLAB_BYTES = 64_000_000
 SAMPLES_AT_ONCE = 1 << 16
@@ -103,8 +115,9 @@ def to_codes(channels: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     """
     channels = channels.astype(np.uint8, copy=False)
     if channels.max(initial=0) > 1 or channels.sum(axis=-2, dtype=np.uint8).max(initial=0) > 1:
-        raise InputError("the sequences are not one-hot: a position has several bases, or a number other than 0 and 1",
-                         path=path)
+        raise InputError(
+            "the sequences are not one-hot: a position has several bases, or a number other than 0 and 1", path=path
+        )
     # From N, each channel that is set takes away what makes its own code.
     codes = np.full((*channels.shape[:-2], channels.shape[-1]), N_CODE, np.uint8)
     for channel, code in enumerate(CODES_OF_CHANNELS):
@@ -118,10 +131,18 @@ class _Part(ABC):
     def __init__(self, path: Path, split: str):
         self.path, self.split = path, split
         sequences, labels = self._shape(f"{split}xdata"), self._shape(f"{split}data")
-        if len(sequences) != 3 or sequences[1] != 4 or len(labels) != 2 or labels[0] != sequences[0] or (
-                min(*sequences, *labels) < 1):
-            raise InputError(f"{split}xdata and {split}data are {sequences} and {labels}, in MATLAB's order of axes; "
-                             "they must be (samples, 4, length) and (samples, labels)", path=path)
+        if (
+            len(sequences) != 3
+            or sequences[1] != 4
+            or len(labels) != 2
+            or labels[0] != sequences[0]
+            or (min(*sequences, *labels) < 1)
+        ):
+            raise InputError(
+                f"{split}xdata and {split}data are {sequences} and {labels}, in MATLAB's order of axes; "
+                "they must be (samples, 4, length) and (samples, labels)",
+                path=path,
+            )
         self.n, _, self.length = sequences
         self.n_columns = labels[1]
 
@@ -189,7 +210,7 @@ class _Hdf5(_Part):
         with self._open(f"{self.split}data") as array:
             _, step = _steps(array)
             for start in progress(range(0, self.n, step), f"labels of {self.path.name}", unit="block"):
-                labels[start:start + step] = (array[:, start:start + step][columns] > 0).T
+                labels[start : start + step] = (array[:, start : start + step][columns] > 0).T
         return labels
 
     def codes(self, kept):
@@ -201,8 +222,8 @@ class _Hdf5(_Part):
                     continue
                 codes = np.empty((self.length, len(samples)), np.uint8)
                 for top in range(0, self.length, height):
-                    slab = array[top:top + height, :, start:start + step]
-                    codes[top:top + height] = to_codes(slab[..., samples - start], self.path)
+                    slab = array[top : top + height, :, start : start + step]
+                    codes[top : top + height] = to_codes(slab[..., samples - start], self.path)
                 yield samples, codes
 
 
@@ -252,8 +273,11 @@ def _unpack(bundle: Path, folder: Path) -> None:
                     if source is None:
                         continue
                     if member.size > shutil.disk_usage(folder).free:
-                        raise InputError(f"unpacking {name} needs {member.size / 1e9:.1f} GB, more than is free in "
-                                         f"{folder.parent}; choose another folder for the output", path=bundle)
+                        raise InputError(
+                            f"unpacking {name} needs {member.size / 1e9:.1f} GB, more than is free in "
+                            f"{folder.parent}; choose another folder for the output",
+                            path=bundle,
+                        )
                     with open(folder / name, "wb") as file:
                         for _ in progress(range(0, member.size, COPIED_AT_ONCE), f"unpacking {name}", unit="MB"):
                             file.write(source.read(COPIED_AT_ONCE))
@@ -263,14 +287,21 @@ def _unpack(bundle: Path, folder: Path) -> None:
         except (EOFError, OSError, zlib.error, tarfile.TarError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the disk, not of the archive
-            raise InputError("is no tar archive, or one that is damaged or cut off; remove it and fetch it again with "
-                             "--download", path=bundle) from error
+            raise InputError(
+                "is no tar archive, or one that is damaged or cut off; remove it and fetch it again with --download",
+                path=bundle,
+            ) from error
     if wanted:
         raise InputError(f"the archive holds no {' and no '.join(sorted(wanted))}", path=bundle)
 
 
-def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, columns: Mapping[str, int] | None = None, *,
-                      options: Mapping[str, object] | None = None) -> None:
+def build_from_bundle(
+    output: str | os.PathLike,
+    bundle: str | os.PathLike,
+    columns: Mapping[str, int] | None = None,
+    *,
+    options: Mapping[str, object] | None = None,
+) -> None:
     """Make a dataset file from the bundle: samples with at least one of the labels.
 
     Parameters
@@ -309,14 +340,21 @@ def build_from_bundle(output: str | os.PathLike, bundle: str | os.PathLike, colu
         for part in parts:
             for name, column in columns.items():
                 if column >= part.n_columns:
-                    raise InputError(f"there is no label column {column} ({name}); there are {part.n_columns}, counted "
-                                     "from 0", path=part.path)
+                    raise InputError(
+                        f"there is no label column {column} ({name}); there are {part.n_columns}, counted from 0",
+                        path=part.path,
+                    )
             if part.length != parts[0].length:
-                raise InputError(f"has sequences of {part.length} bp, and {parts[0].path.name} of {parts[0].length}",
-                                 path=part.path)
+                raise InputError(
+                    f"has sequences of {part.length} bp, and {parts[0].path.name} of {parts[0].length}", path=part.path
+                )
         whole = [part.path for part in parts] if Path(bundle).is_dir() else [bundle]
-        provenance = {"command": "dataset deepsea", "options": dict(options or {}), "columns": columns,
-                      "sources": describe_sources(whole)}
+        provenance = {
+            "command": "dataset deepsea",
+            "options": dict(options or {}),
+            "columns": columns,
+            "sources": describe_sources(whole),
+        }
         with create_dataset(output, parts[0].length, list(columns), provenance) as writer:
             for part in parts:
                 labels = part.labels(list(columns.values()))

@@ -79,8 +79,9 @@ class Rule:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be from 1 to {WIDEST}")
         if not 0 <= self.fraction < 1:
             raise InputError(f"--fraction is {self.fraction}; it must be at least 0 and below 1")
-        if self.negatives != ALL and not (isinstance(self.negatives, (int, float))
-                                          and 0 <= self.negatives <= MOST_NEGATIVES):
+        if self.negatives != ALL and not (
+            isinstance(self.negatives, (int, float)) and 0 <= self.negatives <= MOST_NEGATIVES
+        ):
             raise InputError(f"--negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
         check_seed(self.seed)
 
@@ -115,8 +116,10 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
     for text in texts:
         name, _, path = text.partition("=")
         if not (name and path):
-            raise InputError(f"{text!r}: name the TF of each peak file, as in CEBPB={Path(text).name or 'peaks.bed'}, "
-                             "or list names and files in a table with --list")
+            raise InputError(
+                f"{text!r}: name the TF of each peak file, as in CEBPB={Path(text).name or 'peaks.bed'}, "
+                "or list names and files in a table with --list"
+            )
         tracks.setdefault(name, []).append(path)
     if listing is not None:
         for row, line in enumerate(text_lines(listing), 1):
@@ -188,18 +191,23 @@ def read_intervals(path: str | os.PathLike, genome: Genome, only: set[int] | Non
 def _what_is_wrong(rows: BedRows, i: int, genome: Genome, number: int) -> str:
     where = f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]}"
     if number < 0:
-        return (f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {a_few(genome.names)}); is "
-                "the file for another genome build? To use some chromosomes only, give --chromosomes")
+        return (
+            f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {a_few(genome.names)}); is "
+            "the file for another genome build? To use some chromosomes only, give --chromosomes"
+        )
     if rows.start[i] < 0:
         return f"{where} starts before the chromosome; BED counts positions from 0"
     if rows.end[i] <= rows.start[i]:
         return f"{where} has no bases; its end must be greater than its start"
-    return (f"{where} ends past the chromosome's end ({genome.lengths[number]} bp in {genome.path}); is the file for "
-            "another genome build?")
+    return (
+        f"{where} ends past the chromosome's end ({genome.lengths[number]} bp in {genome.path}); is the file for "
+        "another genome build?"
+    )
 
 
-def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None, *,
-               merged: bool = False) -> dict[int, np.ndarray]:
+def read_peaks(
+    tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[int] | None = None, *, merged: bool = False
+) -> dict[int, np.ndarray]:
     """Read the peak files of all TFs.
 
     Parameters
@@ -232,8 +240,10 @@ def read_peaks(tracks: Mapping[str, Sequence[str]], genome: Genome, only: set[in
         found.append(np.array([number, start, end, np.full(len(number), track)]))
     of_chromosome = _by_chromosome(np.concatenate(found, axis=1))
     if not of_chromosome:
-        raise InputError(f"no peak of any file lies on {a_few([genome.names[i] for i in only or ()])}",
-                         path=next(iter(tracks.values()))[0])
+        raise InputError(
+            f"no peak of any file lies on {a_few([genome.names[i] for i in only or ()])}",
+            path=next(iter(tracks.values()))[0],
+        )
     return of_chromosome
 
 
@@ -299,8 +309,10 @@ class WindowChooser:
         positive = labels.any(axis=1)
         inside = (start >= 0) & (start + rule.window <= size) & ((bins + 1) * rule.bin <= size)
         bad = touched(start, start + rule.window, *self.blacklist.get(number, np.zeros((2, 0), np.int64)))
-        for why, where in (("they reach past the end of a chromosome", ~inside),
-                           ("they touch the blacklist", inside & bad)):
+        for why, where in (
+            ("they reach past the end of a chromosome", ~inside),
+            ("they touch the blacklist", inside & bad),
+        ):
             self.left_out[f"positive windows left out: {why}"] += np.count_nonzero(positive & where)
         start, labels, positive = (values[inside & ~bad] for values in (start, labels, positive))
         split = self.splitter.assign(name, start, start + rule.window, positive)
@@ -319,8 +331,9 @@ class WindowChooser:
         labels[np.searchsorted(bins, place[covered]), track[peak[covered]]] = 1
         return bins, labels
 
-    def _draw_negatives(self, number: int, start: np.ndarray, positive: np.ndarray, split: np.ndarray,
-                        ratio: float) -> np.ndarray:
+    def _draw_negatives(
+        self, number: int, start: np.ndarray, positive: np.ndarray, split: np.ndarray, ratio: float
+    ) -> np.ndarray:
         """Say which windows are negatives: they touch no peak and hold no N."""
         gc, unknown = count_letters(self.genome, number, start, self.rule.window)
         gc = gc / self.rule.window
@@ -338,10 +351,17 @@ class WindowChooser:
         return drawn
 
 
-def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[str]], fasta: str | os.PathLike, *,
-                     rule: Rule | None = None, chromosomes: Sequence[str] | None = None,
-                     blacklist: str | os.PathLike | None = None, splitter: Splitter | None = None,
-                     options: Mapping[str, object] | None = None) -> None:
+def build_from_peaks(
+    output: str | os.PathLike,
+    tracks: Mapping[str, Sequence[str]],
+    fasta: str | os.PathLike,
+    *,
+    rule: Rule | None = None,
+    chromosomes: Sequence[str] | None = None,
+    blacklist: str | os.PathLike | None = None,
+    splitter: Splitter | None = None,
+    options: Mapping[str, object] | None = None,
+) -> None:
     r"""Make a dataset file from peaks and a genome.
 
     Parameters
@@ -381,16 +401,22 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
     rule, splitter, genome = rule or Rule(), splitter or Splitter(), Genome(fasta)
     for name in chromosomes or ():
         if genome.find(name) < 0:
-            raise InputError(f"--chromosomes {name}: there is none of that name; the genome has {a_few(genome.names)}",
-                             path=genome.path)
+            raise InputError(
+                f"--chromosomes {name}: there is none of that name; the genome has {a_few(genome.names)}",
+                path=genome.path,
+            )
     only = None if chromosomes is None else {genome.find(name) for name in chromosomes}
     peaks = read_peaks(tracks, genome, only, merged=rule.merge)
     # Blacklists cover the whole genome; what lies on chromosomes without peaks does not matter.
     avoided = {} if blacklist is None else _by_chromosome(read_intervals(blacklist, genome, set(peaks)))
     chooser = WindowChooser(genome, peaks, len(tracks), rule, splitter, avoided)
     paths = [path for files in tracks.values() for path in files]
-    provenance = {"command": "dataset peaks", "options": dict(options or {}), "rule": asdict(rule),
-                  "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])])}
+    provenance = {
+        "command": "dataset peaks",
+        "options": dict(options or {}),
+        "rule": asdict(rule),
+        "sources": describe_sources([*paths, fasta, *([blacklist] if blacklist else [])]),
+    }
     n = 0
     with create_dataset(output, rule.window, list(tracks), provenance) as writer:
         for number in progress(peaks, "chromosomes", unit="chromosome"):
@@ -399,11 +425,17 @@ def build_from_peaks(output: str | os.PathLike, tracks: Mapping[str, Sequence[st
             for begin in range(0, len(start), WINDOWS_AT_ONCE):
                 rows = slice(begin, begin + WINDOWS_AT_ONCE)
                 codes = genome.fetch(np.full(len(start[rows]), number), start[rows], rule.window)
-                writer.deal(split[rows], codes, labels[rows], [f"{genome.names[number]}:{first}-{first + rule.window}"
-                                                               for first in start[rows]])
+                writer.deal(
+                    split[rows],
+                    codes,
+                    labels[rows],
+                    [f"{genome.names[number]}:{first}-{first + rule.window}" for first in start[rows]],
+                )
         if not n:
-            raise InputError(f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
-                             f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window")
+            raise InputError(
+                f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
+                f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window"
+            )
         splitter.check_all_seen()
     for why, count in [*chooser.left_out.items(), ("windows left out: they reach into two splits", splitter.n_between)]:
         if count:

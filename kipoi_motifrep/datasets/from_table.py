@@ -60,8 +60,11 @@ class _Table:
 
     def __init__(self, path: str | os.PathLike, choice: ColumnChoice, masked: Sequence[str], with_fasta: bool):
         self._path = path
-        self._codes = {**dict.fromkeys(POSITIVE, 1), **dict.fromkeys(NEGATIVE, 0),
-                       **dict.fromkeys([*MASKED, *map(str.lower, masked)], -1)}
+        self._codes = {
+            **dict.fromkeys(POSITIVE, 1),
+            **dict.fromkeys(NEGATIVE, 0),
+            **dict.fromkeys([*MASKED, *map(str.lower, masked)], -1),
+        }
         rows = self._read()
         number, first = next(rows)
         with_header = is_header(first)
@@ -92,19 +95,28 @@ class _Table:
             try:
                 for begin, fields in enumerate(reader, 1):
                     if reader.line_num != begin:
-                        raise InputError(f"a field that begins with a quotation mark goes on to row "
-                                         f"{number + reader.line_num}; take the mark out, or the line break in the "
-                                         "field", path=self._path, row=number + begin)
+                        raise InputError(
+                            f"a field that begins with a quotation mark goes on to row "
+                            f"{number + reader.line_num}; take the mark out, or the line break in the "
+                            "field",
+                            path=self._path,
+                            row=number + begin,
+                        )
                     if fields:
                         yield number + begin, fields
             except csv.Error as error:
-                raise InputError(f"cannot be read as a table ({error})", path=self._path,
-                                 row=number + reader.line_num) from error
+                raise InputError(
+                    f"cannot be read as a table ({error})", path=self._path, row=number + reader.line_num
+                ) from error
 
     def _check_width(self, number: int, fields: list[str]) -> None:
         if len(fields) != self._n_columns:
-            raise InputError(f"has {len(fields)} columns, and the first row has {self._n_columns}; add or take out "
-                             "separators, or a quotation mark that hides some", path=self._path, row=number)
+            raise InputError(
+                f"has {len(fields)} columns, and the first row has {self._n_columns}; add or take out "
+                "separators, or a quotation mark that hides some",
+                path=self._path,
+                row=number,
+            )
 
     def __iter__(self) -> Iterator[_Entry]:
         columns = self.columns
@@ -121,24 +133,32 @@ class _Table:
             if columns.split is not None:
                 split = SPLIT_NAMES.get(fields[columns.split].strip().lower(), NONE)
                 if split == NONE:
-                    raise InputError(f"split is {fields[columns.split]!r}; it must be train, valid or test",
-                                     path=self._path, row=number)
+                    raise InputError(
+                        f"split is {fields[columns.split]!r}; it must be train, valid or test",
+                        path=self._path,
+                        row=number,
+                    )
             sequence = "" if columns.sequence is None else fields[columns.sequence].strip()
             yield _Entry(number, sequence, name, labels, region, split)
 
     def _labels(self, number: int, texts: Sequence[str]) -> list[int]:
         names = self.columns.label_names
         if len(texts) != len(names):
-            raise InputError(f"has {len(texts)} label digits, and there are {len(names)} labels", path=self._path,
-                             row=number)
+            raise InputError(
+                f"has {len(texts)} label digits, and there are {len(names)} labels", path=self._path, row=number
+            )
         labels = []
         for name, text in zip(names, texts, strict=True):
             code = self._codes.get(text)
             if code is None:
                 code = self._codes.get(text.strip().lower())
             if code is None:
-                raise InputError(f"label {name} is {text!r}, neither 0 nor 1; if it means 'unknown', give --masked "
-                                 f"{text.strip()}, or choose other columns with --labels", path=self._path, row=number)
+                raise InputError(
+                    f"label {name} is {text!r}, neither 0 nor 1; if it means 'unknown', give --masked "
+                    f"{text.strip()}, or choose other columns with --labels",
+                    path=self._path,
+                    row=number,
+                )
             labels.append(code)
         return labels
 
@@ -147,8 +167,11 @@ class _Table:
             return None
         region = parse_region("{}:{}-{}".format(*map(str.strip, texts)) if len(texts) == 3 else texts[0])
         if region is None or region[1] >= region[2]:
-            raise InputError(f"{' '.join(texts)!r} is no region; write it as chr1:100-300, or choose another column "
-                             "with --region", path=self._path, row=number)
+            raise InputError(
+                f"{' '.join(texts)!r} is no region; write it as chr1:100-300, or choose another column with --region",
+                path=self._path,
+                row=number,
+            )
         return region
 
 
@@ -185,9 +208,12 @@ class _Collected:
         if self._resized:
             codes = resize(codes, self.length)
         elif len(codes) != self.length:
-            raise InputError(f"the sequence is {len(codes)} bp, and that of row {self._first_row} is {self.length}; "
-                             f"give --length {self.length} to cut or pad all about their centre", path=self._path,
-                             row=row)
+            raise InputError(
+                f"the sequence is {len(codes)} bp, and that of row {self._first_row} is {self.length}; "
+                f"give --length {self.length} to cut or pad all about their centre",
+                path=self._path,
+                row=row,
+            )
         # The key is one for both strands, so that a sequence and its reverse complement go to the same split.
         either_strand = min(codes.tobytes(), reverse_complement(codes).tobytes())
         self._keys.append(int.from_bytes(hashlib.blake2b(either_strand, digest_size=8, key=self._seed).digest()))
@@ -237,8 +263,11 @@ class _Collected:
                     split[rows] = splitter.assign(name, *regions[rows, 1:].T)
             splitter.check_all_seen()
         elif splitter.by_region:
-            raise InputError("has no regions, so no chromosomes can be held out; give --region COLUMN, or fractions as "
-                             "--valid 0.1 --test 0.2", path=table)
+            raise InputError(
+                "has no regions, so no chromosomes can be held out; give --region COLUMN, or fractions as "
+                "--valid 0.1 --test 0.2",
+                path=table,
+            )
         else:
             split[kept] = deal_by_key(np.array(self._keys, np.uint64)[kept], splitter.fractions)
         return split
@@ -250,8 +279,12 @@ def _encode(path: str | os.PathLike, entry: _Entry) -> np.ndarray:
         raise InputError("the sequence is empty", path=path, row=entry.row)
     if codes.max() >= INVALID:
         wrong = entry.sequence[int((codes == INVALID).argmax())]
-        raise InputError(f"{wrong!r} in the sequence is no DNA letter; replace it, for example with N, or choose "
-                         "another column with --sequence", path=path, row=entry.row)
+        raise InputError(
+            f"{wrong!r} in the sequence is no DNA letter; replace it, for example with N, or choose "
+            "another column with --sequence",
+            path=path,
+            row=entry.row,
+        )
     return codes
 
 
@@ -273,27 +306,41 @@ def _collect_with_fasta(path, fasta, table: _Table, by_name: bool, length: int |
         if by_name and record.name in used:
             raise InputError(f"sequence {record.name!r} is there twice", path=fasta, row=record.row)
         used.add(record.name)
-        found.add(record.row, record.codes,
-                  entry._replace(name=record.name, region=entry.region or parse_region(record.name)))
+        found.add(
+            record.row, record.codes, entry._replace(name=record.name, region=entry.region or parse_region(record.name))
+        )
     for entry in entries if by_name else ():
         if entry.name not in used:
-            raise InputError(f"there is no sequence {entry.name!r} in {fasta}, where {len(used & entry_of.keys())} of "
-                             f"{len(entry_of)} names are; add it, take the row out, or take the names out to pair by "
-                             "order", path=path, row=entry.row)
+            raise InputError(
+                f"there is no sequence {entry.name!r} in {fasta}, where {len(used & entry_of.keys())} of "
+                f"{len(entry_of)} names are; add it, take the row out, or take the names out to pair by "
+                "order",
+                path=path,
+                row=entry.row,
+            )
         if entry_of[entry.name] is not entry:
             raise InputError(f"{entry.name!r} has labels twice", path=path, row=entry_of[entry.name].row)
     if by_name and n > len(entries):
         say(f"{n - len(entries)} sequences left out: the table has no labels for them")
     if not by_name and n != len(entries):
-        raise InputError(f"{path} has labels for {len(entries)} sequences, and there are {n}; they are paired by "
-                         "order, as no name agrees (--name COLUMN pairs them by name)", path=fasta)
+        raise InputError(
+            f"{path} has labels for {len(entries)} sequences, and there are {n}; they are paired by "
+            "order, as no name agrees (--name COLUMN pairs them by name)",
+            path=fasta,
+        )
     if not by_name and table.columns.name is not None:
         say(f"{fasta} and {path} are paired by order: no name is in both")
     return found
 
 
-def _choose(labels: np.ndarray, names: Sequence[str], leave_out: Sequence[str], min_positives: int,
-            positive_only: bool, path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+def _choose(
+    labels: np.ndarray,
+    names: Sequence[str],
+    leave_out: Sequence[str],
+    min_positives: int,
+    positive_only: bool,
+    path: str | os.PathLike,
+) -> tuple[np.ndarray, np.ndarray]:
     """Give places of the labels that are kept, and whether each row is."""
     for name in leave_out:
         if name not in names:
@@ -319,11 +366,21 @@ def _choose(labels: np.ndarray, names: Sequence[str], leave_out: Sequence[str], 
     return places, positive
 
 
-def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta: str | os.PathLike | None = None, *,
-                     columns: ColumnChoice | None = None, masked: Sequence[str] = (), leave_out: Sequence[str] = (),
-                     min_positives: int = 0, positive_only: bool = False, length: int | None = None,
-                     splitter: Splitter | None = None, seed: int = 0,
-                     options: Mapping[str, object] | None = None) -> None:
+def build_from_table(
+    output: str | os.PathLike,
+    table: str | os.PathLike,
+    fasta: str | os.PathLike | None = None,
+    *,
+    columns: ColumnChoice | None = None,
+    masked: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    min_positives: int = 0,
+    positive_only: bool = False,
+    length: int | None = None,
+    splitter: Splitter | None = None,
+    seed: int = 0,
+    options: Mapping[str, object] | None = None,
+) -> None:
     r"""Make a dataset file from a table of sequences and labels.
 
     Rows are dealt by a column that says so, else by their regions, else at
@@ -393,6 +450,7 @@ def build_from_table(output: str | os.PathLike, table: str | os.PathLike, fasta:
         say(f"{splitter.n_between} rows left out: they reach into two splits")
     provenance = {"command": "dataset table", "options": dict(options or {}), "sources": sources}
     with create_dataset(output, found.length, [names[i] for i in places], provenance) as writer:
-        for rows, codes, texts in progress(found.batches(), "writing", total=-(-len(split) // ROWS_AT_ONCE),
-                                           unit="batch"):
+        for rows, codes, texts in progress(
+            found.batches(), "writing", total=-(-len(split) // ROWS_AT_ONCE), unit="batch"
+        ):
             writer.deal(split[rows], codes, labels[rows][:, places], texts)

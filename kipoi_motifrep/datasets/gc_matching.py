@@ -45,7 +45,7 @@ def count_letters(genome: Genome, number: int, start: np.ndarray, width: int) ->
         first, last = np.searchsorted(edges, [begin + 1, begin + piece + 1])
         before[:, first:last] = carried + counts[:, edges[first:last] - begin - 1]
         carried = carried + counts[:, -1:]
-    gc, unknown = before[:, place[len(start):]] - before[:, place[:len(start)]]
+    gc, unknown = before[:, place[len(start) :]] - before[:, place[: len(start)]]
     return gc, unknown
 
 
@@ -85,14 +85,14 @@ def draw_matched(wanted: np.ndarray, available: np.ndarray, n: int, random: np.r
     left = [list(shuffled[strata[shuffled] == stratum]) for stratum in range(STRATA)]
     share = np.bincount(np.minimum((wanted * STRATA).astype(int), STRATA - 1), minlength=STRATA) * (n / len(wanted))
     need = share.astype(int)
-    need[np.argsort(need - share, kind="stable")[:n - need.sum()]] += 1
+    need[np.argsort(need - share, kind="stable")[: n - need.sum()]] += 1
     drawn = []
     # First all exact matches, so that no stratum loses its windows to a neighbour's shortage.
     for distance in range(STRATA):
         for stratum in np.flatnonzero(need):
             for near in dict.fromkeys((stratum - distance, stratum + distance)):
                 if 0 <= near < STRATA and need[stratum]:
-                    taken, left[near] = left[near][:need[stratum]], left[near][need[stratum]:]
+                    taken, left[near] = left[near][: need[stratum]], left[near][need[stratum] :]
                     drawn += taken
                     need[stratum] -= len(taken)
     return np.sort(np.array(drawn, np.intp))

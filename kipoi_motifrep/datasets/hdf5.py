@@ -80,11 +80,19 @@ class DatasetWriter:
             group = file.create_group(split)
             for key, width, dtype in (("sequences", length, np.uint8), ("labels", len(self.label_names), np.int8)):
                 rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // width))
-                group.create_dataset(key, (0, width), dtype, maxshape=(None, width), chunks=(rows, width),
-                                     compression="gzip", compression_opts=1)
+                group.create_dataset(
+                    key,
+                    (0, width),
+                    dtype,
+                    maxshape=(None, width),
+                    chunks=(rows, width),
+                    compression="gzip",
+                    compression_opts=1,
+                )
 
-    def append(self, split: str, sequences: np.ndarray, labels: np.ndarray,
-               names: Sequence[str] | np.ndarray | None = None) -> None:
+    def append(
+        self, split: str, sequences: np.ndarray, labels: np.ndarray, names: Sequence[str] | np.ndarray | None = None
+    ) -> None:
         """Add sequences to a split.
 
         Parameters
@@ -112,13 +120,14 @@ class DatasetWriter:
                 group.create_dataset("names", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(4096,))
         for begin in range(0, len(labels), WRITTEN_AT_ONCE):
             for key, values in added.items():
-                rows, end = values[begin:begin + WRITTEN_AT_ONCE], len(group[key])
+                rows, end = values[begin : begin + WRITTEN_AT_ONCE], len(group[key])
                 group[key].resize(end + len(rows), axis=0)
                 group[key][end:] = np.minimum(rows, N_CODE) if key == "sequences" else rows
             self._check()
 
-    def deal(self, split: np.ndarray, sequences: np.ndarray, labels: np.ndarray,
-             names: Sequence[str] | np.ndarray) -> None:
+    def deal(
+        self, split: np.ndarray, sequences: np.ndarray, labels: np.ndarray, names: Sequence[str] | np.ndarray
+    ) -> None:
         """Add each sequence to a split of its own.
 
         Parameters
@@ -163,8 +172,10 @@ def check_label_names(names: Sequence[str], path: str | os.PathLike | None = Non
 def _check_texts(texts: Sequence[str] | np.ndarray, of: str, path: str | os.PathLike | None) -> None:
     wrong = next((text for text in texts if UNSTORABLE[of].search(text)), None)
     if wrong is not None:
-        raise InputError(f"the name {wrong!r} of a {of} holds a control character such as NUL, or is no UTF-8; take it "
-                         "out", path=path)
+        raise InputError(
+            f"the name {wrong!r} of a {of} holds a control character such as NUL, or is no UTF-8; take it out",
+            path=path,
+        )
 
 
 class _Disk(io.FileIO):
@@ -176,7 +187,7 @@ class _Disk(io.FileIO):
         left = memoryview(data).cast("B")
         while left and self.error is None:
             try:
-                left = left[super().write(left):]
+                left = left[super().write(left) :]
             except OSError as error:
                 self.error = error
         return len(data)
@@ -194,8 +205,9 @@ class _Disk(io.FileIO):
 
 
 @contextmanager
-def create_dataset(path: str | os.PathLike, length: int, label_names: Sequence[str],
-                   provenance: Mapping[str, object]) -> Iterator[DatasetWriter]:
+def create_dataset(
+    path: str | os.PathLike, length: int, label_names: Sequence[str], provenance: Mapping[str, object]
+) -> Iterator[DatasetWriter]:
     """Write a dataset file, whole or not at all.
 
     Parameters
@@ -288,13 +300,14 @@ class Split:
         lowest, highest = VALUES[key]
         wrong = (values < lowest) | (values > highest)
         if wrong.any():
-            raise InputError(f"{self.name}/{key} holds {values[wrong][0]}; values are from {lowest} to {highest}",
-                             path=self.path)
+            raise InputError(
+                f"{self.name}/{key} holds {values[wrong][0]}; values are from {lowest} to {highest}", path=self.path
+            )
         return values
 
     def _read_rows(self, values: h5py.Dataset, rows: range, key: str) -> np.ndarray:
         try:
-            return values[rows.start:rows.stop]
+            return values[rows.start : rows.stop]
         except DAMAGE:
             # Once more, a stored chunk at a time, to name the rows that cannot be read.
             step = values.chunks[0] if values.chunks else self.n
@@ -303,9 +316,11 @@ class Split:
                 try:
                     values[begin:end]
                 except DAMAGE as error:
-                    raise InputError(f"rows {begin} to {end - 1} of {self.name}/{key}, counted from 0, cannot be read "
-                                     f"({flattened(error)}); the file is damaged: make it again",
-                                     path=self.path) from error
+                    raise InputError(
+                        f"rows {begin} to {end - 1} of {self.name}/{key}, counted from 0, cannot be read "
+                        f"({flattened(error)}); the file is damaged: make it again",
+                        path=self.path,
+                    ) from error
             raise
 
     def batches(self, batch_size: int = 1024) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -397,14 +412,18 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"not a dataset file ({flattened(error)}); make one with 'kipoi-motifrep simulate' or "
-                         "'kipoi-motifrep dataset'", path=path) from error
+        raise InputError(
+            f"not a dataset file ({flattened(error)}); make one with 'kipoi-motifrep simulate' or "
+            "'kipoi-motifrep dataset'",
+            path=path,
+        ) from error
     except DAMAGE as error:
         raise InputError("not a readable HDF5 file; was its writing cut off? Make it again", path=path) from error
     lengths = {length for _, length in sizes.values()}
     if len(lengths) > 1:
-        raise InputError("its splits have sequences of different lengths, "
-                         f"{' and '.join(map(str, sorted(lengths)))} bp", path=path)
+        raise InputError(
+            f"its splits have sequences of different lengths, {' and '.join(map(str, sorted(lengths)))} bp", path=path
+        )
     # Absolute: Kipoi makes loaders in another folder than it uses them in.
     splits = {split: Split(os.path.abspath(path), split, *size, names) for split, size in sizes.items()}
     return Dataset(path, splits, names, provenance)
@@ -488,20 +507,28 @@ def _check_split(path: str, file: h5py.File, split: str, n_labels: int) -> tuple
             raise ValueError(f"it has no {key!r} in {split}")
     sequences, labels = found["sequences"], found["labels"]
     if len(sequences.shape) != 2 or labels.shape != (len(sequences), n_labels):
-        raise InputError(f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
-                         f"with {n_labels} label names", path=path)
+        raise InputError(
+            f"{split}: sequences {sequences.shape} and labels {labels.shape} do not fit together "
+            f"with {n_labels} label names",
+            path=path,
+        )
     if sequences.dtype.kind not in "iu" or labels.dtype.kind != "i":
-        raise InputError(f"{split}: sequences are {sequences.dtype} and labels {labels.dtype}; they must be uint8 and "
-                         "int8", path=path)
+        raise InputError(
+            f"{split}: sequences are {sequences.dtype} and labels {labels.dtype}; they must be uint8 and int8",
+            path=path,
+        )
     if "names" in found:
         texts = found["names"]
         if h5py.check_string_dtype(texts.dtype) is None or texts.shape != (len(sequences),):
-            raise InputError(f"{split}: names are {texts.dtype} {texts.shape}; they must be {len(sequences)} texts, "
-                             "one a sequence", path=path)
+            raise InputError(
+                f"{split}: names are {texts.dtype} {texts.shape}; they must be {len(sequences)} texts, one a sequence",
+                path=path,
+            )
     for key, values in found.items():
         if not _is_whole(values):
-            raise InputError(f"{split}/{key} lacks some of its {len(values)} rows; the file is damaged: make it again",
-                             path=path)
+            raise InputError(
+                f"{split}/{key} lacks some of its {len(values)} rows; the file is damaged: make it again", path=path
+            )
     return sequences.shape
 
 

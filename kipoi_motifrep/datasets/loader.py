@@ -27,8 +27,14 @@ class DatasetDl(OneHotBatches):
         self.n = len(self._split)
         if not self.n:
             raise InputError(f"split {split!r} is empty", path=dataset_file)
-        super().__init__(self._split.length, number(alphabet_axis, "alphabet_axis"),
-                         number(dummy_axis, "dummy_axis"), alphabet, dtype, outside="average")
+        super().__init__(
+            self._split.length,
+            number(alphabet_axis, "alphabet_axis"),
+            number(dummy_axis, "dummy_axis"),
+            alphabet,
+            dtype,
+            outside="average",
+        )
 
     def _rows(self, start, stop):
         return self._split.read("sequences", start, stop), {

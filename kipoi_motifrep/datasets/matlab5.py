@@ -104,11 +104,12 @@ class MatlabArray:
             raise InputError(f"variable {self.name!r} holds no numbers", path=self._path)
         dtype = np.dtype(self._order + DTYPES[kind])
         if n_bytes != prod(self.shape) * dtype.itemsize:
-            raise InputError(f"variable {self.name!r} has {n_bytes} bytes, which do not fit its shape {self.shape}",
-                             path=self._path)
+            raise InputError(
+                f"variable {self.name!r} has {n_bytes} bytes, which do not fit its shape {self.shape}", path=self._path
+            )
         height = self.shape[0] * dtype.itemsize
         for i in range(prod(self.shape[1:])):
-            yield np.frombuffer(self._read(height) if data is None else data[i * height:(i + 1) * height], dtype)
+            yield np.frombuffer(self._read(height) if data is None else data[i * height : (i + 1) * height], dtype)
         for _ in self._pieces:  # to the end
             pass
 

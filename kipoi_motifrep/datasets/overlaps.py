@@ -32,7 +32,7 @@ def merge(chromosome: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[n
     reach = np.maximum.accumulate(end + shift) - shift
     first = np.ones(len(start), bool)
     first[1:] = (rank[1:] != rank[:-1]) | (start[1:] > reach[:-1])
-    last = np.append(first[1:], True)[:len(first)]
+    last = np.append(first[1:], True)[: len(first)]
     return chromosome[first], start[first], reach[last]
 
 

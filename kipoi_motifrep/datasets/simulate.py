@@ -13,9 +13,18 @@ from kipoi_motifrep.motifs import jaspar
 
 # Label name -> matrix of JASPAR 2016, in the order of the paper's labels.
 MOTIFS = {
-    "Arid3a": "MA0151.1", "CEBPB": "MA0466.2", "FOSL1": "MA0477.1", "Gabpa": "MA0062.2", "MAFK": "MA0496.1",
-    "MAX": "MA0058.3", "MEF2A": "MA0052.3", "NFYB": "MA0502.1", "SP1": "MA0079.3", "SRF": "MA0083.3",
-    "STAT1": "MA0137.3", "YY1": "MA0095.2",
+    "Arid3a": "MA0151.1",
+    "CEBPB": "MA0466.2",
+    "FOSL1": "MA0477.1",
+    "Gabpa": "MA0062.2",
+    "MAFK": "MA0496.1",
+    "MAX": "MA0058.3",
+    "MEF2A": "MA0052.3",
+    "NFYB": "MA0502.1",
+    "SP1": "MA0079.3",
+    "SRF": "MA0083.3",
+    "STAT1": "MA0137.3",
+    "YY1": "MA0095.2",
 }
 LABEL_NAMES = tuple(MOTIFS)
 RELEASE = jaspar.PAPER_RELEASE
@@ -172,7 +181,7 @@ def _published_layout(random: np.random.RandomState, matrices: list[np.ndarray])
     start = 0
     for gap, motif in zip(gaps, motifs, strict=False):  # a gap is left over, at the end
         start += gap
-        columns[start:start + len(matrices[motif])] = matrices[motif]
+        columns[start : start + len(matrices[motif])] = matrices[motif]
         start += len(matrices[motif])
     return motifs, columns.cumsum(axis=1)[:, :3]
 
@@ -197,8 +206,13 @@ def write_simulated(path: str | os.PathLike, simulated: Simulated, provenance: d
     rows = simulated.split
     bounds = np.round(np.cumsum([0, *SPLIT_FRACTIONS.values()]) * len(rows)).astype(int)
     counts = np.diff(bounds).tolist()
-    with create_dataset(path, LENGTH, LABEL_NAMES,
-                        {**provenance, "sources": {"motifs": MOTIFS, "release": RELEASE}}) as writer:
-        writer.deal(np.repeat(np.arange(len(counts)), counts), simulated.sequences[rows], simulated.labels[rows],
-                    [f"sequence_{row}" for row in rows])
+    with create_dataset(
+        path, LENGTH, LABEL_NAMES, {**provenance, "sources": {"motifs": MOTIFS, "release": RELEASE}}
+    ) as writer:
+        writer.deal(
+            np.repeat(np.arange(len(counts)), counts),
+            simulated.sequences[rows],
+            simulated.labels[rows],
+            [f"sequence_{row}" for row in rows],
+        )
     return dict(zip(SPLIT_FRACTIONS, counts, strict=True))

@@ -61,8 +61,10 @@ def summary(path: str | os.PathLike) -> tuple[str, str]:
     """
     dataset = open_dataset(path)
     n = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
-    line = (f"{path}: {sum(map(len, dataset.splits.values()))} sequences of {dataset.length} bp, "
-            f"{len(dataset.label_names)} labels ({n})")
+    line = (
+        f"{path}: {sum(map(len, dataset.splits.values()))} sequences of {dataset.length} bp, "
+        f"{len(dataset.label_names)} labels ({n})"
+    )
     positives, masked = {}, {}
     for name, split in dataset.splits.items():
         counts = np.zeros((2, len(dataset.label_names)), np.int64)

@@ -105,8 +105,9 @@ def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
         found = _RANGE.fullmatch(text)
         if not found and ":" in text:
             raise InputError(f"{option} {text}: write a range as chr20:30000000-40000000")
-        start, end = (min(int(number.replace(",", "")), WHOLE) for number in found.groups()[1:]) if found else (
-            0, WHOLE)
+        start, end = (
+            (min(int(number.replace(",", "")), WHOLE) for number in found.groups()[1:]) if found else (0, WHOLE)
+        )
         if start >= end:
             raise InputError(f"{option} {text}: the range has no bases")
         name = bare(found[1] if found else text)
@@ -148,8 +149,14 @@ class Splitter:
     (array([ 0, -1,  1], dtype=int8), 1)
     """
 
-    def __init__(self, valid: str | Sequence[str] = HELD_OUT_VALID, test: str | Sequence[str] = HELD_OUT_TEST, *,
-                 block: int = HELD_OUT_BLOCK, seed: int = 0):
+    def __init__(
+        self,
+        valid: str | Sequence[str] = HELD_OUT_VALID,
+        test: str | Sequence[str] = HELD_OUT_TEST,
+        *,
+        block: int = HELD_OUT_BLOCK,
+        seed: int = 0,
+    ):
         self._held = {VALID: parse_held_out(valid, "--valid"), TEST: parse_held_out(test, "--test")}
         self._block, self._seed = block, seed
         shares = [self._held[VALID].fraction, self._held[TEST].fraction]
@@ -162,8 +169,10 @@ class Splitter:
         for a in self._held[VALID].regions:
             for b in self._held[TEST].regions:
                 if a[0] == b[0] and a[1] < b[2] and b[1] < a[2]:
-                    raise InputError(f"--valid {' '.join(self._held[VALID].texts)} and --test "
-                                     f"{' '.join(self._held[TEST].texts)} overlap on chromosome {a[0]}")
+                    raise InputError(
+                        f"--valid {' '.join(self._held[VALID].texts)} and --test "
+                        f"{' '.join(self._held[TEST].texts)} overlap on chromosome {a[0]}"
+                    )
         self._counts = np.zeros(3)
         self._seen: set[tuple[int, tuple[str, int, int]]] = set()
         self._chromosomes: list[str] = []
@@ -174,8 +183,9 @@ class Splitter:
         """Whether chromosomes or ranges are held out, not only fractions."""
         return any(held.regions for held in self._held.values())
 
-    def assign(self, chromosome: str, start: np.ndarray, end: np.ndarray,
-               weight: np.ndarray | None = None) -> np.ndarray:
+    def assign(
+        self, chromosome: str, start: np.ndarray, end: np.ndarray, weight: np.ndarray | None = None
+    ) -> np.ndarray:
         """Deal all windows of one chromosome.
 
         Parameters
@@ -209,13 +219,15 @@ class Splitter:
                     if inside.any():
                         self._seen.add((number, region))
         if self.fractions[0] < 1 and rest.any():
-            split[rest] = self._deal_blocks(chromosome, start[rest], end[rest],
-                                            None if weight is None else weight[rest])
+            split[rest] = self._deal_blocks(
+                chromosome, start[rest], end[rest], None if weight is None else weight[rest]
+            )
         self.n_between += int(np.count_nonzero(split == NONE))
         return split
 
-    def _deal_blocks(self, chromosome: str, start: np.ndarray, end: np.ndarray,
-                     weight: np.ndarray | None) -> np.ndarray:
+    def _deal_blocks(
+        self, chromosome: str, start: np.ndarray, end: np.ndarray, weight: np.ndarray | None
+    ) -> np.ndarray:
         if (end - start).max() > self._block:
             raise InputError(f"--block is {self._block}, less than a window of {(end - start).max()} bp")
         # 1. Weigh each block by the windows that begin in it. 2. Go through the blocks that any window lies in, in
@@ -246,8 +258,10 @@ class Splitter:
                 if (number, region) not in self._seen:
                     where = f"{region[0]}:{region[1]}-{region[2]}" if region[2] < WHOLE else f"chromosome {region[0]}"
                     there = ", ".join(self._chromosomes[:30])
-                    raise InputError(f"{option} {' '.join(self._held[number].texts)}: nothing lies in {where}; there "
-                                     f"is data on {there or 'no chromosome'}")
+                    raise InputError(
+                        f"{option} {' '.join(self._held[number].texts)}: nothing lies in {where}; there "
+                        f"is data on {there or 'no chromosome'}"
+                    )
 
 
 def deal_by_key(keys: np.ndarray, fractions: np.ndarray) -> np.ndarray:
@@ -276,8 +290,13 @@ def deal_by_key(keys: np.ndarray, fractions: np.ndarray) -> np.ndarray:
     order = np.argsort(keys, kind="stable")
     ranked = keys[order]
     shares = np.cumsum([fractions[TEST], fractions[VALID]])
-    bounds = [0, *(np.searchsorted(ranked, ranked[rank]) if rank < len(keys) else len(keys)
-                   for rank in np.round(shares * len(keys)).astype(int))]
+    bounds = [
+        0,
+        *(
+            np.searchsorted(ranked, ranked[rank]) if rank < len(keys) else len(keys)
+            for rank in np.round(shares * len(keys)).astype(int)
+        ),
+    ]
     for number, (begin, stop) in zip((TEST, VALID), pairwise(bounds), strict=True):
         split[order[begin:stop]] = number
     return split

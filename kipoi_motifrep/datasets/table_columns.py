@@ -12,8 +12,11 @@ from kipoi_motifrep.datasets.hdf5 import check_label_names
 
 SEQUENCE_HEADERS = {"seq", "sequence", "sequences", "dna"}
 NAME_HEADERS = {"name", "id", "seq_id", "sequence_id"}
-RANGE_HEADERS = ({"chrom", "chr", "chromosome", "seqnames"}, {"start", "chromstart", "chrom_start"},
-                 {"end", "stop", "chromend", "chrom_end"})
+RANGE_HEADERS = (
+    {"chrom", "chr", "chromosome", "seqnames"},
+    {"start", "chromstart", "chrom_start"},
+    {"end", "stop", "chromend", "chrom_end"},
+)
 POSITIVE, NEGATIVE = {"1", "1.0", "true"}, {"0", "0.0", "false"}
 MASKED = {"", "-1", "-1.0", "na", "nan", "n/a", ".", "?"}
 LOOKED_AT = 100  # rows, for finding columns
@@ -129,8 +132,13 @@ def is_header(fields: Sequence[str]) -> bool:
     return not any(_DNA.fullmatch(field) or parse_region(field) or field in ("0", "1") for field in fields)
 
 
-def find_columns(path: str | os.PathLike, header: Sequence[str], rows: Sequence[Sequence[str]], choice: ColumnChoice,
-                 with_fasta: bool) -> TableColumns:
+def find_columns(
+    path: str | os.PathLike,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    choice: ColumnChoice,
+    with_fasta: bool,
+) -> TableColumns:
     """Find the columns of one table.
 
     Parameters
@@ -174,8 +182,9 @@ def find_columns(path: str | os.PathLike, header: Sequence[str], rows: Sequence[
     region = finder.region(choice.region, lower)
     labels, digits, label_names = finder.labels(choice, {sequence, name, split, *region})
     if choice.label_names and len(choice.label_names) != len(label_names):
-        raise InputError(f"--label-names gives {len(choice.label_names)} names for {len(label_names)} labels",
-                         path=path)
+        raise InputError(
+            f"--label-names gives {len(choice.label_names)} names for {len(label_names)} labels", path=path
+        )
     label_names = tuple(choice.label_names or label_names)
     if len(set(label_names)) < len(label_names):
         raise InputError("two labels have one name; give other ones with --label-names", path=path)
@@ -203,8 +212,9 @@ class _Finder:
             return self._header.index(column)
         if column.isdecimal() and 1 <= int(column) <= len(self._header):
             return int(column) - 1
-        raise InputError(f"{option}: there is no column {column!r}; there are {a_few(self._header, SHOWN_COLUMNS)}",
-                         path=self._path)
+        raise InputError(
+            f"{option}: there is no column {column!r}; there are {a_few(self._header, SHOWN_COLUMNS)}", path=self._path
+        )
 
     def sequence(self, column: str | None, lower: Sequence[str]) -> int:
         if column is not None:
@@ -214,8 +224,9 @@ class _Finder:
             return named
         dna = [i for i, field in enumerate(self._rows[0]) if _DNA.fullmatch(field)]
         if not dna:
-            raise InputError("no column holds sequences; say which with --sequence COLUMN, or give --fasta FILE",
-                             path=self._path)
+            raise InputError(
+                "no column holds sequences; say which with --sequence COLUMN, or give --fasta FILE", path=self._path
+            )
         return max(dna, key=lambda i: len(self._rows[0][i]))
 
     def region(self, column: str | None, lower: Sequence[str]) -> tuple[int, ...]:
@@ -238,10 +249,12 @@ class _Finder:
                 if names := self._names_of_digits(i):
                     return (i,), True, names
         places = tuple(self._place(column, "--labels") for column in choice.labels or ()) or tuple(
-            i for i in free if self._looks_like_label(i))
+            i for i in free if self._looks_like_label(i)
+        )
         if not places:
-            raise InputError("no column holds labels; say which with --labels COLUMN ... or --digits COLUMN",
-                             path=self._path)
+            raise InputError(
+                "no column holds labels; say which with --labels COLUMN ... or --digits COLUMN", path=self._path
+            )
         return places, False, tuple(self._header[i] for i in places)
 
     def _names_of_digits(self, i: int) -> tuple[str, ...]:
@@ -250,9 +263,10 @@ class _Finder:
         if len(digits) < 2 or not digits.isdecimal():
             return ()
         names = tuple(name for name in _BETWEEN_NAMES.split(self._header[i]) if name)
-        return names[len(names) - len(digits):] if len(digits) <= len(names) <= len(digits) + 1 else ()
+        return names[len(names) - len(digits) :] if len(digits) <= len(names) <= len(digits) + 1 else ()
 
     def _looks_like_label(self, i: int) -> bool:
         values = {row[i].strip().lower() for row in self._rows}
         return bool(values & (POSITIVE | NEGATIVE)) and all(
-            value in POSITIVE | NEGATIVE | MASKED or (len(value) == 1 and value.isdecimal()) for value in values)
+            value in POSITIVE | NEGATIVE | MASKED or (len(value) == 1 and value.isdecimal()) for value in values
+        )

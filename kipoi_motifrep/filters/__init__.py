@@ -7,6 +7,20 @@ from kipoi_motifrep.filters.selection import Histogram, Maxima, Sites, TopSites
 from kipoi_motifrep.filters.streaming import filter_maxima, filter_pwms, fitting_batch_size, site_sums
 from kipoi_motifrep.filters.sums import SiteSums
 
-__all__ = ["ArrayBatches", "Batch", "FilterPWMs", "Histogram", "LoaderBatches", "Maxima", "SiteSums", "Sites",
-           "TopSites", "extract_filters", "filter_maxima", "filter_pwms", "fitting_batch_size", "site_sums",
-           "weight_pwms"]
+__all__ = [
+    "ArrayBatches",
+    "Batch",
+    "FilterPWMs",
+    "Histogram",
+    "LoaderBatches",
+    "Maxima",
+    "SiteSums",
+    "Sites",
+    "TopSites",
+    "extract_filters",
+    "filter_maxima",
+    "filter_pwms",
+    "fitting_batch_size",
+    "site_sums",
+    "weight_pwms",
+]

@@ -78,8 +78,9 @@ class LoaderBatches:
         While it is gone through: if the loader fails, or gives another number of sequences than before.
     """
 
-    def __init__(self, loader, batch_size: int, columns: Sequence[int] | None = None,
-                 remake: Callable[[], object] | None = None):
+    def __init__(
+        self, loader, batch_size: int, columns: Sequence[int] | None = None, remake: Callable[[], object] | None = None
+    ):
         self.loader, self.batch_size, self._columns, self._remake = loader, batch_size, columns, remake
         self._n: int | None = None
 
@@ -93,16 +94,22 @@ class LoaderBatches:
         for batch in self._loaded():
             if not isinstance(batch, Mapping) or "inputs" not in batch:
                 keys = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
-                raise InputError(f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a "
-                                 "dict with them")
+                raise InputError(
+                    f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a dict with them"
+                )
             inputs = batch["inputs"]
             n += len(arrays_of(inputs)[0])
-            yield Batch(inputs if self._columns is None else inputs[..., self._columns], batch.get("metadata") or {},
-                        batch.get("targets"))
+            yield Batch(
+                inputs if self._columns is None else inputs[..., self._columns],
+                batch.get("metadata") or {},
+                batch.get("targets"),
+            )
         # A loader that is used up gives less the second time: thresholds and sums would be of other sequences.
         if self._n not in (None, n):
-            raise InputError(f"the dataloader gave {self._n} sequences at first and {n} when gone through again; it "
-                             "must give the same ones every time")
+            raise InputError(
+                f"the dataloader gave {self._n} sequences at first and {n} when gone through again; it "
+                "must give the same ones every time"
+            )
         self._n = n
 
     def _loaded(self) -> Iterator[Mapping]:
@@ -139,11 +146,18 @@ class DigestedBatches:
                 for name, array in (*_arrays("inputs", batch.inputs), *_arrays("targets", batch.targets)):
                     hasher = hashers.setdefault(name, hashlib.blake2b(f"{array.dtype}{array.shape[1:]}".encode()))
                     # The bytes of objects, such as texts, are addresses.
-                    hasher.update(repr(array.tolist()).encode() if array.dtype.hasobject
-                                  else np.ascontiguousarray(array).tobytes())
+                    hasher.update(
+                        repr(array.tolist()).encode()
+                        if array.dtype.hasobject
+                        else np.ascontiguousarray(array).tobytes()
+                    )
             yield batch
-        self._digest = self._digest or hashlib.sha256("".join(
-            f"{name}{hashers[name].hexdigest()}" for name in sorted(hashers)).encode()).hexdigest()
+        self._digest = (
+            self._digest
+            or hashlib.sha256(
+                "".join(f"{name}{hashers[name].hexdigest()}" for name in sorted(hashers)).encode()
+            ).hexdigest()
+        )
 
     def digest(self) -> str:
         """Digest of all inputs and labels; it does not depend on the size of the batches."""

@@ -78,8 +78,9 @@ class SequenceSource:
         if sum(one is not None for one in (self.dataloader_args, self.fasta, self.dataset)) != 1:
             raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
         if self.auto_resize_len is not None and self.fasta is None:
-            raise InputError("auto_resize_len goes with a FASTA file; a model's own loader takes it among "
-                             "dataloader_args")
+            raise InputError(
+                "auto_resize_len goes with a FASTA file; a model's own loader takes it among dataloader_args"
+            )
 
     def own_loader(self) -> Any | None:
         """Open the loader of the file; None where the model's own is wanted."""
@@ -120,15 +121,30 @@ class NetworkChoice:
         first_channel(self.dna_channels)
 
 
-def extract_filters(model: object, *, source: str | None = None, dataloader_args: Mapping | None = None,
-                    fasta: str | os.PathLike | None = None, dataset: str | os.PathLike | None = None,
-                    auto_resize_len: int | None = None, split: str = "test", layer: str | None = None,
-                    axes: str | None = None, alphabet: str | None = None, activation: str | None = None,
-                    dna_channels: str | None = None, window: int | None = None,
-                    threshold: float = THRESHOLD, quantile: float | None = None, top: int | None = None,
-                    weighted: bool = True, best_per_sequence: bool = False, sites: bool = False,
-                    batch_size: int | None = None,
-                    output: str | os.PathLike | None = None) -> tuple[FilterPWMs, ...]:
+def extract_filters(
+    model: object,
+    *,
+    source: str | None = None,
+    dataloader_args: Mapping | None = None,
+    fasta: str | os.PathLike | None = None,
+    dataset: str | os.PathLike | None = None,
+    auto_resize_len: int | None = None,
+    split: str = "test",
+    layer: str | None = None,
+    axes: str | None = None,
+    alphabet: str | None = None,
+    activation: str | None = None,
+    dna_channels: str | None = None,
+    window: int | None = None,
+    threshold: float = THRESHOLD,
+    quantile: float | None = None,
+    top: int | None = None,
+    weighted: bool = True,
+    best_per_sequence: bool = False,
+    sites: bool = False,
+    batch_size: int | None = None,
+    output: str | os.PathLike | None = None,
+) -> tuple[FilterPWMs, ...]:
     r"""Compute the PWMs of a model's filters from sequences on disk, and write them.
 
     Parameters
@@ -203,10 +219,22 @@ def extract_filters(model: object, *, source: str | None = None, dataloader_args
         with site_file as on_sites:
             results = network_pwms(network, batches, rule, on_sites=on_sites)
         write_filters(results, stage)
-        write_parameters(stage, "filters", {
-            **vars(wanted), **vars(sequences), **vars(choice), **vars(rule), "sites": sites, "batch_size": batch_size,
-            "output": output, **origin(wanted, sequences), "found": network.describe().splitlines(),
-            "n_sequences": results[0].n_sequences})
+        write_parameters(
+            stage,
+            "filters",
+            {
+                **vars(wanted),
+                **vars(sequences),
+                **vars(choice),
+                **vars(rule),
+                "sites": sites,
+                "batch_size": batch_size,
+                "output": output,
+                **origin(wanted, sequences),
+                "found": network.describe().splitlines(),
+                "n_sequences": results[0].n_sequences,
+            },
+        )
     return results
 
 
@@ -238,8 +266,9 @@ class Opened:
     first: Batch
 
 
-def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkChoice,
-                batch_size: int | None = None) -> Opened:
+def open_inputs(
+    source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None = None
+) -> Opened:
     """Load a model and open sequences for it.
 
     1. Open the sequences, if they are in a file: that is quick to fail.
@@ -278,8 +307,11 @@ def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkC
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
             remake = partial(_kipoi_loader, model, arguments or {})
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
-    choices = {**vars(choice), "alphabet": choice.alphabet or loader_alphabet(model, arguments),
-               "example": first.inputs if own else None}
+    choices = {
+        **vars(choice),
+        "alphabet": choice.alphabet or loader_alphabet(model, arguments),
+        "example": first.inputs if own else None,
+    }
     try:
         network = open_network(model, **choices)
     except InputError:  # one that takes any length may crop more than there is of the usual one
@@ -289,13 +321,18 @@ def open_inputs(source: ModelSource, sequences: SequenceSource, choice: NetworkC
         network = open_network(model, length=length, **choices)
     length, bank = _length(network, first, loader), network.banks[0]
     if bank.kernels is not None and length < bank.field.width:
-        raise InputError(f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "
-                         f"layer {bank.layer} sees; give longer ones")
+        raise InputError(
+            f"the sequences are {length} bp, shorter than the {bank.field.width} bp that a filter of "
+            f"layer {bank.layer} sees; give longer ones"
+        )
     if network.length != length:
         network = open_network(model, length=length, **choices)
     if network.length != length:  # still: the model reads one length alone
-        raise InputError(f"the sequences are {length} bp, but the model reads {network.length} bp; "
-                         + _cure(sequences, network.length), path=sequences.dataset or sequences.fasta)
+        raise InputError(
+            f"the sequences are {length} bp, but the model reads {network.length} bp; "
+            + _cure(sequences, network.length),
+            path=sequences.dataset or sequences.fasta,
+        )
     network.codes(first.inputs)  # says so if the shapes do not fit
     # Our loaders give ACGT; a model's own gives the order that it was trained on.
     alphabet = network.layout.alphabet
@@ -354,5 +391,7 @@ def origin(source: ModelSource, sequences: SequenceSource) -> dict[str, object]:
     named = isinstance(model, (str, os.PathLike))
     paths = [model] if isinstance(model, (str, os.PathLike)) and is_file_model(model) else []
     paths += [path for path in (sequences.fasta, sequences.dataset) if path is not None]
-    return {"model": str(model) if named else type(model).__name__,
-            "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths}}
+    return {
+        "model": str(model) if named else type(model).__name__,
+        "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths},
+    }

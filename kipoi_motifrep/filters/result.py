@@ -112,9 +112,11 @@ class FilterPWMs:
             ``nsites`` is the motif's width, as in the paper's matching (it
             scales Tomtom's pseudocount), not the number of sites.
         """
-        kept = [Motif(name, pwm, alt_name="" if status == ACTIVE else status, nsites=len(pwm))
-                for name, pwm, status in zip(self.names, self.pwms, self.status, strict=True)
-                if include_dead or status == ACTIVE]
+        kept = [
+            Motif(name, pwm, alt_name="" if status == ACTIVE else status, nsites=len(pwm))
+            for name, pwm, status in zip(self.names, self.pwms, self.status, strict=True)
+            if include_dead or status == ACTIVE
+        ]
         if not trimmed:
             return kept
         # The number of sites follows the width that is matched, since it scales the pseudocount.
@@ -190,5 +192,7 @@ def filter_names(banks: Sequence[FilterBank]) -> list[tuple[str, ...]]:
     list of tuple of str
         ``filter0``, ``filter1``; with several banks ``layer_filter0``.
     """
-    return [tuple((f"{bank.layer}_" if len(banks) > 1 else "") + f"filter{i}" for i in range(bank.n_filters))
-            for bank in banks]
+    return [
+        tuple((f"{bank.layer}_" if len(banks) > 1 else "") + f"filter{i}" for i in range(bank.n_filters))
+        for bank in banks
+    ]

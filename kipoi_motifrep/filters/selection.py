@@ -67,8 +67,12 @@ class Maxima:
     n_positions: int
 
     def __add__(self, other: Maxima) -> Maxima:
-        return Maxima(np.maximum(self.maximum, other.maximum), np.minimum(self.minimum, other.minimum),
-                      self.n_sequences + other.n_sequences, self.n_positions)
+        return Maxima(
+            np.maximum(self.maximum, other.maximum),
+            np.minimum(self.minimum, other.minimum),
+            self.n_sequences + other.n_sequences,
+            self.n_positions,
+        )
 
     @classmethod
     def of(cls, activations: np.ndarray) -> Maxima:
@@ -88,8 +92,11 @@ class Maxima:
         # Over sequences first: long rows are compared several times faster than short ones.
         shape = activations.shape[:0:-1] if channels_first else activations.shape[1:]
         positions = 1 if channels_first else 0
-        return cls(rows.max(axis=0).reshape(shape).max(axis=positions),
-                   rows.min(axis=0).reshape(shape).min(axis=positions), *activations.shape[:2])
+        return cls(
+            rows.max(axis=0).reshape(shape).max(axis=positions),
+            rows.min(axis=0).reshape(shape).min(axis=positions),
+            *activations.shape[:2],
+        )
 
     def thresholds(self, fraction: float) -> np.ndarray:
         """Give the level that a site must exceed.
@@ -220,8 +227,12 @@ class TopSites:
     k: int
 
     def __add__(self, other: TopSites) -> TopSites:
-        both = Sites(*(np.concatenate([getattr(self.sites, name), getattr(other.sites, name)])
-                       for name in ("sequence", "position", "filter", "value")))
+        both = Sites(
+            *(
+                np.concatenate([getattr(self.sites, name), getattr(other.sites, name)])
+                for name in ("sequence", "position", "filter", "value")
+            )
+        )
         order = np.lexsort((both.position, both.sequence, -both.value, both.filter))
         starts = np.searchsorted(both.filter[order], both.filter[order])  # where each entry's filter begins
         return TopSites(both.where(order[np.arange(len(order)) - starts < self.k]), self.k)

@@ -125,8 +125,15 @@ def filter_maxima(network: Network, batches: Iterable[Batch]) -> tuple[Maxima, .
     return total
 
 
-def site_sums(network: Network, batches: Iterable[Batch], levels: Sequence[np.ndarray], *, weighted: bool = True,
-              best_per_sequence: bool = False, window: int | None = None) -> tuple[SiteSums, ...]:
+def site_sums(
+    network: Network,
+    batches: Iterable[Batch],
+    levels: Sequence[np.ndarray],
+    *,
+    weighted: bool = True,
+    best_per_sequence: bool = False,
+    window: int | None = None,
+) -> tuple[SiteSums, ...]:
     """Second pass over a shard of the data.
 
     Parameters
@@ -150,11 +157,22 @@ def site_sums(network: Network, batches: Iterable[Batch], levels: Sequence[np.nd
     return tuple(_window_sums(network, parts, rule, None))
 
 
-def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOLD, quantile: float | None = None,
-                top: int | None = None, weighted: bool = True, best_per_sequence: bool = False,
-                window: int | None = None, layer: str | None = None, axes: str | None = None,
-                batch_size: int | None = None, on_sites: OnSites | None = None,
-                memory: int = MEMORY) -> tuple[FilterPWMs, ...]:
+def filter_pwms(
+    model: object,
+    sequences: object,
+    *,
+    threshold: float = THRESHOLD,
+    quantile: float | None = None,
+    top: int | None = None,
+    weighted: bool = True,
+    best_per_sequence: bool = False,
+    window: int | None = None,
+    layer: str | None = None,
+    axes: str | None = None,
+    batch_size: int | None = None,
+    on_sites: OnSites | None = None,
+    memory: int = MEMORY,
+) -> tuple[FilterPWMs, ...]:
     """Compute the activation PWMs of a network's filters.
 
     Koo & Eddy (2019), methods: windows under the positions of the feature map
@@ -229,8 +247,9 @@ def filter_pwms(model: object, sequences: object, *, threshold: float = THRESHOL
     return network_pwms(network, sequences, rule, on_sites=on_sites, memory=memory)
 
 
-def network_pwms(network: Network, batches: Iterable[Batch], rule: PWMRule, *, on_sites: OnSites | None = None,
-                 memory: int = MEMORY) -> tuple[FilterPWMs, ...]:
+def network_pwms(
+    network: Network, batches: Iterable[Batch], rule: PWMRule, *, on_sites: OnSites | None = None, memory: int = MEMORY
+) -> tuple[FilterPWMs, ...]:
     """Compute the activation PWMs of an open network; see :func:`filter_pwms`.
 
     Parameters
@@ -269,9 +288,20 @@ def network_pwms(network: Network, batches: Iterable[Batch], rule: PWMRule, *, o
         raise InputError("the sites hold no bases, only N; give sequences that hold some")
     names, windows = filter_names(network.banks), bank_windows(network, rule.window)
     return tuple(
-        FilterPWMs(bank, names[i], normalised(sums[i].counts), sums[i].counts, sums[i].n_sites, sums[i].n_firing,
-                   sums[i].n_sequences, maxima[i].maximum, levels[i], windows[i])
-        for i, bank in enumerate(network.banks))
+        FilterPWMs(
+            bank,
+            names[i],
+            normalised(sums[i].counts),
+            sums[i].counts,
+            sums[i].n_sites,
+            sums[i].n_firing,
+            sums[i].n_sequences,
+            maxima[i].maximum,
+            levels[i],
+            windows[i],
+        )
+        for i, bank in enumerate(network.banks)
+    )
 
 
 def _open(model: object, sequences: object, layer: str | None, axes: str | None) -> Network:
@@ -317,8 +347,9 @@ def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveFi
     return [bank.field if width is None else bank.field.resized(width) for bank in network.banks]
 
 
-def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule,
-                memory: int) -> tuple[list[Maxima], list[Found | None], list[TopSites] | None]:
+def _first_pass(
+    network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int
+) -> tuple[list[Maxima], list[Found | None], list[TopSites] | None]:
     """Maxima; for thresholds by fraction also the sites that may pass, batch by batch; for the best k these."""
     maxima: list[Maxima] = []
     kept: list[Found | None] = []
@@ -333,17 +364,23 @@ def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule,
         elif rule.quantile is None:
             found = None
             if memory > 0:
-                found = network.codes(batch.inputs), [
-                    sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
-                    for one, so_far in zip(maps, maxima, strict=True)]
+                found = (
+                    network.codes(batch.inputs),
+                    [
+                        sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
+                        for one, so_far in zip(maps, maxima, strict=True)
+                    ],
+                )
                 memory -= found[0].nbytes + sum(SITE_BYTES * len(sites) for sites in found[1])
             kept.append(found if memory > 0 else None)
     if not maxima:
         raise InputError("there are no sequences")
     for bank, one in zip(network.banks, maxima, strict=True):
         if not (np.isfinite(one.maximum) & np.isfinite(one.minimum)).all():
-            raise InputError(f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
-                             "are no one-hot DNA")
+            raise InputError(
+                f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
+                "are no one-hot DNA"
+            )
     return maxima, kept, best
 
 
@@ -356,8 +393,9 @@ def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) 
     return best + TopSites(sites_above(activations, levels, rule.best_per_sequence).moved(first), best.k)
 
 
-def _levels(network: Network, batches: Iterable[Batch], rule: PWMRule, maxima: Sequence[Maxima],
-            best: Sequence[TopSites] | None) -> list[np.ndarray]:
+def _levels(
+    network: Network, batches: Iterable[Batch], rule: PWMRule, maxima: Sequence[Maxima], best: Sequence[TopSites] | None
+) -> list[np.ndarray]:
     """Give what the sites of each bank must exceed (of the best k sites: reach), shape (n_filters,) each."""
     if best is not None:
         return [one.lowest(bank.n_filters) for one, bank in zip(best, network.banks, strict=True)]
@@ -365,13 +403,17 @@ def _levels(network: Network, batches: Iterable[Batch], rule: PWMRule, maxima: S
         return [one.thresholds(rule.threshold) for one in maxima]
     # The upper 16 bits of the value at the quantile's rank, then the lower ones of those that share them.
     upper: list[np.ndarray] | None = None
-    ranks = [np.full(len(one.maximum), max(1, int(np.ceil(rule.quantile * one.n_sequences * one.n_positions))))
-             for one in maxima]
+    ranks = [
+        np.full(len(one.maximum), max(1, int(np.ceil(rule.quantile * one.n_sequences * one.n_positions))))
+        for one in maxima
+    ]
     for _ in range(2):
         counted: list[Histogram] = []
         for batch in progress(batches, "quantiles", unit="batch"):
-            parts = [Histogram.of(one, None if upper is None else upper[i])
-                     for i, one in enumerate(network.activations(batch.inputs))]
+            parts = [
+                Histogram.of(one, None if upper is None else upper[i])
+                for i, one in enumerate(network.activations(batch.inputs))
+            ]
             counted = [a + b for a, b in zip(counted, parts, strict=True)] if counted else parts
         located = [one.locate(rank) for one, rank in zip(counted, ranks, strict=True)]
         keys, ranks = [key for key, _ in located], [rank for _, rank in located]
@@ -381,17 +423,29 @@ def _levels(network: Network, batches: Iterable[Batch], rule: PWMRule, maxima: S
     raise AssertionError("two passes give both halves")
 
 
-def _fresh_sites(network: Network, batches: Iterable[Batch], rule: PWMRule, levels: Sequence[np.ndarray],
-                 kept: Sequence[Found | None]) -> Iterator[tuple[Batch, Found]]:
+def _fresh_sites(
+    network: Network,
+    batches: Iterable[Batch],
+    rule: PWMRule,
+    levels: Sequence[np.ndarray],
+    kept: Sequence[Found | None],
+) -> Iterator[tuple[Batch, Found]]:
     """Find the sites of each batch, by the network where they were not kept."""
     for number, batch in enumerate(batches):
         saved = kept[number] if number < len(kept) else None
         if saved is not None:
             yield batch, (saved[0], _passing(saved[1], levels))
         else:
-            yield batch, (network.codes(batch.inputs), [
-                sites_above(one, level, rule.best_per_sequence)
-                for one, level in zip(network.activations(batch.inputs), levels, strict=True)])
+            yield (
+                batch,
+                (
+                    network.codes(batch.inputs),
+                    [
+                        sites_above(one, level, rule.best_per_sequence)
+                        for one, level in zip(network.activations(batch.inputs), levels, strict=True)
+                    ],
+                ),
+            )
 
 
 def _best_sites(network: Network, batches: Iterable[Batch], best: Sequence[TopSites]) -> Iterator[tuple[Batch, Found]]:
@@ -408,8 +462,12 @@ def _passing(kept: Sequence[Sites], levels: Sequence[np.ndarray]) -> list[Sites]
     return [sites.where(sites.value > level[sites.filter]) for sites, level in zip(kept, levels, strict=True)]
 
 
-def _window_sums(network: Network, parts: Iterable[tuple[Batch | None, np.ndarray, list[Sites]]], rule: PWMRule,
-                 on_sites: OnSites | None) -> list[SiteSums]:
+def _window_sums(
+    network: Network,
+    parts: Iterable[tuple[Batch | None, np.ndarray, list[Sites]]],
+    rule: PWMRule,
+    on_sites: OnSites | None,
+) -> list[SiteSums]:
     """Add up the windows under the sites of all batches."""
     windows = bank_windows(network, rule.window)
     total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]

@@ -35,8 +35,12 @@ class SiteSums:
     n_sequences: int
 
     def __add__(self, other: SiteSums) -> SiteSums:
-        return SiteSums(self.counts + other.counts, self.n_sites + other.n_sites, self.n_firing + other.n_firing,
-                        self.n_sequences + other.n_sequences)
+        return SiteSums(
+            self.counts + other.counts,
+            self.n_sites + other.n_sites,
+            self.n_firing + other.n_firing,
+            self.n_sequences + other.n_sequences,
+        )
 
     @classmethod
     def nothing(cls, n_filters: int, width: int) -> SiteSums:
@@ -56,8 +60,9 @@ class SiteSums:
         return cls(np.zeros((n_filters, width, 4)), none, none, 0)
 
     @classmethod
-    def of(cls, codes: np.ndarray, sites: Sites, window: ReceptiveField, n_filters: int,
-           weighted: bool = True) -> SiteSums:
+    def of(
+        cls, codes: np.ndarray, sites: Sites, window: ReceptiveField, n_filters: int, weighted: bool = True
+    ) -> SiteSums:
         """Add up the windows of one batch.
 
         Parameters
@@ -96,5 +101,9 @@ class SiteSums:
                 counts[column] += np.bincount(filters + row, weights, counts.shape[1])
         fired = np.zeros((len(codes), n_filters), bool)
         fired[sites.sequence, sites.filter] = True
-        return cls(counts.reshape(window.width, n_filters, -1).transpose(1, 0, 2)[:, :, :N_CODE],
-                   np.bincount(sites.filter, minlength=n_filters), fired.sum(axis=0), len(codes))
+        return cls(
+            counts.reshape(window.width, n_filters, -1).transpose(1, 0, 2)[:, :, :N_CODE],
+            np.bincount(sites.filter, minlength=n_filters),
+            fired.sum(axis=0),
+            len(codes),
+        )

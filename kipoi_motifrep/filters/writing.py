@@ -22,8 +22,23 @@ from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
 FILTER_FILES = ("filters.meme", "filters_trimmed.meme", "filters.tsv", "filters.h5")
 SITE_FILES = ("sites.bed", "sites.tsv")
-COLUMNS = ("filter", "layer", "index", "status", "n_sites", "maximum", "level", "n_firing", "n_sequences",
-           "fraction_firing", "width", "consensus", "information", "trimmed_start", "trimmed_width")
+COLUMNS = (
+    "filter",
+    "layer",
+    "index",
+    "status",
+    "n_sites",
+    "maximum",
+    "level",
+    "n_firing",
+    "n_sequences",
+    "fraction_firing",
+    "width",
+    "consensus",
+    "information",
+    "trimmed_start",
+    "trimmed_width",
+)
 ARRAYS = ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")  # of a FilterPWMs, as they are stored
 
 
@@ -65,8 +80,9 @@ def read_filters(folder: str | os.PathLike, network: Network) -> tuple[FilterPWM
         One a bank, equal to those written.
     """
     with h5py.File(Path(folder) / "filters.h5", "r") as file:
-        return tuple(_read_group(file if len(network.banks) == 1 else file[_group_name(bank)], bank)
-                     for bank in network.banks)
+        return tuple(
+            _read_group(file if len(network.banks) == 1 else file[_group_name(bank)], bank) for bank in network.banks
+        )
 
 
 def _hdf5(results: Sequence[FilterPWMs]) -> bytes:
@@ -86,16 +102,31 @@ def _group_name(bank: FilterBank) -> str:
 def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
     window = ReceptiveField(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
     arrays = {name: group[name][:] for name in ARRAYS}
-    return FilterPWMs(bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]),
-                      window=window, **arrays)
+    return FilterPWMs(
+        bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]), window=window, **arrays
+    )
 
 
 def _table(result: FilterPWMs) -> Iterator[tuple[object, ...]]:
     for i, (whole, trimmed) in enumerate(zip(result.motifs(), result.motifs(trimmed=True), strict=True)):
         start, _ = trim_bounds(whole.pwm)
-        yield (whole.name, result.bank.layer, i, result.status[i], result.n_sites[i], f"{result.maximum[i]:.6g}",
-               f"{result.level[i]:.6g}", result.n_firing[i], result.n_sequences, f"{result.fraction_firing[i]:.6g}",
-               result.width, whole.consensus, f"{information_content(whole.pwm).sum():.4f}", start, trimmed.width)
+        yield (
+            whole.name,
+            result.bank.layer,
+            i,
+            result.status[i],
+            result.n_sites[i],
+            f"{result.maximum[i]:.6g}",
+            f"{result.level[i]:.6g}",
+            result.n_firing[i],
+            result.n_sequences,
+            f"{result.fraction_firing[i]:.6g}",
+            result.width,
+            whole.consensus,
+            f"{information_content(whole.pwm).sum():.4f}",
+            start,
+            trimmed.width,
+        )
 
 
 def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
@@ -105,9 +136,14 @@ def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
             group.create_dataset(name, data=getattr(result, name))
     for name in ("names", "status"):
         group.create_dataset(name, data=np.array(getattr(result, name), object), dtype=h5py.string_dtype())
-    group.attrs.update(layer=result.bank.layer, n_sequences=result.n_sequences, description=result.bank.describe(),
-                       window_start=result.window.start, window_width=result.window.width,
-                       window_step=result.window.step)
+    group.attrs.update(
+        layer=result.bank.layer,
+        n_sequences=result.n_sequences,
+        description=result.bank.describe(),
+        window_start=result.window.start,
+        window_width=result.window.width,
+        window_step=result.window.step,
+    )
 
 
 class SiteFile:
@@ -183,8 +219,12 @@ class SiteFile:
             labels = sites.sequence + before if ids is None else ids[sites.sequence]
             strands = np.full(len(sites), "+")
         self._file.writelines(
-            f"{label}\t{start}\t{end}\t{name}\t{value:.6g}\t{strand}\n" for label, start, end, name, value, strand
-            in zip(labels, starts, ends, names, sites.value, strands, strict=True) if end > start)
+            f"{label}\t{start}\t{end}\t{name}\t{value:.6g}\t{strand}\n"
+            for label, start, end, name, value, strand in zip(
+                labels, starts, ends, names, sites.value, strands, strict=True
+            )
+            if end > start
+        )
 
     def close(self) -> None:
         """Finish the file."""

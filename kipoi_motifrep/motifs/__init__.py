@@ -10,5 +10,14 @@ from kipoi_motifrep.motifs.motif import (
     trim_bounds,
 )
 
-__all__ = ["TRIM_PAD", "TRIM_THRESHOLD", "Motif", "MotifFile", "check_background", "information_content",
-           "read_motifs", "trim_bounds", "write_motifs"]
+__all__ = [
+    "TRIM_PAD",
+    "TRIM_THRESHOLD",
+    "Motif",
+    "MotifFile",
+    "check_background",
+    "information_content",
+    "read_motifs",
+    "trim_bounds",
+    "write_motifs",
+]

@@ -112,8 +112,7 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     if not filled:
         raise text.error(f"empty, or not text; a motif file is needed ({KNOWN})")
     if filled[0][1].startswith("<"):
-        raise text.error("an XML or HTML page; give the text file of motifs instead (MEME's is meme.txt)",
-                         filled[0][0])
+        raise text.error("an XML or HTML page; give the text file of motifs instead (MEME's is meme.txt)", filled[0][0])
     background = None
     first = next((line for _, line in filled if not line.startswith("#")), "")
     if any(map(_MEME.match, text.lines)):
@@ -143,8 +142,12 @@ def _with_names_of_their_own(text: MotifText, motifs: list[Motif]) -> Iterator[M
         yield motif if n == 1 else replace(motif, name=name)
 
 
-def write_motifs(motifs: Iterable[Motif], path: str | os.PathLike, format: str = "meme",
-                 background: Sequence[float] | np.ndarray | None = None) -> None:
+def write_motifs(
+    motifs: Iterable[Motif],
+    path: str | os.PathLike,
+    format: str = "meme",
+    background: Sequence[float] | np.ndarray | None = None,
+) -> None:
     """Write motifs to a file, whole or not at all; ``.gz`` compresses.
 
     Parameters

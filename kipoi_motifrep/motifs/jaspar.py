@@ -123,8 +123,12 @@ def releases() -> list[str]:
     return sorted(path.stem for path in _data_folder().glob("JASPAR*.sqlite"))
 
 
-def load(release: str = LATEST_RELEASE, collection: str | Sequence[str] | None = "CORE",
-         taxon: str | Sequence[str] | None = "vertebrates", versions: str = "latest") -> Database:
+def load(
+    release: str = LATEST_RELEASE,
+    collection: str | Sequence[str] | None = "CORE",
+    taxon: str | Sequence[str] | None = "vertebrates",
+    versions: str = "latest",
+) -> Database:
     """Load a selection of a JASPAR release.
 
     Parameters
@@ -163,15 +167,20 @@ def load(release: str = LATEST_RELEASE, collection: str | Sequence[str] | None =
     keep &= _chosen(table["taxon"], taxon, f"taxon in {release}")
     if versions == "latest":
         keep &= table["latest"]
-    name = " ".join([release, _spelt(table["collection"], collection, "all collections"),
-                     _spelt(table["taxon"], taxon, "all taxa")] + (["all versions"] if versions == "all" else []))
+    name = " ".join(
+        [release, _spelt(table["collection"], collection, "all collections"), _spelt(table["taxon"], taxon, "all taxa")]
+        + (["all versions"] if versions == "all" else [])
+    )
     if not keep.any():
         raise InputError(f"{name}: no motifs; choose another collection or taxon")
     return Database(tuple(_motifs(table, np.flatnonzero(keep))), name, release)
 
 
-def open_database(spec: str | os.PathLike, taxon: str | Sequence[str] | None = "vertebrates",
-                  collection: str | Sequence[str] | None = "CORE") -> Database:
+def open_database(
+    spec: str | os.PathLike,
+    taxon: str | Sequence[str] | None = "vertebrates",
+    collection: str | Sequence[str] | None = "CORE",
+) -> Database:
     """Open a JASPAR release, any motif file, or a folder of them as a database.
 
     Parameters
@@ -200,9 +209,11 @@ def open_database(spec: str | os.PathLike, taxon: str | Sequence[str] | None = "
     return open_databases([spec], taxon, collection)
 
 
-def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
-                   taxon: str | Sequence[str] | None = "vertebrates",
-                   collection: str | Sequence[str] | None = "CORE") -> Database:
+def open_databases(
+    specs: Sequence[str | os.PathLike] | str | os.PathLike,
+    taxon: str | Sequence[str] | None = "vertebrates",
+    collection: str | Sequence[str] | None = "CORE",
+) -> Database:
     """Open several databases as one; see `join_databases`.
 
     Parameters
@@ -239,8 +250,11 @@ def open_databases(specs: Sequence[str | os.PathLike] | str | os.PathLike,
         path = Path(spec)
         if not path.exists():
             raise InputError(f"no such motif file, and no JASPAR release ({', '.join(releases())})", path=spec)
-        files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")) \
-            if path.is_dir() else [path]
+        files = (
+            sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+            if path.is_dir()
+            else [path]
+        )
         if not files:
             raise InputError("this folder has no files; give a motif file or a folder of them", path=spec)
         read = []
@@ -291,11 +305,19 @@ def join_databases(parts: Sequence[Database]) -> Database:
                 name = f"{given}@{word(part.release or Path(part.name).stem)}" + f"_{n}" * (n > 1)
                 n += 1
             names[name] = None
-    said = " + ".join(part.name for part in parts) if len(parts) <= MOST_NAMED else \
-        f"{parts[0].name} + {len(parts) - 1} more"
+    said = (
+        " + ".join(part.name for part in parts)
+        if len(parts) <= MOST_NAMED
+        else f"{parts[0].name} + {len(parts) - 1} more"
+    )
     releases_in = dict.fromkeys(part.release for part in parts if part.release)
-    return Database(tuple(motif for part in parts for motif in part), said, ", ".join(releases_in),
-                    any(part.rna for part in parts), tuple(names))
+    return Database(
+        tuple(motif for part in parts for motif in part),
+        said,
+        ", ".join(releases_in),
+        any(part.rna for part in parts),
+        tuple(names),
+    )
 
 
 def _release_name(release: str) -> str:
@@ -333,8 +355,15 @@ def _motifs(table: dict[str, np.ndarray], chosen: np.ndarray) -> Iterator[Motif]
     stops = np.cumsum(table["width"])
     for i, stop in zip(chosen, stops[chosen], strict=True):
         start = stop - table["width"][i]
-        yield Motif(table["id"][i], pwms[start:stop], table["name"][i], float(round(total[start])), counts[start:stop],
-                    _split(table["tf_class"][i]), _split(table["tf_family"][i]))
+        yield Motif(
+            table["id"][i],
+            pwms[start:stop],
+            table["name"][i],
+            float(round(total[start])),
+            counts[start:stop],
+            _split(table["tf_class"][i]),
+            _split(table["tf_family"][i]),
+        )
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -342,6 +371,7 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 # Cache: one npz a release, with the whole release in it.
+
 
 def _table(release: str) -> dict[str, np.ndarray]:
     """Everything of a release as arrays, one entry a matrix; ``counts`` is (total width, 4)."""
@@ -376,13 +406,16 @@ def _read_table(path: Path) -> dict[str, np.ndarray]:
     for field in _TEXT_FIELDS:
         table[field] = np.array(table[field].tobytes().decode().split("\n"), object)
     n = len(table["width"])
-    if {len(table[field]) for field in (*_TEXT_FIELDS, "latest")} != {n} or \
-            table["counts"].shape != (table["width"].sum(), 4):
+    if {len(table[field]) for field in (*_TEXT_FIELDS, "latest")} != {n} or table["counts"].shape != (
+        table["width"].sum(),
+        4,
+    ):
         raise ValueError("damaged cache")
     return table
 
 
 # Source: pyjaspar's SQLite files.
+
 
 def _data_folder() -> Path:
     # The package itself is not imported: that takes a second, for biopython.
@@ -398,8 +431,10 @@ def _query(path: Path) -> dict[str, np.ndarray]:
     try:
         matrices = connection.execute("SELECT ID, COLLECTION, BASE_ID, VERSION, NAME FROM MATRIX").fetchall()
         cells = connection.execute('SELECT ID, val FROM MATRIX_DATA ORDER BY ID, col, "row"').fetchall()
-        tags = connection.execute("SELECT ID, lower(TAG), VAL FROM MATRIX_ANNOTATION WHERE lower(TAG) IN "
-                                  "('class', 'family', 'tax_group') ORDER BY rowid").fetchall()
+        tags = connection.execute(
+            "SELECT ID, lower(TAG), VAL FROM MATRIX_ANNOTATION WHERE lower(TAG) IN "
+            "('class', 'family', 'tax_group') ORDER BY rowid"
+        ).fetchall()
     except sqlite3.Error as error:
         raise InputError(f"pyjaspar's data file cannot be read ({error}); install pyjaspar again", path=path) from None
     finally:
@@ -434,8 +469,9 @@ def _counts(cells: list[tuple[int, float]]) -> dict[int, np.ndarray]:
     """Collect the counts (width, 4) of each matrix from cells sorted by matrix, position and letter."""
     ids, values = np.array([cell[0] for cell in cells]), np.array([cell[1] for cell in cells], float)
     starts = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
-    return {int(ids[start]): part.reshape(-1, 4)
-            for start, part in zip(starts, np.split(values, starts[1:]), strict=True)}
+    return {
+        int(ids[start]): part.reshape(-1, 4) for start, part in zip(starts, np.split(values, starts[1:]), strict=True)
+    }
 
 
 def _known_parts(value: str | None) -> list[str]:

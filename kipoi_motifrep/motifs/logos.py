@@ -29,11 +29,11 @@ _MARGIN, _TICK = 48, 5  # room for the axis, length of its ticks
 GLYPHS = {
     "A": "M.5 100L7.4 0L12.6 0L19.5 100L15.1 100L13.8 79L6.2 79L4.9 100ZM7.2 62.5L12.8 62.5L10 18Z",
     "C": "M15 67C14.6 78.5 12.9 83.5 10.3 83.5C6.8 83.5 5 72 5 50C5 28 6.8 16.5 10.3 16.5"
-         "C12.9 16.5 14.6 21.5 15 33L19.3 33C18.8 12.5 15.5 0 10.3 0C4.3 0 .6 18 .6 50"
-         "C.6 82 4.3 100 10.3 100C15.5 100 18.8 87.5 19.3 67Z",
+    "C12.9 16.5 14.6 21.5 15 33L19.3 33C18.8 12.5 15.5 0 10.3 0C4.3 0 .6 18 .6 50"
+    "C.6 82 4.3 100 10.3 100C15.5 100 18.8 87.5 19.3 67Z",
     "G": "M15 33L19.2 33C18.7 12.5 15.5 0 10.3 0C4.3 0 .6 18 .6 50C.6 82 4.3 100 10.3 100"
-         "C13.9 100 17 95 19.4 85L19.4 46L10.3 46L10.3 61.5L15.1 61.5L15.1 77C13.9 81.5 12.3 83.5 10.3 83.5"
-         "C6.8 83.5 5 72 5 50C5 28 6.8 16.5 10.3 16.5C12.9 16.5 14.6 21.5 15 33Z",
+    "C13.9 100 17 95 19.4 85L19.4 46L10.3 46L10.3 61.5L15.1 61.5L15.1 77C13.9 81.5 12.3 83.5 10.3 83.5"
+    "C6.8 83.5 5 72 5 50C5 28 6.8 16.5 10.3 16.5C12.9 16.5 14.6 21.5 15 33Z",
     "T": "M.8 0L19.2 0L19.2 16.5L12.2 16.5L12.2 100L7.8 100L7.8 16.5L.8 16.5Z",
 }
 
@@ -122,9 +122,11 @@ class Logo:
             SVG elements that need `glyph_definitions` on the page.
         """
         scale = HEIGHT / (self.top - self.bottom)
-        parts = [f'<use {href}="#l{letter}" transform="matrix(1 0 0 {_short(height * scale / HEIGHT, 3)} '
-                 f'{x + COLUMN * position:g} {_short(y + (self.top - top) * scale)})"/>'
-                 for letter, position, top, height in self.letters()]
+        parts = [
+            f'<use {href}="#l{letter}" transform="matrix(1 0 0 {_short(height * scale / HEIGHT, 3)} '
+            f'{x + COLUMN * position:g} {_short(y + (self.top - top) * scale)})"/>'
+            for letter, position, top, height in self.letters()
+        ]
         zero = _short(y + self.top * scale)
         parts.append(f'<path class="ax" d="M{x:g} {zero}h{COLUMN * self.width}"/>')
         return "".join(parts)
@@ -155,27 +157,40 @@ class Logo:
             Text of the file.
         """
         # Many programs that place pictures know only the older name of the link.
-        return '<?xml version="1.0" encoding="UTF-8"?>\n' + self._svg(
-            ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"', pixels, axis,
-            "xlink:href", glyph_outlines() + f"<style>{AXIS_STYLE}</style>") + "\n"
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            + self._svg(
+                ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"',
+                pixels,
+                axis,
+                "xlink:href",
+                glyph_outlines() + f"<style>{AXIS_STYLE}</style>",
+            )
+            + "\n"
+        )
 
     def _svg(self, names: str, pixels: float, axis: bool, href: str, inside: str = "") -> str:
         left = _MARGIN if axis else 0
         above = 8 if axis else 0  # half a line of the uppermost number
         width, height = left + COLUMN * self.width, HEIGHT + 2 * above
         scale = self._scale(left - 4, above) if axis else ""
-        return (f'<svg{names} role="img" class="logo" viewBox="0 0 {width} {height}" width="{width * pixels:g}" '
-                f'height="{height * pixels:g}"><title>{escape(self.title)}</title>{inside}'
-                f'{scale}{self.drawing(left, above, href)}</svg>')
+        return (
+            f'<svg{names} role="img" class="logo" viewBox="0 0 {width} {height}" width="{width * pixels:g}" '
+            f'height="{height * pixels:g}"><title>{escape(self.title)}</title>{inside}'
+            f"{scale}{self.drawing(left, above, href)}</svg>"
+        )
 
     def _scale(self, x: float, y: float) -> str:
         scale = HEIGHT / (self.top - self.bottom)
         ticks = [(value, y + (self.top - value) * scale) for value in ticks_between(self.bottom, self.top)]
         marks = "".join(f"M{x} {_short(at)}h-{_TICK}" for _, at in ticks)
-        numbers = "".join(f'<text x="{x - _TICK - 2}" y="{_short(at + 4)}" text-anchor="end">{value:g}</text>'
-                          for value, at in ticks)
-        unit = (f'<text transform="translate(11 {y + HEIGHT / 2:g})rotate(-90)" text-anchor="middle">'
-                f'{escape(self.unit)}</text>')
+        numbers = "".join(
+            f'<text x="{x - _TICK - 2}" y="{_short(at + 4)}" text-anchor="end">{value:g}</text>' for value, at in ticks
+        )
+        unit = (
+            f'<text transform="translate(11 {y + HEIGHT / 2:g})rotate(-90)" text-anchor="middle">'
+            f"{escape(self.unit)}</text>"
+        )
         return f'<g class="sc"><path class="ax" d="M{x} {y}v{HEIGHT}{marks}"/>{numbers}{unit}</g>'
 
 
@@ -280,8 +295,9 @@ def glyph_outlines() -> str:
     str
         To stand inside an ``<svg>``. Ids are ``lA``, ``lC``, ``lG`` and ``lT``.
     """
-    outlines = "".join(f'<path id="l{letter}" fill="{COLOURS[letter]}" fill-rule="evenodd" d="{d}"/>'
-                       for letter, d in GLYPHS.items())
+    outlines = "".join(
+        f'<path id="l{letter}" fill="{COLOURS[letter]}" fill-rule="evenodd" d="{d}"/>' for letter, d in GLYPHS.items()
+    )
     return f"<defs>{outlines}</defs>"
 
 

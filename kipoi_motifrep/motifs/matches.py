@@ -23,8 +23,21 @@ from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
 # Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
 _LEAST_INFORMATION = 1e-6
 FILES = ("tomtom.tsv", "matches.tsv")
-COLUMNS = ("query", "status", "target", "target_name", "tf_class", "tf_family", "e_value", "q_value", "p_value",
-           "offset", "orientation", "overlap", "n_matches")
+COLUMNS = (
+    "query",
+    "status",
+    "target",
+    "target_name",
+    "tf_class",
+    "tf_family",
+    "e_value",
+    "q_value",
+    "p_value",
+    "offset",
+    "orientation",
+    "overlap",
+    "n_matches",
+)
 
 
 @dataclass(frozen=True)
@@ -68,18 +81,29 @@ class Matches:
         first, count = np.full(len(self.queries), -1), np.bincount(self.hits["query"], minlength=len(self.queries))
         places, where = np.unique(self.hits["query"], return_index=True)
         first[places] = where
-        return [self._row(motif, status, int(hit), int(n))
-                for motif, status, hit, n in zip(self.queries, self.statuses, first, count, strict=True)]
+        return [
+            self._row(motif, status, int(hit), int(n))
+            for motif, status, hit, n in zip(self.queries, self.statuses, first, count, strict=True)
+        ]
 
     def _row(self, motif: Motif, status: str, place: int, n_matches: int) -> tuple:
         if place < 0:
             return (motif.name, status, *[""] * (len(COLUMNS) - 3), n_matches)
         hit = self.hits[place]
         target = self.database.motifs[hit["target"]]
-        return (motif.name, status, self.database.target_names[hit["target"]], target.alt_name,
-                "::".join(target.tf_class), "::".join(target.tf_family),
-                *(f"{hit[name]:g}" for name in ("e_value", "q_value", "p_value")),
-                int(hit["offset"]), str(hit["orientation"]), int(hit["overlap"]), n_matches)
+        return (
+            motif.name,
+            status,
+            self.database.target_names[hit["target"]],
+            target.alt_name,
+            "::".join(target.tf_class),
+            "::".join(target.tf_family),
+            *(f"{hit[name]:g}" for name in ("e_value", "q_value", "p_value")),
+            int(hit["offset"]),
+            str(hit["orientation"]),
+            int(hit["overlap"]),
+            n_matches,
+        )
 
     def write(self, folder: str | os.PathLike) -> None:
         """Write ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
@@ -104,18 +128,30 @@ class Matches:
         folder : str or path-like
             Where to; it is made when it is missing.
         """
-        targets = [motif if motif.name == name else replace(motif, name=name)  # databases may share names
-                   for motif, name in zip(self.database, self.database.target_names, strict=True)]
+        targets = [
+            motif if motif.name == name else replace(motif, name=name)  # databases may share names
+            for motif, name in zip(self.database, self.database.target_names, strict=True)
+        ]
         tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
         write_table(Path(folder) / "matches.tsv", COLUMNS, ([field(str(x)) for x in row] for row in self.table()))
 
 
-def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE, *,
-          taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
-          evalue: float = 0.1, qvalue: float | None = None, min_overlap: int = 1, incomplete_scores: bool = False,
-          norc: bool = False, threads: int | None = None, output: str | os.PathLike | None = None,
-          progress: bool = False) -> Matches:
+def match(
+    queries: str | os.PathLike,
+    database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
+    *,
+    taxon: str | Sequence[str] | None = "vertebrates",
+    collection: str | Sequence[str] | None = "CORE",
+    evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
+    incomplete_scores: bool = False,
+    norc: bool = False,
+    threads: int | None = None,
+    output: str | os.PathLike | None = None,
+    progress: bool = False,
+) -> Matches:
     """Find the known motifs that each motif of a file is like.
 
     Tomtom's exact statistics (see `kipoi_motifrep.motifs.tomtom.tomtom`). Motifs without
@@ -176,26 +212,65 @@ def match(queries: str | os.PathLike, database: str | os.PathLike | Sequence[str
     targets = open_databases(database, taxon=taxon, collection=collection)
     norc = norc or motifs.rna or targets.rna
     with nullcontext() if output is None else staged(output, [*FILES, PARAMETERS_FILE], [queries, database]) as stage:
-        found = _compare(motifs, targets, evalue, qvalue, min_overlap, incomplete_scores, norc, threads, progress, {
-            "queries": str(queries), "queries_sha256": motifs.digest, "background": motifs.background,
-            "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
-            "database_description": targets.describe(), "database_sha256": targets.digest,
-            "database_release": targets.release, "taxon": taxon, "collection": collection,
-            "evalue": None if qvalue is not None else evalue, "qvalue": qvalue, "min_overlap": min_overlap,
-            "incomplete_scores": incomplete_scores, "norc": norc, "threads": threads})
+        found = _compare(
+            motifs,
+            targets,
+            evalue,
+            qvalue,
+            min_overlap,
+            incomplete_scores,
+            norc,
+            threads,
+            progress,
+            {
+                "queries": str(queries),
+                "queries_sha256": motifs.digest,
+                "background": motifs.background,
+                "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
+                "database_description": targets.describe(),
+                "database_sha256": targets.digest,
+                "database_release": targets.release,
+                "taxon": taxon,
+                "collection": collection,
+                "evalue": None if qvalue is not None else evalue,
+                "qvalue": qvalue,
+                "min_overlap": min_overlap,
+                "incomplete_scores": incomplete_scores,
+                "norc": norc,
+                "threads": threads,
+            },
+        )
         if stage is not None:
             found._write(stage)
     return found
 
 
-def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float | None, min_overlap: int,
-             incomplete_scores: bool, norc: bool, threads: int | None, progress: bool,
-             parameters: dict[str, object]) -> Matches:
+def _compare(
+    motifs: MotifFile,
+    targets: Database,
+    evalue: float,
+    qvalue: float | None,
+    min_overlap: int,
+    incomplete_scores: bool,
+    norc: bool,
+    threads: int | None,
+    progress: bool,
+    parameters: dict[str, object],
+) -> Matches:
     idle = [_idle_status(motif) for motif in motifs]
     # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
     # so without them the q-values of those behind them would be others than Tomtom's for this file.
-    found = tomtom(motifs, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
-                   complete_scores=not incomplete_scores, both_strands=not norc, threads=threads, progress=progress)
+    found = tomtom(
+        motifs,
+        targets,
+        evalue=evalue,
+        qvalue=qvalue,
+        min_overlap=min_overlap,
+        complete_scores=not incomplete_scores,
+        both_strands=not norc,
+        threads=threads,
+        progress=progress,
+    )
     hits = found[np.array([status is None for status in idle], bool)[found["query"]]]
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
@@ -203,8 +278,9 @@ def _compare(motifs: MotifFile, targets: Database, evalue: float, qvalue: float 
     return Matches(motifs, targets, statuses, hits, parameters)
 
 
-def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *,
-                 evalue: float = 0.1) -> Matches:
+def read_matches(
+    folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *, evalue: float = 0.1
+) -> Matches:
     """Read ``tomtom.tsv`` back.
 
     Parameters
@@ -229,21 +305,34 @@ def read_matches(folder: str | os.PathLike, queries: str | os.PathLike, database
         If the table is not about these motifs.
     """
     motifs, path = read_motifs(queries), Path(folder) / "tomtom.tsv"
-    places = [{field(name): place for place, name in enumerate(names)}
-              for names in ([motif.name for motif in motifs], database.target_names)]
+    places = [
+        {field(name): place for place, name in enumerate(names)}
+        for names in ([motif.name for motif in motifs], database.target_names)
+    ]
     lines = path.read_text(encoding="utf-8").splitlines()[1:]
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     try:
-        hits = np.array([(places[0][row[0]], places[1][row[1]], int(row[2]), *map(float, row[3:6]), int(row[6]), row[9])
-                         for row in rows], HIT)
+        hits = np.array(
+            [
+                (places[0][row[0]], places[1][row[1]], int(row[2]), *map(float, row[3:6]), int(row[6]), row[9])
+                for row in rows
+            ],
+            HIT,
+        )
     except (KeyError, ValueError, IndexError) as error:
         raise InputError(f"is not about these motifs ({error}); make it again", path=path) from None
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
-    statuses = tuple(_idle_status(motif) or (MATCHED if index in matched else NO_MATCH)
-                     for index, motif in enumerate(motifs))
-    return Matches(motifs, database, statuses, hits, {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False,
-                                                        "norc": motifs.rna or database.rna})
+    statuses = tuple(
+        _idle_status(motif) or (MATCHED if index in matched else NO_MATCH) for index, motif in enumerate(motifs)
+    )
+    return Matches(
+        motifs,
+        database,
+        statuses,
+        hits,
+        {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False, "norc": motifs.rna or database.rna},
+    )
 
 
 def _command_line(parameters: dict) -> str:

@@ -70,8 +70,10 @@ class Motif:
         miss = np.abs(self.pwm.sum(axis=1) - 1)
         if miss.max() > ROW_SUM_TOLERANCE:
             position = int(miss.argmax())
-            raise InputError(f"PWM of motif {name}: position {position + 1} sums to {self.pwm[position].sum():g}; "
-                             "probabilities must sum to 1")
+            raise InputError(
+                f"PWM of motif {name}: position {position + 1} sums to {self.pwm[position].sum():g}; "
+                "probabilities must sum to 1"
+            )
         if self.counts is not None:
             object.__setattr__(self, "counts", _frozen_matrix(self.counts, f"counts of motif {name}"))
             if self.counts.shape != self.pwm.shape:
@@ -86,9 +88,15 @@ class Motif:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Motif):
             return NotImplemented
-        return (self._key() == other._key() and np.array_equal(self.pwm, other.pwm)
-                and (other.counts is None if self.counts is None else
-                     other.counts is not None and np.array_equal(self.counts, other.counts)))
+        return (
+            self._key() == other._key()
+            and np.array_equal(self.pwm, other.pwm)
+            and (
+                other.counts is None
+                if self.counts is None
+                else other.counts is not None and np.array_equal(self.counts, other.counts)
+            )
+        )
 
     def __hash__(self) -> int:
         return hash(self._key())

@@ -43,8 +43,10 @@ class Ablation:
         self._uses = list({(use.chain.place, *use.chain.arrangement.order): use for use in network.uses}.values())
         for use in self._uses:
             if use.chain.arrangement.rows or use.chain.arrangement.filters is None:
-                raise Unreadable(f"activations of layer {network.banks[use.bank].layer} do not have the sequences, "
-                                 "before all others, and the filters on axes of their own")
+                raise Unreadable(
+                    f"activations of layer {network.banks[use.bank].layer} do not have the sequences, "
+                    "before all others, and the filters on axes of their own"
+                )
             if not self._reaches_outputs(use.chain.place):
                 raise Unreadable(f"the activations of layer {network.banks[use.bank].layer} do not reach the outputs")
         self._arrays: dict[str, np.ndarray] = {}
@@ -117,7 +119,8 @@ class Ablation:
             if use.bank == bank:
                 place, arrangement = use.chain.place, use.chain.arrangement
                 values = self._held[place].swapaxes(0, arrangement.filters or 0)[
-                    arrangement.order[one - self._first[bank]]]
+                    arrangement.order[one - self._first[bank]]
+                ]
                 before.append((values, values.copy()))
                 values[...] = fill
         try:
@@ -131,8 +134,7 @@ class Ablation:
         self._size = max(self._n, self._size)
         missing = self._size - self._n
         if missing:  # a batch of another size may be compiled afresh
-            arrays = {name: np.concatenate([one, np.repeat(one[:1], missing, axis=0)])
-                      for name, one in arrays.items()}
+            arrays = {name: np.concatenate([one, np.repeat(one[:1], missing, axis=0)]) for name, one in arrays.items()}
         # What the convolutions gave is kept, too: a framework that runs all of the network need not run them again.
         places = list(dict.fromkeys([*(use.place for use in self._uses), *(use.chain.place for use in self._uses)]))
         self._arrays = arrays
@@ -147,9 +149,12 @@ class Ablation:
         arrangement, values = use.chain.arrangement, self._held[use.chain.place]
         values = np.moveaxis(values, arrangement.filters or 0, -1)  # 0 would be that of the sequences
         values = values.reshape(len(values), -1, values.shape[-1])
-        rows = values.reshape(self._size, -1, *values.shape[1:]) if arrangement.together else \
-            values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)
-        return rows[:self._n].reshape(self._n, -1, values.shape[2])[:, :, arrangement.order]
+        rows = (
+            values.reshape(self._size, -1, *values.shape[1:])
+            if arrangement.together
+            else values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)
+        )
+        return rows[: self._n].reshape(self._n, -1, values.shape[2])[:, :, arrangement.order]
 
     def _run_on(self) -> np.ndarray:
         try:
@@ -164,7 +169,7 @@ class Ablation:
         for one in outputs:
             last = one.ndim - 1 if self.network.framework == "Keras" else 1
             inner = tuple(axis for axis in range(1, one.ndim) if axis != last)
-            columns.append(one[:self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
+            columns.append(one[: self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
         return np.concatenate(columns, axis=1)
 
     def _reaches_outputs(self, place: int) -> bool:
@@ -188,8 +193,9 @@ class Ablation:
         except Unreadable:
             raise
         except Exception as error:  # a stranger's layers can fail in any way
-            raise Unreadable("its layers after the activations cannot be run alone "
-                             f"({first_line(error)[:200]})") from error
+            raise Unreadable(
+                f"its layers after the activations cannot be run alone ({first_line(error)[:200]})"
+            ) from error
         if whole.shape != parts.shape or not np.allclose(whole, parts, rtol=TOLERANCE, atol=TOLERANCE):
             raise Unreadable("its layers run one by one do not give the network's own predictions")
         self._size = 0

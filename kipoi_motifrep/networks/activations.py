@@ -95,11 +95,20 @@ def find_activations(feature_map: FeatureMap, named: str | None = None) -> list[
                 break
             steps = (*steps, further)
     if named is not None:
-        names = dict.fromkeys(one.name for one in taps[place + 1:])
+        names = dict.fromkeys(one.name for one in taps[place + 1 :])
         raise Unreadable(f"no activation {named!r} follows it; these follow: {', '.join(names)}")
-    return [Chain(place, feature_map.arrangement(copy), 0, 1, most, "no non-linearity (none follows before its "
-                  "positions, filters or sequences are taken apart or mixed; the convolution's own output)")
-            for copy in range(feature_map.copies)]
+    return [
+        Chain(
+            place,
+            feature_map.arrangement(copy),
+            0,
+            1,
+            most,
+            "no non-linearity (none follows before its "
+            "positions, filters or sequences are taken apart or mixed; the convolution's own output)",
+        )
+        for copy in range(feature_map.copies)
+    ]
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,7 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
         given = {place: values}
         try:
             for step in steps:
-                given[step.place], = forward.run(inputs, [step.before], given)
+                (given[step.place],) = forward.run(inputs, [step.before], given)
             return dict(zip(cone, forward.run(inputs, cone, given), strict=True))
         except Exception as error:  # a stranger's layers can fail in any way
             raise OtherWay("they take no feature map of another size") from error
@@ -166,8 +175,9 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
                 for side in (0, 1):
                     chosen = np.expand_dims((np.arange(shape[axis]) >> bit & 1) == side, other)
                     for number, values in run(np.where(chosen, two, one)).items():
-                        touched[number, kind, bit, side] = \
-                            touched.get((number, kind, bit, side), False) | differ(first[number], values)
+                        touched[number, kind, bit, side] = touched.get((number, kind, bit, side), False) | differ(
+                            first[number], values
+                        )
     sizes = {kind: shape[axis] for kind, axis in axes.items()}
     images: dict[int, dict[str, tuple[int | None, np.ndarray]]] = {place: {}}
     constant: set[int] = set()
@@ -177,14 +187,21 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
         answers = {key[1:]: values for key, values in touched.items() if key[0] == number}
         if not any(values.any() for values in answers.values()):
             constant.add(number)
-        elif all(one in images or one in broken or one in constant or len(forward.taps[one].shape) < 2
-                 for one in forward.taps[number].inputs) or number in [step.place for step in steps] \
-                or "cat" in forward.taps[number].operation:  # side by side with what other layers give
+        elif (
+            all(
+                one in images or one in broken or one in constant or len(forward.taps[one].shape) < 2
+                for one in forward.taps[number].inputs
+            )
+            or number in [step.place for step in steps]
+            or "cat" in forward.taps[number].operation
+        ):  # side by side with what other layers give
             found = _axes(answers, sizes)
             if found is None:
                 mixed.append(number)
-            elif len(set(found["filters"][1]) - {-1}) < sizes["filters"] or \
-                    len(np.unique(np.diff(found["positions"][1]))) > 1:
+            elif (
+                len(set(found["filters"][1]) - {-1}) < sizes["filters"]
+                or len(np.unique(np.diff(found["positions"][1]))) > 1
+            ):
                 broken.append(number)
             else:
                 images[number] = found
@@ -200,14 +217,19 @@ def _cone(taps: Sequence[Tap], place: int, near: int) -> list[int]:
         tap = taps[number]
         if behind & set(tap.inputs) and "cat" not in tap.operation:
             behind.add(number)
-        elif len(cone) <= near and tap.convolution is None and set(tap.inputs) & set(cone) and (
-                len(tap.shape) > 2 or (len(tap.shape) == 2 and filters in tap.shape)):
+        elif (
+            len(cone) <= near
+            and tap.convolution is None
+            and set(tap.inputs) & set(cone)
+            and (len(tap.shape) > 2 or (len(tap.shape) == 2 and filters in tap.shape))
+        ):
             cone.append(number)
     return cone[1:]
 
 
-def _axes(answers: Mapping[tuple[str, int, int], np.ndarray],
-          sizes: Mapping[str, int]) -> dict[str, tuple[int | None, np.ndarray]] | None:
+def _axes(
+    answers: Mapping[tuple[str, int, int], np.ndarray], sizes: Mapping[str, int]
+) -> dict[str, tuple[int | None, np.ndarray]] | None:
     """Axis of each kind, with the number in the feature map of each of its entries; None if there is no such axis."""
     shape = next(iter(answers.values())).shape
     found: dict[str, tuple[int | None, np.ndarray]] = {"positions": (None, np.zeros(1, int))}
@@ -215,8 +237,13 @@ def _axes(answers: Mapping[tuple[str, int, int], np.ndarray],
         fitting = []
         for axis in range(len(shape)):
             other = tuple(one for one in range(len(shape)) if one != axis)
-            sides = np.array([[answers[kind, bit, side].any(axis=other) for side in (0, 1)]
-                              for bit in range((size - 1).bit_length())], bool).reshape(-1, 2, shape[axis])
+            sides = np.array(
+                [
+                    [answers[kind, bit, side].any(axis=other) for side in (0, 1)]
+                    for bit in range((size - 1).bit_length())
+                ],
+                bool,
+            ).reshape(-1, 2, shape[axis])
             alone = ~sides.any(axis=(0, 1)) & (kind == "filters")
             if (sides[:, 0] ^ sides[:, 1] | alone).all() and not alone.all():
                 fitting.append((axis, np.where(alone, -1, (sides[:, 1] << np.arange(len(sides))[:, None]).sum(axis=0))))
@@ -235,8 +262,11 @@ def _axes(answers: Mapping[tuple[str, int, int], np.ndarray],
 def _nonlinearity(taps: Sequence[Tap], place: int, images: _Images, named: str | None) -> int | None:
     """Choose the image that is the activations; None if nothing follows that is not affine."""
     if named is not None:
-        names = {one: (taps[one].name, taps[one].name.replace(".", "/").split("/")[-1], taps[one].label)
-                 for one in images.axes if one != place}
+        names = {
+            one: (taps[one].name, taps[one].name.replace(".", "/").split("/")[-1], taps[one].label)
+            for one in images.axes
+            if one != place
+        }
         return max((one for one, own in names.items() if named in own), default=None)
     numbers = sorted(images.axes)
     compared = ""
@@ -245,7 +275,7 @@ def _nonlinearity(taps: Sequence[Tap], place: int, images: _Images, named: str |
         if images.affine[first] or (used_by and used_by <= images.constant):  # as in a search for NaN
             continue
         after, last = {first}, first
-        for number in numbers[numbers.index(first) + 1:]:
+        for number in numbers[numbers.index(first) + 1 :]:
             inputs = set(taps[number].inputs) & set(images.axes)
             if not inputs & after:
                 continue
@@ -257,11 +287,14 @@ def _nonlinearity(taps: Sequence[Tap], place: int, images: _Images, named: str |
             return last
         compared = compared or taps[first].label
     if compared:
-        raise Unreadable(f"its output is compared with something ({compared}), and what becomes of that is no "
-                         "non-linearity that is understood")
+        raise Unreadable(
+            f"its output is compared with something ({compared}), and what becomes of that is no "
+            "non-linearity that is understood"
+        )
     if any(not images.affine[one] for one in images.broken):
-        raise Unreadable("layers between it and its non-linearity pick some of its filters, or positions that are not "
-                         "evenly spaced")
+        raise Unreadable(
+            "layers between it and its non-linearity pick some of its filters, or positions that are not evenly spaced"
+        )
     return None
 
 
@@ -275,7 +308,7 @@ def _step_over(taps: Sequence[Tap], images: _Images, steps: Sequence[_Step]) -> 
             continue
         if "pool" in label and taps[number].inputs[0] in images.axes:
             return _Step(number, taps[number].inputs[0], True)
-        last = not any(tap.leaf == taps[number].leaf is not None for tap in taps[number + 1:])
+        last = not any(tap.leaf == taps[number].leaf is not None for tap in taps[number + 1 :])
         if "norm" in label and last and taps[number].shape == taps[before].shape:
             return _Step(number, before, False)
     return None
@@ -295,8 +328,10 @@ def _chain(feature_map: FeatureMap, copy: int, images: _Images, place: int, step
         counted = poolings[-1].before
         axis = images.axes[counted]["positions"][0] if counted in images.axes else axis
         if numbers[0] or len(numbers) != len(images.axes[counted]["positions"][1]):
-            raise Unreadable(f"something cuts what {taps[poolings[-1].place].name} has pooled, before the "
-                             "non-linearity; the positions of its activations are not those of the convolution")
+            raise Unreadable(
+                f"something cuts what {taps[poolings[-1].place].name} has pooled, before the "
+                "non-linearity; the positions of its activations are not those of the convolution"
+            )
     n_positions: int | None = 1
     if axis is not None:
         n_positions = taps[counted].shape[axis]
@@ -308,12 +343,25 @@ def _chain(feature_map: FeatureMap, copy: int, images: _Images, place: int, step
     start = int(numbers[0]) if step > 0 else int(numbers[0]) + step * (n_positions - 1)
     if filters is None:  # a lone filter: an axis that is left over is its own
         filters = next((one for one in range(len(taps[place].shape)) if one not in (rows, positions)), None)
-    arrangement = Arrangement(rows, filters, positions, feature_map.copies, copy, feature_map.together,
-                              np.array([np.flatnonzero(order == one)[0] for one in range(feature_map.n_filters)]),
-                              step < 0)
-    return Chain(place, arrangement, start, abs(step), n_positions,
-                 _way(taps, feature_map.place, place, {step.place for step in poolings}),
-                 tuple((step.place, step.before) for step in poolings))
+    arrangement = Arrangement(
+        rows,
+        filters,
+        positions,
+        feature_map.copies,
+        copy,
+        feature_map.together,
+        np.array([np.flatnonzero(order == one)[0] for one in range(feature_map.n_filters)]),
+        step < 0,
+    )
+    return Chain(
+        place,
+        arrangement,
+        start,
+        abs(step),
+        n_positions,
+        _way(taps, feature_map.place, place, {step.place for step in poolings}),
+        tuple((step.place, step.before) for step in poolings),
+    )
 
 
 def _way(taps: Sequence[Tap], first: int, last: int, left_out: Collection[int]) -> str:
@@ -330,5 +378,7 @@ def _way(taps: Sequence[Tap], first: int, last: int, left_out: Collection[int]) 
                 names.setdefault(taps[number].name, {})[taps[number].label] = None
     if taps[last].leaf is not None and taps[last].leaf == taps[first].leaf:
         return f"{taps[last].label} (fused)"
-    return ", ".join(name if name in labels else f"{name} ({', '.join(reversed(labels))})"
-                     for name, labels in reversed(names.items()))
+    return ", ".join(
+        name if name in labels else f"{name} ({', '.join(reversed(labels))})"
+        for name, labels in reversed(names.items())
+    )

@@ -12,8 +12,12 @@ from typing import NoReturn
 from kipoi_motifrep.core.errors import InputError
 
 KERAS, HDF5 = "a .keras file", "an HDF5 file"
-STATE, SCRIPT, EXPORTED, SAFETENSORS = ("a file of torch.save", "a TorchScript file", "a torch.export file",
-                                        "a .safetensors file")
+STATE, SCRIPT, EXPORTED, SAFETENSORS = (
+    "a file of torch.save",
+    "a TorchScript file",
+    "a torch.export file",
+    "a .safetensors file",
+)
 READ_BY_TORCH = (STATE, SCRIPT, EXPORTED, SAFETENSORS)
 
 # A file that begins so is of this kind; the first that fits counts.
@@ -27,20 +31,21 @@ STARTS = (
 # What is known and not read, and the way that works.
 CURES = {
     "a Python pickle": "which is code and is not run; save a PyTorch module's state_dict() by torch.save, or a Keras "
-                       "model as .keras",
+    "model as .keras",
     "compressed by gzip": "unpack it first",
     "a pointer of Git LFS": "not the file itself; fetch that by 'git lfs pull'",
     "a web page": "not the file behind it; was the address of the download right?",
     "an ONNX file": "which is not read; give the PyTorch module or Keras model that it was exported from",
     "a TensorFlow Lite file": "which is not read; give the Keras model that it was made from",
     "a checkpoint of TensorFlow": "which has no network in it; build the network in TensorFlow, load the checkpoint, "
-                                  "and save it as one .keras or .h5 file",
+    "and save it as one .keras or .h5 file",
     "a SavedModel folder": "which shows no layers; open it with tf_keras.models.load_model and save it as one .h5 file",
     "a NumPy archive": "which has no network in it; put its arrays into the network, and save that as a whole",
     "a network's description without its weights": "give the file of weights, and this one by --arch",
 }
-KNOWN = ("the files read are .keras, .h5 and weights of Keras, and state dicts, checkpoints, TorchScript and .pt2 of "
-         "PyTorch")
+KNOWN = (
+    "the files read are .keras, .h5 and weights of Keras, and state dicts, checkpoints, TorchScript and .pt2 of PyTorch"
+)
 
 LIMIT = "KIPOI_MOTIFREP_MAX_UNPACKED_GB"
 DEFAULT_LIMIT = 1.0
@@ -214,8 +219,11 @@ def check_unpacked(path: str | os.PathLike, unpacked: int) -> None:
         raise InputError(f"{LIMIT} is {given!r}; it must be a number of gigabytes") from error
     size = os.path.getsize(path)
     if unpacked > max(limit * 1e9, HONEST_RATIO * size):
-        raise InputError(f"its {size / 1e6:.3g} MB unpack to {unpacked / 1e9:.3g} GB, more than the limit of {limit:g} "
-                         f"GB; if you trust it, set the environment variable {LIMIT} to a larger number", path=path)
+        raise InputError(
+            f"its {size / 1e6:.3g} MB unpack to {unpacked / 1e9:.3g} GB, more than the limit of {limit:g} "
+            f"GB; if you trust it, set the environment variable {LIMIT} to a larger number",
+            path=path,
+        )
 
 
 def unpacked_size(archive: zipfile.ZipFile) -> int:

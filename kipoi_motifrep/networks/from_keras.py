@@ -19,8 +19,20 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.networks.source import Convolution, Tap, Unreadable
 
-NUMPY_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
-               "float16", "float32", "float64")
+NUMPY_TYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "Conv")
 # For a convolution in one dimension TensorFlow adds a dummy axis; for a dilated one it takes the sequence apart, and
 # puts the feature map together again.
@@ -90,8 +102,10 @@ class KerasSource:
             import keras
 
             if keras.backend.backend() != "tensorflow":
-                raise InputError(f"Keras runs on {keras.backend.backend()} here, where its layers cannot be followed; "
-                                 "set KERAS_BACKEND to tensorflow or torch")
+                raise InputError(
+                    f"Keras runs on {keras.backend.backend()} here, where its layers cannot be followed; "
+                    "set KERAS_BACKEND to tensorflow or torch"
+                )
         types = self.input_types()
         specs = [tf.TensorSpec((None, *one.shape[1:]), types.get(name, "float32")) for name, one in inputs.items()]
         function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
@@ -122,8 +136,11 @@ class KerasSource:
 
     def _inputs(self) -> dict[str, Any]:
         tensors = getattr(self.model, "inputs", None) or []
-        names = sorted(self._structure) if isinstance(self._structure, dict) else \
-            [tensor.name.split(":")[0] for tensor in tensors]
+        names = (
+            sorted(self._structure)
+            if isinstance(self._structure, dict)
+            else [tensor.name.split(":")[0] for tensor in tensors]
+        )
         return dict(zip(names, tensors, strict=True))
 
     def _call(self, names: Sequence[str], values: Sequence) -> Any:
@@ -169,7 +186,7 @@ class TensorFlowPass:
         self.taps: list[Tap] = []
         self._tensors: list[Any] = []
         self._numbers: dict[str, int] = {}
-        own = {tensor.name for tensor in concrete.inputs[:len(names)]}
+        own = {tensor.name for tensor in concrete.inputs[: len(names)]}
         # The innermost layer that runs when an operation is made is the one that makes it.
         owner: dict[int, int] = {}
         for place, call in enumerate(calls):
@@ -183,25 +200,36 @@ class TensorFlowPass:
                 if inputs or tensor.name in own:
                     self._numbers[tensor.name] = len(self.taps)
                     self._tensors.append(tensor)
-                    self.taps.append(Tap(maker.name if maker and maker.name else kind,
-                                         maker.label if maker and maker.name else kind, kind, inputs,
-                                         tuple(tensor.shape) if tensor.shape.rank is not None else (),
-                                         owner[number] if maker and maker.leaf else None))
-        self.outputs = [self._numbers[one.name] for one in tf.nest.flatten(concrete.structured_outputs)
-                        if one.name in self._numbers]
+                    self.taps.append(
+                        Tap(
+                            maker.name if maker and maker.name else kind,
+                            maker.label if maker and maker.name else kind,
+                            kind,
+                            inputs,
+                            tuple(tensor.shape) if tensor.shape.rank is not None else (),
+                            owner[number] if maker and maker.leaf else None,
+                        )
+                    )
+        self.outputs = [
+            self._numbers[one.name] for one in tf.nest.flatten(concrete.structured_outputs) if one.name in self._numbers
+        ]
         self._convolutions = self._find_convolutions()
 
     def _find_convolutions(self) -> dict[int, list]:
         """Mark the convolutions among the taps; their operations, by the tap that holds the feature map."""
         # The compiler's convolutions, such as grouped ones, are functions of their own.
-        compiled = {one.signature.name for one in self._definition.library.function
-                    if any(node.op in CONVOLUTIONS for node in one.node_def)}
+        compiled = {
+            one.signature.name
+            for one in self._definition.library.function
+            if any(node.op in CONVOLUTIONS for node in one.node_def)
+        }
         found: dict[int, list] = {}
         found_entries: dict[int, int] = {}
         for number, tensor in enumerate(self._tensors):
             operation = tensor.op
             if operation.type not in CONVOLUTIONS and not (
-                    "PartitionedCall" in operation.type and operation.get_attr("f").name in compiled):
+                "PartitionedCall" in operation.type and operation.get_attr("f").name in compiled
+            ):
                 continue
             entry, taken_apart = self.taps[number].inputs[0], False
             while self._tensors[entry].op.type in (DUMMY, APART):
@@ -221,20 +249,30 @@ class TensorFlowPass:
             found[place], found_entries[place] = operations, entry
         return found
 
-    def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
-            given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        wanted: Sequence[int],
+        given: Mapping[int, np.ndarray] | None = None,
+        fresh: Collection[int] = (),
+    ) -> list[np.ndarray]:
         """Run the network as far as some taps; see ``ForwardPass``."""
         import tensorflow as tf
 
         given = given or {}
         key = (tuple(wanted), tuple(given), tuple(sorted(fresh)))
         if key not in self._parts:
-            kernels = {name: np.random.default_rng(place).normal(size=value.shape).astype(value.dtype)
-                       for place in key[2] for name, value in self._kernels(place).items()}
+            kernels = {
+                name: np.random.default_rng(place).normal(size=value.shape).astype(value.dtype)
+                for place in key[2]
+                for name, value in self._kernels(place).items()
+            }
             tensors = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self._own(given).values()}
             # What is given may have another number of positions than the tap has.
-            tensors |= {self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
-                        for one in given}
+            tensors |= {
+                self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
+                for one in given
+            }
             self._parts[key] = self._part([self._tensors[one].name for one in wanted], tensors, kernels)
         part, taken = self._parts[key]
         known = {tensor.name: (inputs[name], tensor.dtype) for name, tensor in self._own(given).items()}
@@ -244,7 +282,7 @@ class TensorFlowPass:
 
     def _own(self, given: Collection[int]) -> dict[str, Any]:
         """Tensors of the network's inputs, by name; without those that are given themselves."""
-        tensors = zip(self._names, self._concrete.inputs[:len(self._names)], strict=True)
+        tensors = zip(self._names, self._concrete.inputs[: len(self._names)], strict=True)
         return {name: one for name, one in tensors if self._numbers[one.name] not in given}
 
     def weights(self, place: int) -> list[np.ndarray]:
@@ -269,14 +307,16 @@ class TensorFlowPass:
             for tensor in operation.inputs:
                 if tensor.name in self._captured:  # a variable as such, as the compiler's functions take it
                     handle = self._captured[tensor.name]
-                    found[tensor.name] = next(one.numpy() for one in self._concrete.graph.variables
-                                              if one.handle is handle)
+                    found[tensor.name] = next(
+                        one.numpy() for one in self._concrete.graph.variables if one.handle is handle
+                    )
                 elif tensor.name not in self._numbers:
                     found[tensor.name] = np.asarray(self._part([tensor.name], {}, {})[0]()[0])
         return found
 
-    def _part(self, wanted: Sequence[str], given: Mapping[str, Any], kernels: Mapping[str, np.ndarray]
-              ) -> tuple[Callable, list[str]]:
+    def _part(
+        self, wanted: Sequence[str], given: Mapping[str, Any], kernels: Mapping[str, np.ndarray]
+    ) -> tuple[Callable, list[str]]:
         """Make a function which is the network between the tensors given and those wanted, and list which it takes."""
         import tensorflow as tf
 
@@ -288,13 +328,19 @@ class TensorFlowPass:
             known = dict(zip(taken, values, strict=True))
             for name in needed - set(known):
                 if name in kernels:
-                    known[name] = tf.identity(variables[name].handle) if name in variables else \
-                        tf.constant(kernels[name])
+                    known[name] = (
+                        tf.identity(variables[name].handle) if name in variables else tf.constant(kernels[name])
+                    )
                 else:
                     known[name] = tf.identity(self._captured[name])
             made = [name for name in wanted if name not in known]
-            results = tf.graph_util.import_graph_def(
-                definition, {name: known[name] for name in needed}, return_elements=made, name="") if made else []
+            results = (
+                tf.graph_util.import_graph_def(
+                    definition, {name: known[name] for name in needed}, return_elements=made, name=""
+                )
+                if made
+                else []
+            )
             known.update(zip(made, results, strict=True))
             return [known[name] for name in wanted]
 

@@ -42,8 +42,10 @@ class TorchSource:
             try:
                 module = copy.deepcopy(module).float()
             except Exception as error:  # hooks and handles of any kind may be inside
-                raise InputError(f"the network is in half precision and cannot be copied ({flattened(error)}); "
-                                 "give it in single precision, as module.float() makes it") from error
+                raise InputError(
+                    f"the network is in half precision and cannot be copied ({flattened(error)}); "
+                    "give it in single precision, as module.float() makes it"
+                ) from error
         self.module = module
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -113,9 +115,17 @@ class TorchSource:
         """Bring numbers to the device and type of the module's parameters; indices stay what they are."""
         like = next(self.module.parameters(), None)
         tensors = {name: torch.as_tensor(np.ascontiguousarray(one)) for name, one in inputs.items()}
-        return tensors if like is None else {
-            name: one.to(like.device, like.dtype if one.is_floating_point() or one.dtype in (torch.int8, torch.uint8)
-                         else one.dtype) for name, one in tensors.items()}
+        return (
+            tensors
+            if like is None
+            else {
+                name: one.to(
+                    like.device,
+                    like.dtype if one.is_floating_point() or one.dtype in (torch.int8, torch.uint8) else one.dtype,
+                )
+                for name, one in tensors.items()
+            }
+        )
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -190,8 +200,13 @@ class TorchPass:
                 self.failure = error
         self.taps, self._weights, self._strides = recorder.taps, recorder.weights, recorder.strides
 
-    def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
-            given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        wanted: Sequence[int],
+        given: Mapping[int, np.ndarray] | None = None,
+        fresh: Collection[int] = (),
+    ) -> list[np.ndarray]:
         """Run the network as far as some taps; see ``ForwardPass``.
 
         Raises
@@ -203,8 +218,10 @@ class TorchPass:
         """
         with self._source.running():
             tensors = self._source.placed(inputs)
-            held = {int(place): one for place, one in self._source.placed(
-                {str(place): one for place, one in (given or {}).items()}).items()}
+            held = {
+                int(place): one
+                for place, one in self._source.placed({str(place): one for place, one in (given or {}).items()}).items()
+            }
             held = {place: self._laid_out(place, one) for place, one in held.items()}
             # A part of an input may take its place.
             tensors = {name: held.get(number, one) for number, (name, one) in enumerate(tensors.items())}
@@ -217,9 +234,11 @@ class TorchPass:
                     if follower.stopped is not None:
                         raise OtherWay(follower.stopped) from error
                     n = len(next(iter(inputs.values())))
-                    raise InputError(f"the network's forward pass fails on a batch of {n} sequences, though not on "
-                                     f"the {PROBE} that it was tried on ({type(error).__name__}: {flattened(error)}); "
-                                     "a smaller batch size may help") from error
+                    raise InputError(
+                        f"the network's forward pass fails on a batch of {n} sequences, though not on "
+                        f"the {PROBE} that it was tried on ({type(error).__name__}: {flattened(error)}); "
+                        "a smaller batch size may help"
+                    ) from error
         if not follower.complete:
             raise OtherWay("it ends before the values wanted")
         return [_to_numpy(follower.caught[one]) for one in wanted]
@@ -277,8 +296,9 @@ class _Numbered(TorchDispatchMode):
 class _Recorder(_Numbered):
     """Lists the taps of a forward pass."""
 
-    def __init__(self, inputs: Mapping[str, torch.Tensor], stack: Sequence[tuple[str, int, bool]],
-                 names: Mapping[int, str]):
+    def __init__(
+        self, inputs: Mapping[str, torch.Tensor], stack: Sequence[tuple[str, int, bool]], names: Mapping[int, str]
+    ):
         super().__init__(inputs)
         self.stack, self.names = stack, names
         self.taps = [Tap(name, "input", "input", (), tuple(one.shape)) for name, one in inputs.items()]
@@ -295,16 +315,31 @@ class _Recorder(_Numbered):
                 self.weights[place] = args[1]
                 name = name or self.names.get(args[1].data_ptr(), "")
             self.strides.append(tensor.stride())
-            self.taps.append(Tap(name or label, label, label, used, tuple(tensor.shape), call if leaf else None,
-                                 Convolution(1, used[0]) if convolution else None))
+            self.taps.append(
+                Tap(
+                    name or label,
+                    label,
+                    label,
+                    used,
+                    tuple(tensor.shape),
+                    call if leaf else None,
+                    Convolution(1, used[0]) if convolution else None,
+                )
+            )
         return result
 
 
 class _Follower(_Numbered):
     """Goes along with a forward pass like the recorded one; catches what is wanted, and hands out what is given."""
 
-    def __init__(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap], wanted: Sequence[int],
-                 given: Mapping[int, torch.Tensor], fresh: Collection[int]):
+    def __init__(
+        self,
+        inputs: Mapping[str, torch.Tensor],
+        taps: Sequence[Tap],
+        wanted: Sequence[int],
+        given: Mapping[int, torch.Tensor],
+        fresh: Collection[int],
+    ):
         super().__init__(inputs)
         self.taps, self.wanted, self.given, self.fresh = taps, set(wanted), given, fresh
         self.caught = {number: one for number, one in enumerate(inputs.values()) if number in self.wanted}

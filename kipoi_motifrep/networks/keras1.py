@@ -6,21 +6,59 @@ from collections.abc import Mapping
 
 from kipoi_motifrep.core.errors import InputError
 
-CLASSES = {"Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "AtrousConvolution1D": "Conv1D",
-           "AtrousConvolution2D": "Conv2D", "Deconvolution2D": "Conv2DTranspose",
-           "SeparableConvolution2D": "SeparableConv2D", "TimeDistributedDense": "Dense"}
-MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "dot": "Dot",
-          "cos": "Dot"}
-ARGUMENTS = {"output_dim": "units", "bias": "use_bias", "inner_activation": "recurrent_activation",
-             "dropout_W": "dropout", "dropout_U": "recurrent_dropout", "nb_filter": "filters",
-             "filter_length": "kernel_size", "subsample": "strides", "subsample_length": "strides",
-             "stride": "strides", "pool_length": "pool_size", "atrous_rate": "dilation_rate",
-             "border_mode": "padding", "dim_ordering": "data_format", "input_dtype": "dtype", "p": "rate",
-             "sigma": "stddev", "length": "size"}
+CLASSES = {
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "AtrousConvolution1D": "Conv1D",
+    "AtrousConvolution2D": "Conv2D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "TimeDistributedDense": "Dense",
+}
+MERGES = {
+    "concat": "Concatenate",
+    "sum": "Add",
+    "mul": "Multiply",
+    "ave": "Average",
+    "max": "Maximum",
+    "dot": "Dot",
+    "cos": "Dot",
+}
+ARGUMENTS = {
+    "output_dim": "units",
+    "bias": "use_bias",
+    "inner_activation": "recurrent_activation",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "nb_filter": "filters",
+    "filter_length": "kernel_size",
+    "subsample": "strides",
+    "subsample_length": "strides",
+    "stride": "strides",
+    "pool_length": "pool_size",
+    "atrous_rate": "dilation_rate",
+    "border_mode": "padding",
+    "dim_ordering": "data_format",
+    "input_dtype": "dtype",
+    "p": "rate",
+    "sigma": "stddev",
+    "length": "size",
+}
 ORDERINGS = {"tf": "channels_last", "th": "channels_first"}
 # How weights were drawn and held while training; shapes that are given a second time; choices of speed.
-NEEDLESS = ("init", "inner_init", "forget_bias_init", "gamma_init", "beta_init", "consume_less", "input_dim",
-            "input_length", "weights", "W_learning_rate_multiplier", "b_learning_rate_multiplier")
+NEEDLESS = (
+    "init",
+    "inner_init",
+    "forget_bias_init",
+    "gamma_init",
+    "beta_init",
+    "consume_less",
+    "input_dim",
+    "input_length",
+    "weights",
+    "W_learning_rate_multiplier",
+    "b_learning_rate_multiplier",
+)
 
 
 def is_keras_1(config: object) -> bool:
@@ -42,8 +80,9 @@ def is_keras_1(config: object) -> bool:
     True
     """
     if isinstance(config, Mapping):
-        return not {"nb_filter", "border_mode", "W_regularizer", "dim_ordering"}.isdisjoint(config) or \
-            any(map(is_keras_1, config.values()))
+        return not {"nb_filter", "border_mode", "W_regularizer", "dim_ordering"}.isdisjoint(config) or any(
+            map(is_keras_1, config.values())
+        )
     return isinstance(config, (list, tuple)) and any(map(is_keras_1, config))
 
 
@@ -88,10 +127,15 @@ def _merge(inner: Mapping) -> dict:
     """Choose the layer of Keras 2 that joins its inputs in the same way."""
     mode = inner["mode"] if inner.get("mode_type", "raw") == "raw" else "a function"
     if mode not in MERGES or "layers" in inner:
-        raise InputError(f"has a Merge layer ({inner['name']!r}) of {mode if mode not in MERGES else 'whole models'}, "
-                         "which Keras 2 does not have; build it there, and save the network again")
-    more = {"concat": {"axis": inner.get("concat_axis", -1)}, "dot": {"axes": inner.get("dot_axes")},
-            "cos": {"axes": inner.get("dot_axes"), "normalize": True}}.get(mode, {})
+        raise InputError(
+            f"has a Merge layer ({inner['name']!r}) of {mode if mode not in MERGES else 'whole models'}, "
+            "which Keras 2 does not have; build it there, and save the network again"
+        )
+    more = {
+        "concat": {"axis": inner.get("concat_axis", -1)},
+        "dot": {"axes": inner.get("dot_axes")},
+        "cos": {"axes": inner.get("dot_axes"), "normalize": True},
+    }.get(mode, {})
     return {"class_name": MERGES[mode], "config": {"name": inner["name"], **more}}
 
 
@@ -101,8 +145,11 @@ def _arguments(class_name: str, inner: Mapping) -> dict:
     translated: dict = {}
     for old, value in inner.items():
         embedding = class_name == "Embedding" and old in ("input_dim", "output_dim", "input_length")
-        if old.endswith(("_regularizer", "_constraint")) or (old in NEEDLESS and not embedding) or \
-                (class_name, old) in (("BatchNormalization", "mode"), ("Embedding", "dropout")):
+        if (
+            old.endswith(("_regularizer", "_constraint"))
+            or (old in NEEDLESS and not embedding)
+            or (class_name, old) in (("BatchNormalization", "mode"), ("Embedding", "dropout"))
+        ):
             continue
         name = old if embedding else ARGUMENTS.get(old, old)
         # Keras 1 gave the sizes of one-dimensional windows as numbers.

@@ -25,13 +25,36 @@ WEIGHTS_MEMBER = "model.weights.h5"
 OLD_LAYERS = "_layer_checkpoint_dependencies"  # the group of a model's layers in Keras 2.12
 
 # Layers that hold code, or whose contents are read from a place outside the file.
-LAMBDA = ("has a Lambda layer, which is code inside the file, and is not run; save the model with a registered layer "
-          "instead")
-CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TensorFlowOpLayer",
-        "ClassMethod", "InstanceMethod", "InstanceProperty")
+LAMBDA = (
+    "has a Lambda layer, which is code inside the file, and is not run; save the model with a registered layer instead"
+)
+CODE = (
+    "Lambda",
+    "__lambda__",
+    "TFSMLayer",
+    "TorchModuleWrapper",
+    "JaxLayer",
+    "FlaxLayer",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
 # How Keras writes tuples, shapes, numbers and tensors of a description, which are no classes; and its models.
-VALUES = ("__tuple__", "__numpy__", "__tensor__", "__keras_tensor__", "__bytes__", "__ellipsis__", "__slice__",
-          "TensorShape", "CONSTANT", "Functional", "Model", "Sequential")
+VALUES = (
+    "__tuple__",
+    "__numpy__",
+    "__tensor__",
+    "__keras_tensor__",
+    "__bytes__",
+    "__ellipsis__",
+    "__slice__",
+    "TensorShape",
+    "CONSTANT",
+    "Functional",
+    "Model",
+    "Sequential",
+)
 # Functions of TensorFlow that Keras 2 wrote as layers; others than these could read and write files.
 FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 CALCULATES = re.compile(
@@ -40,10 +63,21 @@ CALCULATES = re.compile(
     "expand_dims|eye|fill|floor|gather|gather_nd|greater|greater_equal|identity|less|less_equal|logical_and|"
     "logical_not|logical_or|matmul|maximum|minimum|multiply|negative|norm|not_equal|one_hot|ones|ones_like|pad|pow|"
     "range|rank|repeat|reshape|reverse|roll|round|shape|sigmoid|sign|sin|size|slice|sort|split|sqrt|square|squeeze|"
-    "stack|stop_gradient|strided_slice|subtract|tanh|tensordot|tile|transpose|truediv|unstack|where|zeros|zeros_like)")
+    "stack|stop_gradient|strided_slice|subtract|tanh|tensordot|tile|transpose|truediv|unstack|where|zeros|zeros_like)"
+)
 # Where Keras keeps the classes that a description may name. Those of training come with models inside models.
-PLACES = ("layers", "initializers", "regularizers", "constraints", "mixed_precision", "dtype_policies", "random",
-          "optimizers", "losses", "metrics")
+PLACES = (
+    "layers",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "mixed_precision",
+    "dtype_policies",
+    "random",
+    "optimizers",
+    "losses",
+    "metrics",
+)
 # Sizes of layers that are sizes of their weights, too.
 SIZES = ("units", "filters", "output_dim", "input_dim", "key_dim", "value_dim")
 HARMLESS = 10_000  # of which a mistake is told in other words
@@ -117,15 +151,18 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
         with file:
             largest = _look_inside(path, file)
             for group in (file, file.get("model_weights", file)):
-                said |= {name: text_of(group.attrs[name]) for name in ("keras_version", "backend")
-                         if name in group.attrs}
+                said |= {
+                    name: text_of(group.attrs[name]) for name in ("keras_version", "backend") if name in group.attrs
+                }
             if "model_config" in file.attrs:
                 config = json.loads(text_of(file.attrs["model_config"]))
             elif arch is None:
                 if not {"layers", OLD_LAYERS}.isdisjoint(file) or "layer_names" in file.attrs:
-                    raise InputError("holds weights without a network; give its architecture as well (--arch "
-                                     "model.json), save the whole model, or give the Kipoi model that uses it",
-                                     path=path)
+                    raise InputError(
+                        "holds weights without a network; give its architecture as well (--arch "
+                        "model.json), save the whole model, or give the Kipoi model that uses it",
+                        path=path,
+                    )
                 raise InputError("is an HDF5 file, but not of a Keras network", path=path)
     if str(said.get("keras_version", "1")) >= "2":
         said.setdefault("backend", "tensorflow")
@@ -171,8 +208,9 @@ def _look_inside(path: Path, file: h5py.File) -> int:
         arrays.append(one)
         return name if one.external or one.is_virtual else None
 
-    found = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None) or \
-        file.visititems(look)
+    found = file.visititems_links(
+        lambda name, link: name if isinstance(link, h5py.ExternalLink) else None
+    ) or file.visititems(look)
     if found:
         raise InputError(f"has {found!r} in another file; save the whole network again in the Keras that wrote it")
     check_unpacked(path, sum(one.nbytes for one in arrays))
@@ -210,27 +248,35 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
     name, inner = config.get("class_name"), config.get("config")
     if isinstance(name, str):
         if name in CODE:
-            raise InputError(LAMBDA if "ambda" in name else
-                             f"has a {name} layer, which is code or a file outside it, and is not run")
+            raise InputError(
+                LAMBDA if "ambda" in name else f"has a {name} layer, which is code or a file outside it, and is not run"
+            )
         arguments = inner if isinstance(inner, Mapping) else {}
         if name == "TFOpLambda" and not CALCULATES.fullmatch(str(arguments.get("function"))):
-            raise InputError(f"uses TensorFlow's {arguments.get('function')} as a layer, which is not run, since it "
-                             "could do other things than calculate; put a layer of Keras in its place, and save it "
-                             "again")
+            raise InputError(
+                f"uses TensorFlow's {arguments.get('function')} as a layer, which is not run, since it "
+                "could do other things than calculate; put a layer of Keras in its place, and save it "
+                "again"
+            )
         if isinstance(arguments.get("vocabulary"), str):
-            raise InputError(f"has a {name} layer that reads the file {arguments['vocabulary']!r}, which is not "
-                             "opened; save it with its words")
-        if name not in FUNCTION_LAYERS and not _own(config, name, framework) and \
-                not _given(config, known, framework):
+            raise InputError(
+                f"has a {name} layer that reads the file {arguments['vocabulary']!r}, which is not "
+                "opened; save it with its words"
+            )
+        if name not in FUNCTION_LAYERS and not _own(config, name, framework) and not _given(config, known, framework):
             custom = inner if name == "function" else name
-            raise InputError(f"needs the custom object {str(custom).split('>')[-1]!r}, which is code outside the file; "
-                             f"in Python, load it inside {framework.__name__}.saving.custom_object_scope, or give it "
-                             "as a Kipoi model that loads it")
+            raise InputError(
+                f"needs the custom object {str(custom).split('>')[-1]!r}, which is code outside the file; "
+                f"in Python, load it inside {framework.__name__}.saving.custom_object_scope, or give it "
+                "as a Kipoi model that loads it"
+            )
         for size in SIZES:
             # A layer of gigabytes would be made before its weights are missed.
             if isinstance(arguments.get(size), int) and arguments[size] > max(largest, HARMLESS):
-                raise InputError(f"layer {arguments.get('name', name)!r} has {size}={arguments[size]}, but its weights "
-                                 "are not so many; it belongs to another file")
+                raise InputError(
+                    f"layer {arguments.get('name', name)!r} has {size}={arguments[size]}, but its weights "
+                    "are not so many; it belongs to another file"
+                )
     for one in config.values():
         check_classes(one, framework, known, largest)
 
@@ -238,22 +284,31 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
 def _own(config: Mapping, name: str, framework: ModuleType) -> bool:
     """Tell Keras's own class from somebody's class of the same name; .h5 files do not say."""
     module = str(config.get("module") or "keras")
-    if config.get("registered_name") not in (None, name, config.get("config")) or \
-            module.split(".")[0] not in ("keras", "tf_keras", "tensorflow", "builtins"):
+    if config.get("registered_name") not in (None, name, config.get("config")) or module.split(".")[0] not in (
+        "keras",
+        "tf_keras",
+        "tensorflow",
+        "builtins",
+    ):
         return False
     if name == "function":
-        return any(hasattr(getattr(framework, place), str(config.get("config")))
-                   for place in ("activations", "losses", "metrics"))
+        return any(
+            hasattr(getattr(framework, place), str(config.get("config")))
+            for place in ("activations", "losses", "metrics")
+        )
     if module.startswith("keras.src.ops."):  # functions of Keras 3, each with its class
         return isinstance(getattr(importlib.import_module(module), name, None), type)
-    return name in VALUES or any(isinstance(getattr(getattr(framework, place, None), name, None), type)
-                                 for place in PLACES)
+    return name in VALUES or any(
+        isinstance(getattr(getattr(framework, place, None), name, None), type) for place in PLACES
+    )
 
 
 def _given(config: Mapping, known: Mapping[str, object], framework: ModuleType) -> bool:
     names = (config.get("registered_name"), config["class_name"], config.get("config"))
-    return any(isinstance(name, str) and (name in known or framework.saving.get_registered_object(name) is not None)
-               for name in names)
+    return any(
+        isinstance(name, str) and (name in known or framework.saving.get_registered_object(name) is not None)
+        for name in names
+    )
 
 
 def read_description(path: str | os.PathLike) -> dict:

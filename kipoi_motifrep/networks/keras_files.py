@@ -45,8 +45,12 @@ SUFFIXES = {KERAS: ".keras", HDF5: ".h5"}
 METADATA_MEMBER = "kipoi_motifrep.json"
 
 # Old names of classes, with the arguments that were not written since there was no choice.
-OLD_CLASSES = {"BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
-               "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU"}
+OLD_CLASSES = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "CuDNNLSTM": "LSTM",
+    "CuDNNGRU": "GRU",
+}
 OLD_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}, "CuDNNGRU": {"reset_after": True}}
 FLIPPED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
 
@@ -77,8 +81,9 @@ def suffix_of(path: str | os.PathLike) -> str:
     return SUFFIXES[kind]
 
 
-def load_keras(path: str | os.PathLike, arch: str | os.PathLike | None = None,
-               custom_objects: str | os.PathLike | None = None) -> keras.Model:
+def load_keras(
+    path: str | os.PathLike, arch: str | os.PathLike | None = None, custom_objects: str | os.PathLike | None = None
+) -> keras.Model:
     """Open a Keras file by its contents, whatever its name.
 
     Parameters
@@ -126,8 +131,9 @@ def load_keras(path: str | os.PathLike, arch: str | os.PathLike | None = None,
 # Keras 3
 
 
-def _open_keras_3(path: Path, suffix: str, description: Description, whole: bool,
-                  objects_file: str | os.PathLike | None) -> keras.Model:
+def _open_keras_3(
+    path: Path, suffix: str, description: Description, whole: bool, objects_file: str | os.PathLike | None
+) -> keras.Model:
     keras = import_keras()
     custom_objects = _custom_objects(objects_file)
     check_classes(description.config, keras, custom_objects, description.largest)
@@ -143,8 +149,9 @@ def _open_keras_3(path: Path, suffix: str, description: Description, whole: bool
 # Keras 1 and 2, by tf-keras
 
 
-def _open_keras_2(path: Path, suffix: str, description: Description,
-                  objects_file: str | os.PathLike | None) -> keras.Model:
+def _open_keras_2(
+    path: Path, suffix: str, description: Description, objects_file: str | os.PathLike | None
+) -> keras.Model:
     tf_keras = import_tf_keras()
     custom_objects: dict[str, object] = {}
     if objects_file is not None:
@@ -159,8 +166,10 @@ def _open_keras_2(path: Path, suffix: str, description: Description,
         else:
             model = tf_keras.models.model_from_json(json.dumps(config))
     if not model.built:
-        raise InputError("does not say the shape of its input; build the network in Keras 2 with an input of known "
-                         "shape, and save it again")
+        raise InputError(
+            "does not say the shape of its input; build the network in Keras 2 with an input of known "
+            "shape, and save it again"
+        )
     with _weights_file(path, suffix) as named:
         if named.name.endswith(".weights.h5"):
             model.load_weights(named)
@@ -168,8 +177,9 @@ def _open_keras_2(path: Path, suffix: str, description: Description,
             with h5py.File(named, "r") as file:
                 names = _fill(model, file.get("model_weights", file), description.generation)
             # Keras 1 says no backend; but TensorFlow's variables have the number of an output in their names.
-            if description.backend == "theano" or \
-                    not (description.backend or any(name.endswith(":0") for name in names)):
+            if description.backend == "theano" or not (
+                description.backend or any(name.endswith(":0") for name in names)
+            ):
                 _flip(model)
     return model
 
@@ -233,14 +243,18 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
     layers = [layer for layer in model.layers if layer.weights]
     places = [layer.name for layer in layers]
     if not all(name in file for name in places):
-        in_order = [name for name in map(text_of, file.attrs.get("layer_names", ()))
-                    if name in file and _weight_names(file[name])]
+        in_order = [
+            name
+            for name in map(text_of, file.attrs.get("layer_names", ()))
+            if name in file and _weight_names(file[name])
+        ]
         places = in_order if len(in_order) == len(places) else places
     all_names: list[str] = []
     for layer, place in zip(layers, places, strict=True):
         if place not in file:
-            raise InputError(f"has no weights of layer {place!r}; save the whole network again in the Keras that wrote "
-                             "it")
+            raise InputError(
+                f"has no weights of layer {place!r}; save the whole network again in the Keras that wrote it"
+            )
         names = _weight_names(file[place])
         values = [file[place][name][()] for name in names]
         weights = layer.trainable_weights + layer.non_trainable_weights
@@ -253,8 +267,10 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
             if [value.shape for value in fitting] == wanted:
                 break
         else:
-            raise InputError(f"weights of layer {place!r} have the shapes {[one.shape for one in values]}, the network "
-                             f"needs {wanted}; save the whole network again in the Keras that wrote it")
+            raise InputError(
+                f"weights of layer {place!r} have the shapes {[one.shape for one in values]}, the network "
+                f"needs {wanted}; save the whole network again in the Keras that wrote it"
+            )
         for weight, value in zip(weights, fitting, strict=True):
             weight.assign(value)
         all_names += names
@@ -263,8 +279,11 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
 
 def _weight_names(group: h5py.Group) -> list[str]:
     """Read the list of a layer's weights, which is in parts where it is long."""
-    parts = ["weight_names"] if "weight_names" in group.attrs else itertools.takewhile(
-        lambda name: name in group.attrs, (f"weight_names{i}" for i in itertools.count()))
+    parts = (
+        ["weight_names"]
+        if "weight_names" in group.attrs
+        else itertools.takewhile(lambda name: name in group.attrs, (f"weight_names{i}" for i in itertools.count()))
+    )
     return [text_of(name) for part in parts for name in group.attrs[part]]
 
 
@@ -276,8 +295,10 @@ def _flip(model: keras.Model) -> None:
             kernel = layer.kernel.numpy()
             layer.kernel.assign(np.flip(kernel, tuple(range(kernel.ndim - 2))))
         elif "Conv" in kind or "Locally" in kind:
-            raise InputError(f"was written with the Theano backend, whose {kind} differs; load it in Keras 2 with the "
-                             "TensorFlow backend, and save it again")
+            raise InputError(
+                f"was written with the Theano backend, whose {kind} differs; load it in Keras 2 with the "
+                "TensorFlow backend, and save it again"
+            )
 
 
 # Names that Keras goes by
@@ -331,8 +352,10 @@ def _keras_problem(error: Exception, description: Description | None) -> str:
     text = " ".join(str(error).split())
     layer = re.search(r"(?:Layer|variable) '\s*([^/']+)\S*'?:? .*(?:expected \d+ variables|[Ss]hape)", text)
     if layer and description is not None:
-        return (f"was written by Keras {description.version}, and weights of layer {layer[1]!r} are not those that the "
-                f"network needs ({_reason(text)}); save the whole network again in the Keras that wrote it")
+        return (
+            f"was written by Keras {description.version}, and weights of layer {layer[1]!r} are not those that the "
+            f"network needs ({_reason(text)}); save the whole network again in the Keras that wrote it"
+        )
     return f"Keras cannot load it ({_reason(text)})"
 
 
@@ -390,8 +413,11 @@ def read_metadata(path: str | os.PathLike) -> dict[str, object]:
     except ValueError:
         note = None
     if not isinstance(note, dict) or not _are_names(note.get("label_names", [])):
-        raise InputError(f"its note {METADATA_MEMBER} is no JSON object with names of labels; take it out of the "
-                         f"archive (zip -d FILE {METADATA_MEMBER}), the network does not need it", path=path)
+        raise InputError(
+            f"its note {METADATA_MEMBER} is no JSON object with names of labels; take it out of the "
+            f"archive (zip -d FILE {METADATA_MEMBER}), the network does not need it",
+            path=path,
+        )
     return note
 
 

@@ -69,8 +69,15 @@ class Keras3Model(KerasModel):
 
     MODEL_PACKAGE = "keras"
 
-    def __init__(self, weights: str, arch: str | None = None, custom_objects: str | None = None,
-                 backend: str | None = None, image_dim_ordering: str | None = None, md5: str | None = None):
+    def __init__(
+        self,
+        weights: str,
+        arch: str | None = None,
+        custom_objects: str | None = None,
+        backend: str | None = None,
+        image_dim_ordering: str | None = None,
+        md5: str | None = None,
+    ):
         show_plainly_in_kipoi()
         check_md5(weights, md5)
         if arch is not None:
@@ -122,11 +129,13 @@ class Keras3Model(KerasModel):
         advice = "set alphabet_axis and dummy_axis of the dataloader"
         if x.ndim == len(expected) == 3 and x.shape[2] == expected[2]:
             advice = f"give the dataloader auto_resize_len={expected[1]}"
-        raise InputError(f"the network reads sequences of shape {_shape(expected[1:])}, these have "
-                         f"{_shape(x.shape[1:])}; {advice}")
+        raise InputError(
+            f"the network reads sequences of shape {_shape(expected[1:])}, these have {_shape(x.shape[1:])}; {advice}"
+        )
 
-    def predict_activation_on_batch(self, x: np.ndarray, layer: int | str,
-                                    pre_nonlinearity: bool = False) -> np.ndarray | list[np.ndarray]:
+    def predict_activation_on_batch(
+        self, x: np.ndarray, layer: int | str, pre_nonlinearity: bool = False
+    ) -> np.ndarray | list[np.ndarray]:
         """Give a layer's output for one batch.
 
         Parameters
@@ -154,9 +163,16 @@ class Keras3Model(KerasModel):
             self.activation_functions[key] = self._network_to(self._layer(layer), pre_nonlinearity)
         return self.activation_functions[key].predict_on_batch(x)
 
-    def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
-                   layer: int | str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
-                   pre_nonlinearity: bool = False) -> np.ndarray:
+    def input_grad(
+        self,
+        x: np.ndarray,
+        filter_idx: int | slice | tuple | None = None,
+        avg_func: str | None = None,
+        layer: int | str | None = None,
+        final_layer: bool = True,
+        selected_fwd_node: None = None,
+        pre_nonlinearity: bool = False,
+    ) -> np.ndarray:
         """Give the gradient of outputs with respect to the input, sequence by sequence.
 
         Parameters
@@ -202,8 +218,10 @@ class Keras3Model(KerasModel):
             chosen = self._output_layer() if layer is None else self._layer(layer)
             network = self._network_to(chosen, pre_nonlinearity)
             if len(network.outputs) > 1:
-                raise InputError(f"layer {chosen.name!r} is used {len(network.outputs)} times in the network; choose "
-                                 "another for input_grad")
+                raise InputError(
+                    f"layer {chosen.name!r} is used {len(network.outputs)} times in the network; choose "
+                    "another for input_grad"
+                )
             self.gradient_functions[key] = network
         return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
 
@@ -216,8 +234,9 @@ class Keras3Model(KerasModel):
         for one in layers:
             if one.name == layer:
                 return one
-        raise InputError(f"there is no layer {layer!r}; the network's layers are "
-                         f"{', '.join(one.name for one in layers)}")
+        raise InputError(
+            f"there is no layer {layer!r}; the network's layers are {', '.join(one.name for one in layers)}"
+        )
 
     def _output_layer(self) -> keras.layers.Layer:
         if len(self.model.outputs) > 1:
@@ -228,8 +247,9 @@ class Keras3Model(KerasModel):
         # A layer that is shared with other models has uses outside this one.
         known = _tensors(self.model)
         nodes = [node for node in layer._inbound_nodes if id(_output(node)) in known]
-        outputs = _before_activation(_keras_of(self.model), layer, nodes) if pre_nonlinearity else \
-            list(map(_output, nodes))
+        outputs = (
+            _before_activation(_keras_of(self.model), layer, nodes) if pre_nonlinearity else list(map(_output, nodes))
+        )
         inputs, one = self.model.inputs, _keras_of(self.model)
         return one.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
 
@@ -270,21 +290,30 @@ def _before_activation(keras: ModuleType, layer: keras.layers.Layer, nodes: list
     """Give what enters a layer's activation function at each of its uses."""
     entering = [_inputs(node)[0] for node in nodes]
     activation = getattr(layer, "activation", None)
-    if isinstance(layer, keras.layers.Activation | keras.layers.ReLU | keras.layers.LeakyReLU | keras.layers.ELU
-                  | keras.layers.PReLU | keras.layers.Softmax):
+    if isinstance(
+        layer,
+        keras.layers.Activation
+        | keras.layers.ReLU
+        | keras.layers.LeakyReLU
+        | keras.layers.ELU
+        | keras.layers.PReLU
+        | keras.layers.Softmax,
+    ):
         return entering
     if activation is None or activation is keras.activations.linear:
         return list(map(_output, nodes))
     # The same layer without its activation and with the same weights.
-    linear = layer.__class__.from_config({**layer.get_config(), "activation": "linear",
-                                          "name": f"{layer.name}_before_activation"})
+    linear = layer.__class__.from_config(
+        {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_before_activation"}
+    )
     outputs = [linear(tensor) for tensor in entering]
     linear.set_weights(layer.get_weights())
     return outputs
 
 
-def _gradient(network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None,
-              avg_func: str | None) -> np.ndarray:
+def _gradient(
+    network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None, avg_func: str | None
+) -> np.ndarray:
     if _keras_of(network).backend.backend() != "tensorflow":
         raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
     import tensorflow as tf
@@ -316,8 +345,10 @@ def _full_index(filter_idx: int | slice | tuple, shape: Sequence[int]) -> tuple[
         if isinstance(one, slice):
             continue
         if not isinstance(one, Integral) or not -size <= int(one) < size:
-            raise InputError(f"filter_idx is {filter_idx!r}; the layer gives {_shape(tuple(shape)[1:])} values a "
-                             "sequence, counted from 0")
+            raise InputError(
+                f"filter_idx is {filter_idx!r}; the layer gives {_shape(tuple(shape)[1:])} values a "
+                "sequence, counted from 0"
+            )
     return tuple(one if isinstance(one, slice) else int(one) for one in index)
 
 
@@ -347,5 +378,8 @@ def check_md5(path: str | os.PathLike, md5: str | None = None) -> None:
         return
     found = file_digest(path, "md5")
     if found != expected.lower().removeprefix("md5:"):
-        raise InputError(f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
-                         "file and fetch it again", path=path)
+        raise InputError(
+            f"the weights are damaged or not those meant (md5 {found}, expected {expected}); remove the "
+            "file and fetch it again",
+            path=path,
+        )

@@ -101,8 +101,10 @@ class Layout:
             return False
         if self.axes in FLAT:
             return shape[0] is None or shape[0] % 4 == 0
-        return all(axis == "L" or size is None or size == (self.channels if axis == "4" else 1)
-                   for axis, size in zip(self.axes, shape, strict=True))
+        return all(
+            axis == "L" or size is None or size == (self.channels if axis == "4" else 1)
+            for axis, size in zip(self.axes, shape, strict=True)
+        )
 
     def encode(self, codes: np.ndarray) -> np.ndarray:
         """One-hot encode base codes into this layout.
@@ -161,7 +163,7 @@ class Layout:
             one_hot = inputs.reshape(n, self.channels, length).transpose(0, 2, 1)
         else:
             one_hot = inputs.reshape(n, length, self.channels)
-        return one_hot[:, :, self.first:self.first + 4]
+        return one_hot[:, :, self.first : self.first + 4]
 
     def decode(self, inputs: np.ndarray) -> np.ndarray:
         """Read base codes from a network's input.
@@ -181,8 +183,11 @@ class Layout:
         """
         one_hot = self.to_one_hot(inputs)
         # One sum a position tells one-hot rows apart; only the others are looked at more closely.
-        sums = one_hot @ _MARKS if one_hot.flags.c_contiguous else sum(
-            mark * one_hot[:, :, column].astype(np.float32, copy=False) for column, mark in enumerate(_MARKS))
+        sums = (
+            one_hot @ _MARKS
+            if one_hot.flags.c_contiguous
+            else sum(mark * one_hot[:, :, column].astype(np.float32, copy=False) for column, mark in enumerate(_MARKS))
+        )
         codes = np.full(sums.shape, N_CODE, np.uint8)
         for column, mark in enumerate(_MARKS):
             code = "ACGT".index(self.alphabet[column])

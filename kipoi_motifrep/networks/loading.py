@@ -18,10 +18,26 @@ from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.types import Inputs
 
 # A name that ends so and is not here is a file that is missing, not a model of the zoo.
-FILE_SUFFIXES = (".keras", ".h5", ".hdf5", ".hd5", ".pt", ".pth", ".pt2", ".pkl", ".ckpt", ".bin", ".safetensors",
-                 ".onnx", ".pb")
-OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a TensorFlow graph",
-          "tensorflow2": "a TensorFlow SavedModel"}
+FILE_SUFFIXES = (
+    ".keras",
+    ".h5",
+    ".hdf5",
+    ".hd5",
+    ".pt",
+    ".pth",
+    ".pt2",
+    ".pkl",
+    ".ckpt",
+    ".bin",
+    ".safetensors",
+    ".onnx",
+    ".pb",
+)
+OPAQUE = {
+    "sklearn": "a scikit-learn model",
+    "tensorflow": "a TensorFlow graph",
+    "tensorflow2": "a TensorFlow SavedModel",
+}
 
 
 def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
@@ -43,7 +59,8 @@ def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
     (True, False)
     """
     return isinstance(model, (str, os.PathLike)) and (
-        Path(model).is_file() or (str(model).lower().endswith(FILE_SUFFIXES) and not Path(model).is_dir()))
+        Path(model).is_file() or (str(model).lower().endswith(FILE_SUFFIXES) and not Path(model).is_dir())
+    )
 
 
 def load_model(model: object, source: str | None = None) -> object:
@@ -87,11 +104,15 @@ def load_model(model: object, source: str | None = None) -> object:
         if kind in CURES:
             refuse(path, kind)
         if path.name.lower().endswith(FILE_SUFFIXES):
-            raise InputError("is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
-                             f"model, which has a model.yaml: {path}/", path=path)
+            raise InputError(
+                "is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
+                f"model, which has a model.yaml: {path}/",
+                path=path,
+            )
         if source in (None, "dir") and not any((one / "model-template.yaml").is_file() for one in path.parents):
-            raise InputError("is a folder without a model.yaml, so no Kipoi model; name the network's file in it",
-                             path=path)
+            raise InputError(
+                "is a folder without a model.yaml, so no Kipoi model; name the network's file in it", path=path
+            )
     if Path(f"{path}.index").is_file():  # TensorFlow names a checkpoint by what its files have in common
         refuse(path, "a checkpoint of TensorFlow")
     here = is_here(path)
@@ -150,9 +171,18 @@ def own_model_classes() -> Iterator[None]:
         kipoi.model.AVAILABLE_MODELS.update(known)
 
 
-def open_network(model: object, *, source: str | None = None, length: int | None = None, layer: str | None = None,
-                 axes: str | None = None, alphabet: str | None = None, activation: str | None = None,
-                 dna_channels: str | None = None, example: Inputs | None = None) -> Network:
+def open_network(
+    model: object,
+    *,
+    source: str | None = None,
+    length: int | None = None,
+    layer: str | None = None,
+    axes: str | None = None,
+    alphabet: str | None = None,
+    activation: str | None = None,
+    dna_channels: str | None = None,
+    example: Inputs | None = None,
+) -> Network:
     """Find where a model reads DNA.
 
     Parameters
@@ -196,9 +226,17 @@ def open_network(model: object, *, source: str | None = None, length: int | None
     (3, 5, 4)
     """
     loaded = load_model(model, source)
-    return find_network(_source(loaded), length=length, layer=layer, axes=axes,
-                        alphabet=alphabet or loader_alphabet(loaded), activation=activation,
-                        dna_channels=dna_channels, example=example, shapes=_schema_shapes(loaded))
+    return find_network(
+        _source(loaded),
+        length=length,
+        layer=layer,
+        axes=axes,
+        alphabet=alphabet or loader_alphabet(loaded),
+        activation=activation,
+        dna_channels=dna_channels,
+        example=example,
+        shapes=_schema_shapes(loaded),
+    )
 
 
 def loader_alphabet(model: object, arguments: Mapping | None = None) -> str | None:
@@ -271,10 +309,15 @@ def _networks_in(model: object) -> list[Any]:
     """Keras models and torch modules: the model itself, its ``model`` attribute, then its other attributes."""
     attributes = getattr(model, "__dict__", {})
     held = [model, getattr(model, "model", None), *attributes.values()]
-    return [one for one in held if any(
-        (base.__module__.split(".")[0], base.__name__) in (("keras", "Model"), ("tf_keras", "Model"),
-                                                           ("torch", "Module"))
-        for base in type(one).__mro__)]
+    return [
+        one
+        for one in held
+        if any(
+            (base.__module__.split(".")[0], base.__name__)
+            in (("keras", "Model"), ("tf_keras", "Model"), ("torch", "Module"))
+            for base in type(one).__mro__
+        )
+    ]
 
 
 def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
@@ -290,8 +333,10 @@ def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
 
 def _load_file(path: Path, arch: str | None):
     if not path.is_file():
-        raise InputError("is a folder; an architecture goes with a file of weights" if path.is_dir() else
-                         "there is no such file", path=path)
+        raise InputError(
+            "is a folder; an architecture goes with a file of weights" if path.is_dir() else "there is no such file",
+            path=path,
+        )
     kind = kind_of(path)
     if kind in READ_BY_TORCH:
         from kipoi_motifrep.networks.torch_files import load_torch
@@ -314,8 +359,9 @@ def _load_kipoi(name: str, source: str):
         raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({flattened(error)})") from error
     kind = (description.type or str(description.defined_as).removeprefix("kipoi.model.").removesuffix("Model")).lower()
     if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
-        raise InputError(f"{name} is {OPAQUE[kind]}, which shows no layers; a Keras or PyTorch network with a "
-                         "convolution is needed")
+        raise InputError(
+            f"{name} is {OPAQUE[kind]}, which shows no layers; a Keras or PyTorch network with a convolution is needed"
+        )
     if "pytorch" not in kind:
         import_keras()  # Kipoi would import it with all its messages
     try:

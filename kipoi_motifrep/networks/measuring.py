@@ -91,7 +91,7 @@ class Arrangement:
         size = 1 if self.filters is None else values.shape[self.filters]
         values = np.moveaxis(values, axes, range(len(axes)))  # axes of size 1 are last
         values = values.reshape(len(values), -1, size)
-        values = values[self.copy::self.copies] if self.together else values[self.copy * n:(self.copy + 1) * n]
+        values = values[self.copy :: self.copies] if self.together else values[self.copy * n : (self.copy + 1) * n]
         values = values[:, ::-1] if self.backwards else values
         straight = np.array_equal(self.order, np.arange(values.shape[2]))
         return values if straight else values[:, :, self.order]
@@ -155,8 +155,9 @@ class FeatureMap:
         filters = tap.convolution.channels % len(shape)
         spread = [axis for axis in range(1, len(shape)) if axis != filters and shape[axis] != 1]
         if not filters:
-            raise Unreadable(f"it is given an array of shape {forward.taps[self._entry].shape}, without an axis of "
-                             "sequences")
+            raise Unreadable(
+                f"it is given an array of shape {forward.taps[self._entry].shape}, without an axis of sequences"
+            )
         if len(spread) > 1:
             raise Unreadable(f"its feature map {shape[1:]} has a second axis of positions")
         self.n_filters = shape[filters]
@@ -225,7 +226,7 @@ class FeatureMap:
         size = 4 * self.length + (0 if self._crop else self.n_positions * self.n_filters)
         batch = max(PROBE, BATCH_VALUES // size)
         for start in range(0, len(sequences), batch):
-            part = sequences[start:start + batch]
+            part = sequences[start : start + batch]
             n = len(part)
             try:
                 values = self._values(part if n >= PROBE else np.repeat(part, PROBE, axis=0), fresh)
@@ -233,14 +234,14 @@ class FeatureMap:
             except (OtherWay, InputError):
                 if n <= PROBE:
                     raise
-                answers += [self.ask(half, copy, positions, fresh) for half in (part[:n // 2], part[n // 2:])]
+                answers += [self.ask(half, copy, positions, fresh) for half in (part[: n // 2], part[n // 2 :])]
         return np.concatenate(answers)
 
     def _values(self, sequences: np.ndarray, fresh: Sequence[int] = ()) -> np.ndarray:
         inputs, given = self.lay(sequences), {}
         if self._crop:
             axis, cut, _ = self._crop
-            entry, = self.forward.run(inputs, [self._entry], fresh=fresh)
+            (entry,) = self.forward.run(inputs, [self._entry], fresh=fresh)
             given = {self._entry: entry[(slice(None),) * axis + (cut,)]}
         return self.forward.run(inputs, [self.place], given, fresh)[0]
 
@@ -262,7 +263,7 @@ class FeatureMap:
             first = max(center - width // 2 // stride * stride, 0)
             cut = slice(first, first + width)
             try:
-                part, = self.forward.run(inputs, [self.place], {self._entry: entry[(slice(None),) * axis + (cut,)]})
+                (part,) = self.forward.run(inputs, [self.place], {self._entry: entry[(slice(None),) * axis + (cut,)]})
             except Exception:  # such as of one that takes whole sequences apart to see bases far apart
                 return None
             row = self._first_row(part)
@@ -302,9 +303,11 @@ class FeatureMap:
             changed.append(differ(before, after).reshape(len(before), -1).any(axis=1))
         rows = len(changed[0])
         if rows < PROBE:
-            raise Unreadable(f"the forward pass runs it on {rows} sequences where {PROBE} are given, so activations "
-                             "cannot be told apart; a forward pass that takes all sequences of a batch at once is "
-                             "needed")
+            raise Unreadable(
+                f"the forward pass runs it on {rows} sequences where {PROBE} are given, so activations "
+                "cannot be told apart; a forward pass that takes all sequences of a batch at once is "
+                "needed"
+            )
         if not np.array_equal(changed[0], ~changed[1]):
             raise Unreadable("layers before it mix the sequences of a batch, or none of the sequence reaches it")
         copies = rows // PROBE
@@ -428,8 +431,10 @@ def read_deeper(feature_map: FeatureMap, before: Sequence[int]) -> Reading:
     end = max(one.start + one.width for one in fields)
     step = max((one.step for one in fields), key=abs)
     if all(start + step * one <= 0 and end + step * one >= feature_map.length for one in feature_map.positions):
-        raise InputError(f"layer {feature_map.name} has no receptive field smaller than the sequence: something "
-                         "before it mixes distant positions; choose an earlier convolution with --layer")
+        raise InputError(
+            f"layer {feature_map.name} has no receptive field smaller than the sequence: something "
+            "before it mixes distant positions; choose an earlier convolution with --layer"
+        )
     return Reading(ReceptiveField(start, end - start, step), feature_map.n_positions)
 
 
@@ -516,7 +521,7 @@ def _check(feature_map: FeatureMap, copy: int, field: ReceptiveField, kernels: n
     sequences = one_hot(4, TRIALS, feature_map.length)
     nothing = feature_map.ask(np.zeros_like(sequences[:1]), copy, inside)
     padded = np.pad(sequences, ((0, 0), (field.width, field.width), (0, 0)))
-    windows = np.stack([padded[:, max(starts[one] + field.width, 0):][:, :field.width] for one in inside], axis=1)
+    windows = np.stack([padded[:, max(starts[one] + field.width, 0) :][:, : field.width] for one in inside], axis=1)
     expected = nothing + np.einsum("npwb,fwb->npf", windows, kernels)
     given = feature_map.ask(sequences, copy, inside)
     size = max(float(np.abs(given).max()), 1e-6)

@@ -139,15 +139,21 @@ class Network:
             twice = {name: np.repeat(one, PROBE, axis=0) for name, one in arrays.items()}
             return [one[:1] for one in self._activations(twice, uses)]
         try:
-            return [use.chain.arrangement.arranged(values, n).astype(np.float32, copy=False)
-                    for use, values in zip(uses, self.reach(arrays, uses), strict=True)]
+            return [
+                use.chain.arrangement.arranged(values, n).astype(np.float32, copy=False)
+                for use, values in zip(uses, self.reach(arrays, uses), strict=True)
+            ]
         except OtherWay as reason:
             if n <= PROBE:
-                raise InputError("the network's forward pass does not take the same way for all sequences, so its "
-                                 "activations cannot be told apart; a network that does is needed") from reason
+                raise InputError(
+                    "the network's forward pass does not take the same way for all sequences, so its "
+                    "activations cannot be told apart; a network that does is needed"
+                ) from reason
             # It may take large batches apart itself.
-            halves = [self._activations({name: one[rows] for name, one in arrays.items()}, uses)
-                      for rows in (slice(n // 2), slice(n // 2, n))]
+            halves = [
+                self._activations({name: one[rows] for name, one in arrays.items()}, uses)
+                for rows in (slice(n // 2), slice(n // 2, n))
+            ]
             return [np.concatenate(parts) for parts in zip(*halves, strict=True)]
 
     def reach(self, arrays: dict[str, np.ndarray], uses: Sequence[Use]) -> list[np.ndarray]:
@@ -167,7 +173,7 @@ class Network:
         """
         given: dict[int, np.ndarray] = {}
         for pooling, before in dict.fromkeys(one for use in uses for one in use.chain.skipped):
-            given[pooling], = self.forward.run(arrays, [before], given)
+            (given[pooling],) = self.forward.run(arrays, [before], given)
         return self.forward.run(arrays, [use.chain.place for use in uses], given)
 
     def arrays(self, inputs: Inputs) -> dict[str, np.ndarray]:
@@ -190,8 +196,7 @@ class Network:
         arrays, types = {}, self.source.input_types()
         for name, shape in self.input_shapes.items():
             given = np.asarray(named[name]) if name in named else np.zeros((len(dna), *shape), np.float32)
-            arrays[name] = dna if name == self.input_name else \
-                given.astype(types.get(name, given.dtype), copy=False)
+            arrays[name] = dna if name == self.input_name else given.astype(types.get(name, given.dtype), copy=False)
         return arrays
 
     def not_given(self, inputs: Inputs) -> list[str]:
@@ -229,9 +234,18 @@ class Network:
         raise InputError(f"a batch's DNA has shape {array.shape[1:]} a sequence, but the network reads {shape}")
 
 
-def find_network(source, *, length: int | None = None, layer: str | None = None, axes: str | None = None,
-                 alphabet: str | None = None, activation: str | None = None, dna_channels: str | None = None,
-                 example: Inputs | None = None, shapes: Mapping | None = None) -> Network:
+def find_network(
+    source,
+    *,
+    length: int | None = None,
+    layer: str | None = None,
+    axes: str | None = None,
+    alphabet: str | None = None,
+    activation: str | None = None,
+    dna_channels: str | None = None,
+    example: Inputs | None = None,
+    shapes: Mapping | None = None,
+) -> Network:
     """Find the convolutions that read DNA.
 
     Parameters
@@ -275,8 +289,10 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
         candidate = replace(candidate, assumed=assumed)
         given = {} if example is None else named_inputs(example, list(inputs), dna)
         size = candidate.length(inputs[dna]) or length or _length_of(given.get(dna), candidate) or DEFAULT_LENGTH
-        concrete = {name: candidate.shape(size) if name == dna else _concrete(shape, size, given.get(name))
-                    for name, shape in inputs.items()}
+        concrete = {
+            name: candidate.shape(size) if name == dna else _concrete(shape, size, given.get(name))
+            for name, shape in inputs.items()
+        }
 
         def lay(sequences: np.ndarray, concrete=concrete, dna=dna, candidate=candidate, given=given) -> dict:
             columns = ["ACGT".index(base) for base in candidate.alphabet]
@@ -284,15 +300,19 @@ def find_network(source, *, length: int | None = None, layer: str | None = None,
             for name, shape in concrete.items():
                 one = np.asarray(given[name])[:1] if name in given else np.zeros((1, *shape), np.float32)
                 kind = types.get(name, one.dtype)
-                laid[name] = candidate.from_one_hot(sequences[:, :, columns]) if name == dna else \
-                    np.repeat(one.astype(kind, copy=False), len(sequences), axis=0)
+                laid[name] = (
+                    candidate.from_one_hot(sequences[:, :, columns])
+                    if name == dna
+                    else np.repeat(one.astype(kind, copy=False), len(sequences), axis=0)
+                )
             return laid
 
         failure: Exception | None = None
         forward: ForwardPass | None = None
         try:
-            forward = source.trace(lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(
-                0, 4, (PROBE, size))]))
+            forward = source.trace(
+                lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (PROBE, size))])
+            )
             failure = forward.failure
             banks, uses = _find(forward, list(inputs).index(dna), layer, activation, candidate, lay, size)
         except NoSuchLayer as reason:
@@ -335,8 +355,9 @@ def _before(forward: ForwardPass, place: int, convolutions: Sequence[int]) -> li
     return [one for one in convolutions if one in back and one != place]
 
 
-def _find(forward: ForwardPass, dna: int, layer: str | None, activation: str | None, layout: Layout, lay: Lay,
-          length: int) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
+def _find(
+    forward: ForwardPass, dna: int, layer: str | None, activation: str | None, layout: Layout, lay: Lay, length: int
+) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Measure the first convolutions, or the one asked for; each once, though it may be used several times."""
     convolutions = _convolutions(forward, dna)
     chosen = [one for one in convolutions if not _before(forward, one, convolutions)]
@@ -350,9 +371,12 @@ def _find(forward: ForwardPass, dna: int, layer: str | None, activation: str | N
         try:
             feature_map = FeatureMap(forward, place, lay, length)
             before = _before(forward, place, convolutions)
-            readings = [read_deeper(feature_map, before)] if before else \
-                [read_first(feature_map, copy, layout) for copy in range(feature_map.copies)]
-            chains = find_activations(feature_map, activation)[:len(readings)]  # of a deeper one, the first row's
+            readings = (
+                [read_deeper(feature_map, before)]
+                if before
+                else [read_first(feature_map, copy, layout) for copy in range(feature_map.copies)]
+            )
+            chains = find_activations(feature_map, activation)[: len(readings)]  # of a deeper one, the first row's
             found += [(place, reading, chain) for reading, chain in zip(readings, chains, strict=True)]
         except Unreadable as reason:
             reasons.append(f"layer {forward.taps[place].name}: {reason}")
@@ -368,19 +392,22 @@ def _named(forward: ForwardPass, convolutions: Sequence[int], layer: str) -> lis
     if named and len({names[one] for one in named}) == 1:
         return named
     problem = "names several convolutions" if named else "is no convolution that the DNA reaches"
-    raise NoSuchLayer(f"layer {layer!r} {problem}; the convolutions are: "
-                      f"{', '.join(dict.fromkeys(names.values())) or 'none'}")
+    raise NoSuchLayer(
+        f"layer {layer!r} {problem}; the convolutions are: {', '.join(dict.fromkeys(names.values())) or 'none'}"
+    )
 
 
-def _distinct(forward: ForwardPass, found: list[tuple[int, Reading, Chain]],
-              layout: Layout, length: int) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
+def _distinct(
+    forward: ForwardPass, found: list[tuple[int, Reading, Chain]], layout: Layout, length: int
+) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Take each convolution once (both strands, siamese branches), its forward use first; names are made unique."""
     groups: list[list[tuple[int, Reading, Chain]]] = []
     for one in sorted(found, key=lambda one: one[1].field.step < 0):
         for group in groups:
             place = group[0][0]
             if forward.taps[place].name == forward.taps[one[0]].name and all(
-                    map(np.array_equal, forward.weights(place), forward.weights(one[0]))):
+                map(np.array_equal, forward.weights(place), forward.weights(one[0]))
+            ):
                 group.append(one)
                 break
         else:
@@ -395,17 +422,33 @@ def _distinct(forward: ForwardPass, found: list[tuple[int, Reading, Chain]],
         notes = []
         if reading.strand:
             notes.append(f"it reads the {reading.strand}; kernels and PWMs are given on the forward strand")
-        notes += [f"{forward.taps[pooling].name} between convolution and non-linearity is left out"
-                  for pooling, _ in chain.skipped]
+        notes += [
+            f"{forward.taps[pooling].name} between convolution and non-linearity is left out"
+            for pooling, _ in chain.skipped
+        ]
         if len(group) > 1:
-            how = "to both strands" if any(one.field.step < 0 for _, one, _ in group) else \
-                "to several inputs or windows"
+            how = (
+                "to both strands" if any(one.field.step < 0 for _, one, _ in group) else "to several inputs or windows"
+            )
             notes.append(f"applied {len(group)} times, {how}; first forward use taken")
-        field = replace(reading.field, start=reading.field.start + reading.field.step * chain.start,
-                        step=reading.field.step * chain.step)
-        banks.append(FilterBank(name if names[name] == 1 else f"{name}_{names[name]}", len(chain.arrangement.order),
-                                chain.n_positions, field, layout, reading.kernels, chain.name,
-                                _geometry(reading, length), tuple(notes)))
+        field = replace(
+            reading.field,
+            start=reading.field.start + reading.field.step * chain.start,
+            step=reading.field.step * chain.step,
+        )
+        banks.append(
+            FilterBank(
+                name if names[name] == 1 else f"{name}_{names[name]}",
+                len(chain.arrangement.order),
+                chain.n_positions,
+                field,
+                layout,
+                reading.kernels,
+                chain.name,
+                _geometry(reading, length),
+                tuple(notes),
+            )
+        )
         uses += [Use(len(banks) - 1, one, way) for one, _, way in group]
     return tuple(banks), tuple(uses)
 
@@ -416,12 +459,15 @@ def _geometry(reading: Reading, length: int) -> str:
     starts = [field.start, field.start + field.step * (reading.n_positions - 1)]
     left, right = max(0, -min(starts)), max(0, max(starts) + field.width - length)
     kernel = "" if reading.kernels is None else f"kernel {(field.width - 1) // reading.holes + 1}, "
-    return (f"{kernel}padding {left} on the left and {right} on the right, stride {abs(field.step)}, "
-            f"dilation {reading.holes}")
+    return (
+        f"{kernel}padding {left} on the left and {right} on the right, stride {abs(field.step)}, "
+        f"dilation {reading.holes}"
+    )
 
 
-def _candidates(known: Mapping, layout: Layout | None, length: int | None, alphabet: str, first: int | None,
-                binding: bool) -> Iterator[tuple[Mapping, str, Layout]]:
+def _candidates(
+    known: Mapping, layout: Layout | None, length: int | None, alphabet: str, first: int | None, binding: bool
+) -> Iterator[tuple[Mapping, str, Layout]]:
     """Ways to read the inputs: shapes of all, the name of the DNA input, its layout.
 
     Shapes of a Keras model are binding, those of a Kipoi schema can be overruled by a layout.
@@ -440,12 +486,26 @@ def _candidates(known: Mapping, layout: Layout | None, length: int | None, alpha
         yield {name: layout.shape(length or DEFAULT_LENGTH)}, name, layout
     if known and known[name] and None not in known[name]:
         return  # the model said exactly what it takes
-    usual = (("4", "L"), ("L", "4"), ("4", "1", "L"), ("1", "4", "L"), ("L", "1", "4"), ("1", "L", "4"),
-             ("L", "4", "1"), ("4", "L", "1"), ("L4",), ("4L",))
+    usual = (
+        ("4", "L"),
+        ("L", "4"),
+        ("4", "1", "L"),
+        ("1", "4", "L"),
+        ("L", "1", "4"),
+        ("1", "L", "4"),
+        ("L", "4", "1"),
+        ("4", "L", "1"),
+        ("L4",),
+        ("4L",),
+    )
     trials = [Layout(axes, alphabet) for axes in usual]
     if first is not None:  # a network that does not say how many channels it takes
-        trials = [Layout(axes, alphabet, first, channels) for channels in range(first + 4, first + 10)
-                  for axes in usual if axes not in FLAT and layout in (None, Layout(axes, alphabet))]
+        trials = [
+            Layout(axes, alphabet, first, channels)
+            for channels in range(first + 4, first + 10)
+            for axes in usual
+            if axes not in FLAT and layout in (None, Layout(axes, alphabet))
+        ]
     for candidate in [layout] if layout and first is None else trials:
         shape = candidate.shape(length or DEFAULT_LENGTH)
         if not known or candidate.fits(known[name]):
@@ -513,14 +573,21 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     nearest = [reason for reason in reasons if reason.startswith("layer ")]
     if reasons:
         how = " in a way that is understood" if nearest else ""
-        return (f"no convolution of this model reads DNA{how}: {'; '.join(dict.fromkeys(nearest or reasons))}; "
-                "if one does, name it with --layer and its input with --axes")
+        return (
+            f"no convolution of this model reads DNA{how}: {'; '.join(dict.fromkeys(nearest or reasons))}; "
+            "if one does, name it with --layer and its input with --axes"
+        )
     if known and axes:
         return f"axes {axes!r} fit no input of this model ({shapes}); leave --axes out to have them found"
     if known:
         beside = any(4 < size <= MOST_CHANNELS for shape in known.values() for size in shape if size is not None)
-        cure = "or its axis order with --axes" if not beside else \
-            "or, where there are signals beside the bases, --dna-channels with the four that are, like 0:4"
-        return (f"no input of this model is DNA: no axis of size 4 in {shapes}; a network over one-hot sequences is "
-                f"needed, {cure}")
+        cure = (
+            "or its axis order with --axes"
+            if not beside
+            else "or, where there are signals beside the bases, --dna-channels with the four that are, like 0:4"
+        )
+        return (
+            f"no input of this model is DNA: no axis of size 4 in {shapes}; a network over one-hot sequences is "
+            f"needed, {cure}"
+        )
     return "no convolution of this model reads DNA"

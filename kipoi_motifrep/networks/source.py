@@ -87,8 +87,13 @@ class ForwardPass(Protocol):
     outputs: Sequence[int]
     failure: Exception | None
 
-    def run(self, inputs: Mapping[str, np.ndarray], wanted: Sequence[int],
-            given: Mapping[int, np.ndarray] | None = None, fresh: Collection[int] = ()) -> list[np.ndarray]:
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        wanted: Sequence[int],
+        given: Mapping[int, np.ndarray] | None = None,
+        fresh: Collection[int] = (),
+    ) -> list[np.ndarray]:
         """Run the network as far as some taps.
 
         Parameters

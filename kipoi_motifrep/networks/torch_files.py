@@ -23,19 +23,35 @@ from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, ch
 if TYPE_CHECKING:
     import torch
 
-HOW = ("give the file of its class as well (--arch FILE.py:Class), save it as TorchScript (torch.jit.script(module)"
-       ".save), or work in Python: kipoi_motifrep.interpret(module, ...)")
+HOW = (
+    "give the file of its class as well (--arch FILE.py:Class), save it as TorchScript (torch.jit.script(module)"
+    ".save), or work in Python: kipoi_motifrep.interpret(module, ...)"
+)
 # Where checkpoints keep the state dict; Lightning's is the first.
 STATE_NAMES = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 # What TorchScript could do to files, in the words of its own source.
 SCRIPT_CODE = re.compile(rb"\b(torch|ops\.\w+)\.(save|from_file|load\w*)\(")
 # Of an exported network: its operations, and the names in the formulas of its shapes, which PyTorch evaluates.
-OPERATION = re.compile(r"torch\.ops\.aten\.(?!from_file|save)\w+\.\w+|_operator\.(add|sub|mul|floordiv|mod|neg|getitem|"
-                       r"eq|ne|lt|le|gt|ge|truediv|pow)|torch\.sym_\w+|math\.\w+|")
-FORMULA = re.compile(r"(?:[suf]\d+|Symbol|Integer|positive|nonnegative|integer|True|False|FloorDiv|CeilDiv|Mod|Max|Min|"
-                     r"[\d\s()+*/,.='<>-])*")
-DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
-          "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool"}
+OPERATION = re.compile(
+    r"torch\.ops\.aten\.(?!from_file|save)\w+\.\w+|_operator\.(add|sub|mul|floordiv|mod|neg|getitem|"
+    r"eq|ne|lt|le|gt|ge|truediv|pow)|torch\.sym_\w+|math\.\w+|"
+)
+FORMULA = re.compile(
+    r"(?:[suf]\d+|Symbol|Integer|positive|nonnegative|integer|True|False|FloorDiv|CeilDiv|Mod|Max|Min|"
+    r"[\d\s()+*/,.='<>-])*"
+)
+DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
 
 
 class Inert:
@@ -121,11 +137,14 @@ def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
     if kind == SAFETENSORS:
         data = path.read_bytes()
         (n,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8:8 + n])
+        header = json.loads(data[8 : 8 + n])
         header.pop("__metadata__", None)
-        return {name: torch.frombuffer(bytearray(data[8 + n:][slice(*one["data_offsets"])]),
-                                       dtype=getattr(torch, DTYPES[one["dtype"]])).reshape(one["shape"])
-                for name, one in header.items()}, {}
+        return {
+            name: torch.frombuffer(
+                bytearray(data[8 + n :][slice(*one["data_offsets"])]), dtype=getattr(torch, DTYPES[one["dtype"]])
+            ).reshape(one["shape"])
+            for name, one in header.items()
+        }, {}
     # Classes that the unpickler does not know come with settings and whole modules; they are filled, but never run.
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
     with torch.serialization.safe_globals([(Inert, name) for name in names]):
@@ -176,8 +195,11 @@ def _module(arch: str, settings: Mapping) -> torch.nn.Module:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{name} cannot be made ({type(error).__name__}: {flattened(error)}); a function without "
-                         f"arguments that makes it can stand in its place: FILE.py:function", path=path) from error
+        raise InputError(
+            f"{name} cannot be made ({type(error).__name__}: {flattened(error)}); a function without "
+            f"arguments that makes it can stand in its place: FILE.py:function",
+            path=path,
+        ) from error
     finally:
         sys.path.remove(str(path.parent.absolute()))
     if not isinstance(found, torch.nn.Module):
@@ -226,8 +248,10 @@ def _exported(path: Path) -> torch.nn.Module:
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if re.search(r"(^|/)(aotinductor|custom_obj|opaque_obj)", member):
-                raise InputError("holds compiled code or objects of Python, which are not run; export the network "
-                                 "without them", path=path)
+                raise InputError(
+                    "holds compiled code or objects of Python, which are not run; export the network without them",
+                    path=path,
+                )
             if member.endswith(".json"):
                 _check_exported(json.loads(archive.read(member)), path)
             elif member.endswith(".pt"):  # else PyTorch would unpickle what this cannot open
@@ -237,16 +261,22 @@ def _exported(path: Path) -> torch.nn.Module:
         program = torch.export.load(file)
         module = torch.export.unflatten(program)
     module.check_input_constraints = False
-    samples = [node.meta["val"] for node in program.graph.nodes
-               if node.op == "placeholder" and node.name in program.graph_signature.user_inputs]
+    samples = [
+        node.meta["val"]
+        for node in program.graph.nodes
+        if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    ]
     # Often exported for one batch: it is of use if three sequences give what each gives alone.
     if samples and isinstance(samples[0].shape[0], int):
         with torch.no_grad():
             alone = [[torch.rand(one.shape) for one in samples] for _ in range(3)]
             together = module(*(torch.cat(parts) for parts in zip(*alone, strict=True)))
             if not torch.allclose(together, torch.cat([module(*one) for one in alone]), atol=1e-4):
-                raise InputError(f"was exported for batches of {samples[0].shape[0]} only; export it again with a "
-                                 "dynamic first axis (dynamic_shapes)", path=path)
+                raise InputError(
+                    f"was exported for batches of {samples[0].shape[0]} only; export it again with a "
+                    "dynamic first axis (dynamic_shapes)",
+                    path=path,
+                )
     return module
 
 
@@ -258,10 +288,15 @@ def _check_exported(one: object, path: Path) -> None:
     if not isinstance(one, dict):
         return
     for key, value in one.items():
-        if (key == "target" and not OPERATION.fullmatch(str(value))) or (key == "use_pickle" and value) or \
-                (key == "expr_str" and not FORMULA.fullmatch(str(value))) or \
-                (key == "range_constraints" and not all(map(FORMULA.fullmatch, value))):
+        if (
+            (key == "target" and not OPERATION.fullmatch(str(value)))
+            or (key == "use_pickle" and value)
+            or (key == "expr_str" and not FORMULA.fullmatch(str(value)))
+            or (key == "range_constraints" and not all(map(FORMULA.fullmatch, value)))
+        ):
             shown = str(value)[:80]
-            raise InputError(f"holds {shown!r}, which could run code, and is not opened; export the network again "
-                             "without it", path=path)
+            raise InputError(
+                f"holds {shown!r}, which could run code, and is not opened; export the network again without it",
+                path=path,
+            )
         _check_exported(value, path)

@@ -154,6 +154,8 @@ class FilterBank:
         """
         verb = "reads" if self.kernels is not None else f"sees {self.field.width} bases of"
         reads = f"{verb} {self.layout}{', assumed' if self.layout.assumed else ''}"
-        text = (f"layer {self.layer}: {self.n_filters} filters, {reads}, {self.geometry}; "
-                f"activations after {self.activation}")
+        text = (
+            f"layer {self.layer}: {self.n_filters} filters, {reads}, {self.geometry}; "
+            f"activations after {self.activation}"
+        )
         return "; ".join((text, *self.notes))

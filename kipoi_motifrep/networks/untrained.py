@@ -75,5 +75,7 @@ def _reset(name: str, module) -> None:
             return
     own: Mapping = dict(module.named_parameters(recurse=False))
     if own:
-        raise Unreadable(f"its module {name or type(module).__name__} ({type(module).__name__}) has no "
-                         f"reset_parameters() for {', '.join(own)}")
+        raise Unreadable(
+            f"its module {name or type(module).__name__} ({type(module).__name__}) has no "
+            f"reset_parameters() for {', '.join(own)}"
+        )

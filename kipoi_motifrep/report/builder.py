@@ -38,14 +38,22 @@ SHUFFLED = "shuffled columns"
 UNTRAINED = "untrained network"
 PAPER = Citation(
     "Koo PK, Eddy SR (2019) Representation learning of genomic sequence motifs with convolutional neural networks. "
-    "PLOS Comput Biol 15(12):e1007560", "activation PWMs, whole and partial motifs",
-    "https://doi.org/10.1371/journal.pcbi.1007560")
+    "PLOS Comput Biol 15(12):e1007560",
+    "activation PWMs, whole and partial motifs",
+    "https://doi.org/10.1371/journal.pcbi.1007560",
+)
 TOMTOM = Citation(
     "Gupta S, Stamatoyannopoulos JA, Bailey TL, Noble WS (2007) Quantifying similarity between motifs. "
-    "Genome Biol 8:R24", "statistics of the matches", "https://doi.org/10.1186/gb-2007-8-2-r24")
+    "Genome Biol 8:R24",
+    "statistics of the matches",
+    "https://doi.org/10.1186/gb-2007-8-2-r24",
+)
 KIPOI = Citation(
     "Avsec Z et al. (2019) The Kipoi repository accelerates community exchange and reuse of predictive models for "
-    "genomics. Nat Biotechnol 37:592-600", "the model zoo", "https://doi.org/10.1038/s41587-019-0140-0")
+    "genomics. Nat Biotechnol 37:592-600",
+    "the model zoo",
+    "https://doi.org/10.1038/s41587-019-0140-0",
+)
 JASPAR = {
     "JASPAR2014": ("Mathelier A et al. (2014) Nucleic Acids Res 42:D142-D147", "10.1093/nar/gkt997"),
     "JASPAR2016": ("Mathelier A et al. (2016) Nucleic Acids Res 44:D110-D115", "10.1093/nar/gkv1176"),
@@ -56,8 +64,9 @@ JASPAR = {
 }
 
 
-def sentence(name: str, representation: Representation, database: str, *, layer: str = "",
-             planted: bool = False) -> str:
+def sentence(
+    name: str, representation: Representation, database: str, *, layer: str = "", planted: bool = False
+) -> str:
     """Say the metrics in one plain sentence.
 
     Parameters
@@ -86,8 +95,10 @@ def sentence(name: str, representation: Representation, database: str, *, layer:
     if representation.shuffled is not None:
         text += f" ({round(representation.shuffled.mean['matched'] * n):,} of {n:,} expected by chance)"
     if "true" in metrics:
-        text += (f", {round(metrics['true'] * n):,} match a {'planted' if planted else 'known'} factor, covering "
-                 f"{metrics['labels']:.0f} of {representation.of('labels')}")
+        text += (
+            f", {round(metrics['true'] * n):,} match a {'planted' if planted else 'known'} factor, covering "
+            f"{metrics['labels']:.0f} of {representation.of('labels')}"
+        )
     return f"{text}; on average a filter holds {100 * metrics['index']:.0f} % of its motif."
 
 
@@ -107,29 +118,67 @@ def write_representation(representation: Representation, text: str, folder: str 
     groups = representation.similar.group_of(len(representation.names))
     outputs = _outputs_for(representation)
     families = assignment.family_labels or assignment.labels
-    filters = [{"name": name, "status": representation.statuses[i], "coverage": float(assignment.coverage[i]),
-                "extent": representation.extent[i], "label": assignment.labels[i],
-                "label_of_best": assignment.best_labels[i], "label_by_family": families[i],
-                "group": int(groups[i]) + 1 if groups[i] >= 0 else None, "speaks_for": list(outputs[i])}
-               for i, name in enumerate(representation.names)]
-    write_json(Path(folder) / "representation.json", {
-        "sentence": text, "representation": representation.kind, "figures": dict(representation.metrics),
-        "of": {key: representation.of(key) for key in representation.metrics},
-        "shuffled": None if shuffled is None else {"mean": dict(shuffled.mean), "sd": dict(shuffled.sd),
-                                                   "draws": shuffled.draws},
-        "untrained": untrained, "filters": filters, "notes": list(representation.notes)})
+    filters = [
+        {
+            "name": name,
+            "status": representation.statuses[i],
+            "coverage": float(assignment.coverage[i]),
+            "extent": representation.extent[i],
+            "label": assignment.labels[i],
+            "label_of_best": assignment.best_labels[i],
+            "label_by_family": families[i],
+            "group": int(groups[i]) + 1 if groups[i] >= 0 else None,
+            "speaks_for": list(outputs[i]),
+        }
+        for i, name in enumerate(representation.names)
+    ]
+    write_json(
+        Path(folder) / "representation.json",
+        {
+            "sentence": text,
+            "representation": representation.kind,
+            "figures": dict(representation.metrics),
+            "of": {key: representation.of(key) for key in representation.metrics},
+            "shuffled": None
+            if shuffled is None
+            else {"mean": dict(shuffled.mean), "sd": dict(shuffled.sd), "draws": shuffled.draws},
+            "untrained": untrained,
+            "filters": filters,
+            "notes": list(representation.notes),
+        },
+    )
     by_chance = ({}, {}, untrained or {}) if shuffled is None else (shuffled.mean, shuffled.sd, untrained or {})
-    rows = [(key, *("" if number is None else f"{number:.6g}" for number in
-                    (value, representation.of(key), *(chance.get(key) for chance in by_chance))),
-             METRICS[key].explanation) for key, value in representation.metrics.items()]
-    write_table(Path(folder) / "representation.tsv",
-                ("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning"), rows)
+    rows = [
+        (
+            key,
+            *(
+                "" if number is None else f"{number:.6g}"
+                for number in (value, representation.of(key), *(chance.get(key) for chance in by_chance))
+            ),
+            METRICS[key].explanation,
+        )
+        for key, value in representation.metrics.items()
+    ]
+    write_table(
+        Path(folder) / "representation.tsv",
+        ("figure", "value", "of", "shuffled_mean", "shuffled_sd", "untrained", "meaning"),
+        rows,
+    )
 
 
-def build_report(network: NetworkSummary, filters: Sequence[FilterPWMs], found: Matches,
-                 representation: Representation, known: KnownMotifs | None, *, citation: Citation | None = None,
-                 kipoi: bool = False, parameters: Mapping[str, object], versions: Mapping[str, str],
-                 created: str) -> Report:
+def build_report(
+    network: NetworkSummary,
+    filters: Sequence[FilterPWMs],
+    found: Matches,
+    representation: Representation,
+    known: KnownMotifs | None,
+    *,
+    citation: Citation | None = None,
+    kipoi: bool = False,
+    parameters: Mapping[str, object],
+    versions: Mapping[str, str],
+    created: str,
+) -> Report:
     """Put all results into the form that the page is made from.
 
     Parameters
@@ -160,16 +209,28 @@ def build_report(network: NetworkSummary, filters: Sequence[FilterPWMs], found: 
     importance, database = representation.importance, found.database
     first = all(one.kernels is not None for one in filters)
     return Report(
-        network=network, filters=tuple(_filter_rows(filters, found, representation)),
-        sentence=sentence(network.name, representation, database.name, layer="" if first else network.layer,
-                          planted=known is not None and known.name.startswith("synthetic")),
-        figures=tuple(_metrics(representation)), nulls=tuple(_nulls(representation)),
-        outputs=importance.outputs if importance else (), groups=tuple(_groups(representation, found)),
+        network=network,
+        filters=tuple(_filter_rows(filters, found, representation)),
+        sentence=sentence(
+            network.name,
+            representation,
+            database.name,
+            layer="" if first else network.layer,
+            planted=known is not None and known.name.startswith("synthetic"),
+        ),
+        figures=tuple(_metrics(representation)),
+        nulls=tuple(_nulls(representation)),
+        outputs=importance.outputs if importance else (),
+        groups=tuple(_groups(representation, found)),
         heat_maps=() if importance is None else tuple(_heat_maps(importance)),
         truth=None if known is None else tuple(_known_motif_rows(representation, known)),
         database=DatabaseSummary(database.name, database.release, len(database), database.digest),
-        parameters={name: plain_value(value) for name, value in parameters.items()}, versions=dict(versions),
-        citations=tuple(_citations(citation, kipoi, database.release)), notes=representation.notes, created=created)
+        parameters={name: plain_value(value) for name, value in parameters.items()},
+        versions=dict(versions),
+        citations=tuple(_citations(citation, kipoi, database.release)),
+        notes=representation.notes,
+        created=created,
+    )
 
 
 def _outputs_for(representation: Representation) -> Sequence[Sequence[str]]:
@@ -188,16 +249,24 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             shown.append(decisive)  # coverage is of this one
         status = found.statuses[one]
         yield FilterRow(
-            name=representation.names[one], pwm=np.round(bank.pwms[i], 4).tolist(), trim=trim_bounds(bank.pwms[i]),
-            n_sites=int(bank.n_sites[i]), fraction_firing=round(float(bank.fraction_firing[i]), 5),
-            maximum=_short(bank.maximum[i]), status=status if status in (DEAD, NO_INFORMATION) else ACTIVE,
+            name=representation.names[one],
+            pwm=np.round(bank.pwms[i], 4).tolist(),
+            trim=trim_bounds(bank.pwms[i]),
+            n_sites=int(bank.n_sites[i]),
+            fraction_firing=round(float(bank.fraction_firing[i]), 5),
+            maximum=_short(bank.maximum[i]),
+            status=status if status in (DEAD, NO_INFORMATION) else ACTIVE,
             matches=tuple(_match_row(found, representation, place) for place in shown),
-            n_more=len(hits) - len(shown), extent=representation.extent[one],
-            coverage=round(float(assignment.coverage[one]), 4) if hits else None, true=assignment.labels[one],
+            n_more=len(hits) - len(shown),
+            extent=representation.extent[one],
+            coverage=round(float(assignment.coverage[one]), 4) if hits else None,
+            true=assignment.labels[one],
             group=int(groups[one]) + 1 if groups[one] >= 0 else None,
             importance=_short(importance.effect[one]) if importance else None,
-            correlation=_short(importance.correlation[one]) if importance else None, speaks_for=tuple(outputs[one]),
-            kernel=None if bank.kernels is None else _short(bank.kernels[i]))
+            correlation=_short(importance.correlation[one]) if importance else None,
+            speaks_for=tuple(outputs[one]),
+            kernel=None if bank.kernels is None else _short(bank.kernels[i]),
+        )
 
 
 def _match_row(found: Matches, representation: Representation, place: int) -> MatchRow:
@@ -207,12 +276,21 @@ def _match_row(found: Matches, representation: Representation, place: int) -> Ma
     # With the digits of tomtom.tsv, so that a run that read the table gives the same report.
     e_value, q_value, p_value = (float(f"{hit[name]:.6g}") for name in ("e_value", "q_value", "p_value"))
     return MatchRow(
-        target_id=target.name, name=target.alt_name or target.name, e_value=e_value, q_value=q_value, p_value=p_value,
-        offset=offset, orientation=orientation, overlap=int(hit["overlap"]), pwm=np.round(target.pwm, 4).tolist(),
-        family="::".join(target.tf_family), tf_class="::".join(target.tf_class),
+        target_id=target.name,
+        name=target.alt_name or target.name,
+        e_value=e_value,
+        q_value=q_value,
+        p_value=p_value,
+        offset=offset,
+        orientation=orientation,
+        overlap=int(hit["overlap"]),
+        pwm=np.round(target.pwm, 4).tolist(),
+        family="::".join(target.tf_family),
+        tf_class="::".join(target.tf_class),
         database=found.database.release or found.database.name,
         coverage=round(coverage(query.pwm, target.pwm, offset, orientation), 4),
-        true=known.of_target[hit["target"]] if known else None)
+        true=known.of_target[hit["target"]] if known else None,
+    )
 
 
 def _metrics(representation: Representation) -> Iterator[Metric]:
@@ -229,11 +307,18 @@ def _metrics(representation: Representation) -> Iterator[Metric]:
 
 def _nulls(representation: Representation) -> Iterator[NullModel]:
     if representation.shuffled is not None:
-        yield NullModel(SHUFFLED, "The columns of every trimmed filter in random order, matched in the same way; "
-                                  "mean and one standard deviation either way.", representation.shuffled.draws)
+        yield NullModel(
+            SHUFFLED,
+            "The columns of every trimmed filter in random order, matched in the same way; "
+            "mean and one standard deviation either way.",
+            representation.shuffled.draws,
+        )
     if representation.untrained is not None:
-        yield NullModel(UNTRAINED, "The same architecture with fresh random weights, run over the same sequences, "
-                                   "its filters found and matched in the same way.")
+        yield NullModel(
+            UNTRAINED,
+            "The same architecture with fresh random weights, run over the same sequences, "
+            "its filters found and matched in the same way.",
+        )
 
 
 def _groups(representation: Representation, found: Matches) -> Iterator[FilterGroup]:
@@ -246,31 +331,57 @@ def _groups(representation: Representation, found: Matches) -> Iterator[FilterGr
         if not label and best:
             target = found.database.motifs[found.hits["target"][best[0]]]
             label = target.alt_name or target.name
-        yield FilterGroup(number, tuple(GroupMember(names[member.filter], member.offset, member.orientation)
-                                        for member in group), label)
+        yield FilterGroup(
+            number,
+            tuple(GroupMember(names[member.filter], member.offset, member.orientation) for member in group),
+            label,
+        )
 
 
 def _heat_maps(found: Importance) -> Iterator[HeatMap]:
-    yield HeatMap("Importance", _short(found.effect), (
-        f"How much the filter raises each output (above 0) or lowers it: the mean fall of the output, over "
-        f"{found.n_replaced:,} sequences, when all activations of the filter are set to their mean over the data."))
-    yield HeatMap("Absolute change", _short(found.change), (
-        "Mean absolute change of each output in the same test: its size, whichever way it goes."))
-    yield HeatMap("Correlation", _short(found.correlation), (
-        f"Pearson correlation, over {found.n_sequences:,} sequences, of the filter's largest activation in a "
-        "sequence with each output."))
+    yield HeatMap(
+        "Importance",
+        _short(found.effect),
+        (
+            f"How much the filter raises each output (above 0) or lowers it: the mean fall of the output, over "
+            f"{found.n_replaced:,} sequences, when all activations of the filter are set to their mean over the data."
+        ),
+    )
+    yield HeatMap(
+        "Absolute change",
+        _short(found.change),
+        ("Mean absolute change of each output in the same test: its size, whichever way it goes."),
+    )
+    yield HeatMap(
+        "Correlation",
+        _short(found.correlation),
+        (
+            f"Pearson correlation, over {found.n_sequences:,} sequences, of the filter's largest activation in a "
+            "sequence with each output."
+        ),
+    )
     if found.label_correlation is not None and len(found.labels) == len(found.outputs):
-        yield HeatMap("Correlation with labels", _short(found.label_correlation), (
-            "The same with the labels of the data: " + ", ".join(found.labels) if found.labels != found.outputs
-            else "The same with the labels of the data instead of the network's predictions."))
+        yield HeatMap(
+            "Correlation with labels",
+            _short(found.label_correlation),
+            (
+                "The same with the labels of the data: " + ", ".join(found.labels)
+                if found.labels != found.outputs
+                else "The same with the labels of the data instead of the network's predictions."
+            ),
+        )
 
 
 def _known_motif_rows(representation: Representation, known: KnownMotifs) -> Iterator[KnownMotifRow]:
     assignment = representation.assignment
     for label, targets in known.labels.items():
         own = [i for i, found in enumerate(assignment.labels) if found == label]
-        yield KnownMotifRow(label, targets, tuple(representation.names[i] for i in own),
-                            round(float(max(assignment.coverage[own])), 4) if own else None)
+        yield KnownMotifRow(
+            label,
+            targets,
+            tuple(representation.names[i] for i in own),
+            round(float(max(assignment.coverage[own])), 4) if own else None,
+        )
 
 
 def _citations(own: Citation | None, kipoi: bool, release: str) -> Iterator[Citation]:

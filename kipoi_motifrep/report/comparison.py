@@ -40,13 +40,20 @@ def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = Non
     metrics = [{one.key: one for one in report.figures} for report in reports]
     known = [{one.label: one for one in report.truth or ()} for report in reports]
     return render(
-        "compare.html", names=names, reports=reports, filters=[_from_whole_to_dead(report) for report in reports],
+        "compare.html",
+        names=names,
+        reports=reports,
+        filters=[_from_whole_to_dead(report) for report in reports],
         metrics=[[table.get(key) for table in metrics] for key in dict.fromkeys(key for one in metrics for key in one)],
-        known=[(label, [table.get(label) for table in known])
-               for label in dict.fromkeys(label for one in known for label in one)],
-        picture=safe(drawings.extent_chart(reports, names)), words=KINDS,
+        known=[
+            (label, [table.get(label) for table in known])
+            for label in dict.fromkeys(label for one in known for label in one)
+        ],
+        picture=safe(drawings.extent_chart(reports, names)),
+        words=KINDS,
         kinds=[kind for kind in KINDS if any(kind in report.kinds for report in reports)],
-        chance=any(report.chance_matched is not None for report in reports))
+        chance=any(report.chance_matched is not None for report in reports),
+    )
 
 
 def write_comparison(folders: Sequence[str | os.PathLike], output: str | os.PathLike) -> Path:
@@ -93,8 +100,9 @@ def column_names(reports: Sequence[Report], folders: Sequence[str | os.PathLike]
     list of str
     """
     names = [report.network.name for report in reports]
-    return [name if names.count(name) == 1 else f"{name} ({folder})"
-            for name, folder in zip(names, folders, strict=True)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({folder})" for name, folder in zip(names, folders, strict=True)
+    ]
 
 
 def _from_whole_to_dead(report: Report) -> list[tuple[FilterRow, object]]:

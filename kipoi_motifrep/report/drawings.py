@@ -43,8 +43,10 @@ def row_logos(rows: Sequence[FilterRow]) -> list[str]:
     # The widest picture is scaled down the most.
     widest = max((_placed(row, row.best)[1] for row in rows if row.best), default=1)
     alone = min(PIXELS, PICTURE / (widest * COLUMN))
-    return [aligned_logos(row, row.best) if row.best else "" if row.status == DEAD else filter_logo(row, pixels=alone)
-            for row in rows]
+    return [
+        aligned_logos(row, row.best) if row.best else "" if row.status == DEAD else filter_logo(row, pixels=alone)
+        for row in rows
+    ]
 
 
 def logo_of(matrix: Matrix, title: str) -> Logo:
@@ -84,11 +86,16 @@ def aligned_logos(row: FilterRow, match: MatchRow) -> str:
     first, columns = _placed(row, match)
     left, right = max(0, match.offset), min(target.width, match.offset + query.width)
     height = 2 * HEIGHT + _GAP
-    band = (f'<rect class="band" x="{(left - first) * COLUMN}" width="{max(0, right - left) * COLUMN}" '
-            f'height="{height}"/>')
+    band = (
+        f'<rect class="band" x="{(left - first) * COLUMN}" width="{max(0, right - left) * COLUMN}" height="{height}"/>'
+    )
     title = f"{query.title} aligned over {target.title}; {match.overlap} positions overlap"
-    return _svg(columns * COLUMN, height, title, band + query.drawing((match.offset - first) * COLUMN)
-                + target.drawing(-first * COLUMN, HEIGHT + _GAP))
+    return _svg(
+        columns * COLUMN,
+        height,
+        title,
+        band + query.drawing((match.offset - first) * COLUMN) + target.drawing(-first * COLUMN, HEIGHT + _GAP),
+    )
 
 
 def _placed(row: FilterRow, match: MatchRow) -> tuple[int, int]:
@@ -137,8 +144,12 @@ def group_logos(group: FilterGroup, rows: dict[str, FilterRow]) -> list[tuple[st
     drawn = []
     for member, matrix in zip(group.members, matrices, strict=True):
         logo = logo_of(matrix, member.name + (", reverse strand" if member.orientation == "-" else ""))
-        drawn.append((member.name, _svg(columns * COLUMN, HEIGHT, logo.title,
-                                        logo.drawing((member.offset - first) * COLUMN), 0.5)))
+        drawn.append(
+            (
+                member.name,
+                _svg(columns * COLUMN, HEIGHT, logo.title, logo.drawing((member.offset - first) * COLUMN), 0.5),
+            )
+        )
     return drawn
 
 
@@ -157,8 +168,13 @@ def null_chart(metrics: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
     str
         An ``<svg>``, or nothing if no metric can be drawn.
     """
-    drawn = [(metric, metric.value) for metric in metrics if metric.style == "fraction" and metric.value is not None
-             and any(null and null[0] is not None for null in metric.nulls)]
+    drawn = [
+        (metric, metric.value)
+        for metric in metrics
+        if metric.style == "fraction"
+        and metric.value is not None
+        and any(null and null[0] is not None for null in metric.nulls)
+    ]
     if not drawn:
         return ""
     label, axis, line = 250, 440, 15
@@ -167,8 +183,10 @@ def null_chart(metrics: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
     parts, words = [_percent_axis(label, axis, height - 22)], []
     for i, (metric, value) in enumerate(drawn):
         y = 12 + i * step
-        parts.append(f'<text x="{label - 14}" y="{y + 4}" text-anchor="end">{escape(_cut(metric.name, 40))}</text>'
-                     f'<circle class="real" cx="{label + axis * value:.1f}" cy="{y}" r="6"/>')
+        parts.append(
+            f'<text x="{label - 14}" y="{y + 4}" text-anchor="end">{escape(_cut(metric.name, 40))}</text>'
+            f'<circle class="real" cx="{label + axis * value:.1f}" cy="{y}" r="6"/>'
+        )
         for j, (null_model, null) in enumerate(zip(nulls, metric.nulls, strict=True)):
             mean, low, high = null or (None, None, None)
             if mean is not None:
@@ -176,11 +194,15 @@ def null_chart(metrics: Sequence[Metric], nulls: Sequence[NullModel]) -> str:
                 if low is not None and high is not None:
                     left, right = label + axis * low, label + axis * high
                     parts.append(f'<path class="null" d="M{left:.1f} {y_null}H{right:.1f}"/>')
-                parts.append(f'<circle class="nullmean" cx="{label + axis * mean:.1f}" cy="{y_null}" r="4"/>'
-                             f'<text class="tick" x="{beside:.1f}" y="{y_null + 4}">'
-                             f'{escape(_cut(null_model.name, 26))}</text>')
-        words.append(f"{metric.name}: {numbers.percent(value)}, by chance "
-                     + " and ".join(numbers.percent(null[0]) for null in metric.nulls if null))
+                parts.append(
+                    f'<circle class="nullmean" cx="{label + axis * mean:.1f}" cy="{y_null}" r="4"/>'
+                    f'<text class="tick" x="{beside:.1f}" y="{y_null + 4}">'
+                    f"{escape(_cut(null_model.name, 26))}</text>"
+                )
+        words.append(
+            f"{metric.name}: {numbers.percent(value)}, by chance "
+            + " and ".join(numbers.percent(null[0]) for null in metric.nulls if null)
+        )
     return _svg(label + axis + 150, height, "; ".join(words), "".join(parts), 1, "chart")
 
 
@@ -212,8 +234,9 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
             wide = axis * n / total
             parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="22"/>')
             if wide > 8 * len(str(n)) + 4:
-                parts.append(f'<text class="on-{kind}" x="{x + wide / 2:.1f}" y="{y + 16}" '
-                             f'text-anchor="middle">{n}</text>')
+                parts.append(
+                    f'<text class="on-{kind}" x="{x + wide / 2:.1f}" y="{y + 16}" text-anchor="middle">{n}</text>'
+                )
             x += wide
         if (chance := report.chance_matched) is not None:
             line = f'd="M{left + axis * chance:.1f} {y - 4}v30"/>'
@@ -223,16 +246,20 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
 
 
 def _svg(width: float, height: float, title: str, inside: str, pixels: float = PIXELS, kind: str = "logo") -> str:
-    return (f'<svg role="img" class="{kind}" viewBox="0 0 {width:g} {height:g}" width="{width * pixels:g}" '
-            f'height="{height * pixels:g}"><title>{escape(title)}</title>{inside}</svg>')
+    return (
+        f'<svg role="img" class="{kind}" viewBox="0 0 {width:g} {height:g}" width="{width * pixels:g}" '
+        f'height="{height * pixels:g}"><title>{escape(title)}</title>{inside}</svg>'
+    )
 
 
 def _percent_axis(x: float, width: float, bottom: float) -> str:
     lines = "".join(f"M{x + width * i / 4:g} 0V{bottom:g}" for i in range(5))
-    numbers = "".join(f'<text class="tick" x="{x + width * i / 4:g}" y="{bottom + 16:g}" '
-                      f'text-anchor="middle">{25 * i} %</text>' for i in range(5))
+    numbers = "".join(
+        f'<text class="tick" x="{x + width * i / 4:g}" y="{bottom + 16:g}" text-anchor="middle">{25 * i} %</text>'
+        for i in range(5)
+    )
     return f'<path class="grid" d="{lines}"/>{numbers}'
 
 
 def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[:length - 1] + "…"
+    return text if len(text) <= length else text[: length - 1] + "…"

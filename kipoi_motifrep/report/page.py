@@ -38,28 +38,42 @@ def report_page(report: Report) -> str:
         HTML that loads nothing from outside.
     """
     by_name = {row.name: row for row in report.filters}
-    groups = [(group, [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)])
-              for group in report.groups or () if len(group.members) > 1]
+    groups = [
+        (group, [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)])
+        for group in report.groups or ()
+        if len(group.members) > 1
+    ]
     named = {name for row in report.filters for name in row.speaks_for}
-    sections = {"figures": ("The figures", report.figures), "filters": ("The filters", True),
-                "truth": ("Known motifs", report.truth), "groups": ("Filters alike", report.groups is not None),
-                "outputs": ("Filters and outputs", report.heat_maps), "chance": ("Against chance", report.nulls),
-                "method": ("How this was made", True)}
+    sections = {
+        "figures": ("The figures", report.figures),
+        "filters": ("The filters", True),
+        "truth": ("Known motifs", report.truth),
+        "groups": ("Filters alike", report.groups is not None),
+        "outputs": ("Filters and outputs", report.heat_maps),
+        "chance": ("Against chance", report.nulls),
+        "method": ("How this was made", True),
+    }
     return render(
-        "report.html", report=report, ids={name: f"filter-{i}" for i, name in enumerate(by_name)},
-        rows=list(zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)), words=KINDS,
+        "report.html",
+        report=report,
+        ids={name: f"filter-{i}" for i, name in enumerate(by_name)},
+        rows=list(zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)),
+        words=KINDS,
         has_importance=any(_largest(row.importance, report.outputs) for row in report.filters),
         named_outputs={name: i for i, name in enumerate(report.outputs) if name in named},
-        shown_matches=SHOWN_MATCHES, groups=groups,
+        shown_matches=SHOWN_MATCHES,
+        groups=groups,
         singles=sum(row.status == ACTIVE or row.matches != () for row in report.filters)
         - len({member.name for group, _ in groups for member in group.members}),
         heat_maps=[_heat_view(heat_map, report) for heat_map in report.heat_maps if report.outputs and report.filters],
         null_chart=safe(drawings.null_chart(report.figures, report.nulls)),
-        sections=[(key, name) for key, (name, there) in sections.items() if there])
+        sections=[(key, name) for key, (name, there) in sections.items() if there],
+    )
 
 
-def write_report(folder: str | os.PathLike, output: str | os.PathLike | None = None,
-                 report: Report | None = None) -> Path:
+def write_report(
+    folder: str | os.PathLike, output: str | os.PathLike | None = None, report: Report | None = None
+) -> Path:
     """Write the page of a network, whole or not at all.
 
     Parameters
@@ -111,9 +125,17 @@ def render(template: str, **values: object) -> str:
     str
         HTML.
     """
-    return _environment().get_template(template).render(
-        values, css=safe(_part("page.css")), javascript=safe(_part("page.js")), glyphs=safe(glyph_definitions()),
-        version=__version__)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            values,
+            css=safe(_part("page.css")),
+            javascript=safe(_part("page.js")),
+            glyphs=safe(glyph_definitions()),
+            version=__version__,
+        )
+    )
 
 
 def safe(markup: str) -> object:
@@ -151,13 +173,26 @@ def target_url(match: MatchRow, database: str = "") -> str:
 def _environment():
     import jinja2
 
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters |= {
-        "count": numbers.count, "metric": numbers.metric, "percent": numbers.percent, "signed": numbers.signed,
-        "significant": numbers.significant, "target_url": target_url, "web": _is_web_address, "largest": _largest,
+        "count": numbers.count,
+        "metric": numbers.metric,
+        "percent": numbers.percent,
+        "signed": numbers.signed,
+        "significant": numbers.significant,
+        "target_url": target_url,
+        "web": _is_web_address,
+        "largest": _largest,
         "pictures": _pictures,
-        "whole": lambda value: str(value).replace("-", numbers.MINUS), "words": _words}
+        "whole": lambda value: str(value).replace("-", numbers.MINUS),
+        "words": _words,
+    }
     return environment
 
 
@@ -177,8 +212,12 @@ def _pictures(row: FilterRow) -> list[tuple[str, object]]:
     pictures = []
     if row.trim != (0, len(row.pwm)):
         start, stop = row.trim
-        pictures.append((f"The whole filter; positions {start + 1} to {stop} were compared",
-                         safe(drawings.filter_logo(row, whole=True))))
+        pictures.append(
+            (
+                f"The whole filter; positions {start + 1} to {stop} were compared",
+                safe(drawings.filter_logo(row, whole=True)),
+            )
+        )
     if row.kernel is not None:
         logo = signed_logo(np.array(row.kernel), f"Weights of {row.name}")
         pictures.append(("Its weights", safe(logo.svg(drawings.PIXELS))))
@@ -187,8 +226,10 @@ def _pictures(row: FilterRow) -> list[tuple[str, object]]:
 
 def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
     """Choose the columns of a heat map that fit, and the colour step and text of each cell."""
-    peaks = [max((abs(value) for value in column if value is not None), default=0.0)
-             for column in zip(*heat_map.values, strict=True)]
+    peaks = [
+        max((abs(value) for value in column if value is not None), default=0.0)
+        for column in zip(*heat_map.values, strict=True)
+    ]
     # A page with thousands of outputs would not open.
     room = max(12, _HEAT_CELLS // len(heat_map.values))
     kept = sorted(sorted(range(len(peaks)), key=lambda i: -peaks[i])[:room])
@@ -200,10 +241,16 @@ def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
         step = 0 if value is None or not largest else round((_HEAT_STEPS + 0.49) * value / largest)
         return step, numbers.signed(value, decimals)
 
-    rows = [(row.name, [cell(values[i]) for i in kept])
-            for row, values in zip(report.filters, heat_map.values, strict=True)]
-    return {"map": heat_map, "columns": [report.outputs[i] for i in kept], "rows": rows, "largest": largest,
-            "n_left_out": len(peaks) - len(kept)}
+    rows = [
+        (row.name, [cell(values[i]) for i in kept]) for row, values in zip(report.filters, heat_map.values, strict=True)
+    ]
+    return {
+        "map": heat_map,
+        "columns": [report.outputs[i] for i in kept],
+        "rows": rows,
+        "largest": largest,
+        "n_left_out": len(peaks) - len(kept),
+    }
 
 
 def _is_web_address(text: str) -> bool:

@@ -105,8 +105,11 @@ def _built(hint: object, value: object) -> object:
 
 def check_matrix(matrix: Matrix, what: str) -> None:
     """Raise InputError unless this is a matrix with four columns."""
-    if not isinstance(matrix, tuple) or not matrix or any(
-            not isinstance(row, tuple) or len(row) != 4 or None in row for row in matrix):
+    if (
+        not isinstance(matrix, tuple)
+        or not matrix
+        or any(not isinstance(row, tuple) or len(row) != 4 or None in row for row in matrix)
+    ):
         raise InputError(f"{what} must be a matrix of finite numbers with four columns")
 
 

@@ -33,9 +33,13 @@ from kipoi_motifrep.representation.coverage import PARTIAL, WHOLE
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
-KINDS = {"whole": ("whole motif", "whole motifs"), "partial": ("partial motif", "partial motifs"),
-         "matched": ("matched", "matched"), "none": ("no match", "without a match"),
-         "silent": ("dead or no information", "dead or without information")}
+KINDS = {
+    "whole": ("whole motif", "whole motifs"),
+    "partial": ("partial motif", "partial motifs"),
+    "matched": ("matched", "matched"),
+    "none": ("no match", "without a match"),
+    "silent": ("dead or no information", "dead or without information"),
+}
 """What a reader sorts filters by, from whole motifs down, in words for one and for many; `FilterRow.kind` is a key."""
 
 
@@ -211,7 +215,7 @@ class FilterRow(Plain):
     @property
     def trimmed(self) -> Matrix:
         """The part of the PWM that was matched."""
-        return self.pwm[self.trim[0]:self.trim[1]]
+        return self.pwm[self.trim[0] : self.trim[1]]
 
     @property
     def best(self) -> MatchRow | None:
@@ -524,13 +528,15 @@ class Report(Plain):
         except ValueError as error:
             raise InputError(f"not JSON ({error}); write it again with 'kipoi-motifrep interpret'") from None
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
-            raise InputError(f"not an interpretation of format {FORMAT}; write it again with "
-                             "'kipoi-motifrep interpret'")
+            raise InputError(
+                f"not an interpretation of format {FORMAT}; write it again with 'kipoi-motifrep interpret'"
+            )
         try:
             return build(cls, value)  # checks each part on the way
         except (TypeError, KeyError) as error:
-            raise InputError(f"not a whole interpretation ({error}); write it again with "
-                             "'kipoi-motifrep interpret'") from None
+            raise InputError(
+                f"not a whole interpretation ({error}); write it again with 'kipoi-motifrep interpret'"
+            ) from None
 
 
 def write_interpretation(folder: str | os.PathLike, report: Report) -> Path:

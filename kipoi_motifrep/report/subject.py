@@ -19,8 +19,14 @@ from kipoi_motifrep.report.schema import Citation, NetworkSummary
 TRAINED_NAME = "network"  # of every file that `train` writes; its folder and its note say more
 
 
-def output_names(loaded: object, model: object, n_outputs: int | None, *, labels: Sequence[str] | None = None,
-                 dataset: str | os.PathLike | None = None) -> tuple[str, ...]:
+def output_names(
+    loaded: object,
+    model: object,
+    n_outputs: int | None,
+    *,
+    labels: Sequence[str] | None = None,
+    dataset: str | os.PathLike | None = None,
+) -> tuple[str, ...]:
     """Name a network's outputs.
 
     The names given; else those of the Kipoi model's schema; else those in the note of a
@@ -106,10 +112,18 @@ def describe_network(opened: Opened, filters: Sequence[FilterPWMs]) -> NetworkSu
         where = "the model's own loader" if sequences.fasta is None else os.path.basename(sequences.fasta)
     doc = str(getattr(kipoi_info(opened), "doc", None) or "")
     return NetworkSummary(
-        name=name, n_filters=sum(map(len, filters)), width=max(one.width for one in filters), source=source,
-        layer=", ".join(one.bank.layer for one in filters), axes=str(network.layout),
-        sequences=f"{n:,} sequences of {network.length:,} bp from {where}", n_sequences=n, found=network.describe(),
-        description=" ".join(doc.split()), url=url)
+        name=name,
+        n_filters=sum(map(len, filters)),
+        width=max(one.width for one in filters),
+        source=source,
+        layer=", ".join(one.bank.layer for one in filters),
+        axes=str(network.layout),
+        sequences=f"{n:,} sequences of {network.length:,} bp from {where}",
+        n_sequences=n,
+        found=network.describe(),
+        description=" ".join(doc.split()),
+        url=url,
+    )
 
 
 def kipoi_info(opened: Opened) -> object | None:
@@ -142,8 +156,13 @@ def _named(model: object, source: str | None) -> tuple[str, str, str]:
 
 def _schema_labels(loaded: object) -> list[str]:
     targets = getattr(getattr(loaded, "schema", None), "targets", None)
-    parts: Iterable[object] = targets.values() if isinstance(targets, Mapping) else \
-        targets if isinstance(targets, (list, tuple)) else [targets]
+    parts: Iterable[object] = (
+        targets.values()
+        if isinstance(targets, Mapping)
+        else targets
+        if isinstance(targets, (list, tuple))
+        else [targets]
+    )
     labels: list[str] = []
     for part in parts:
         found = getattr(part, "column_labels", None)

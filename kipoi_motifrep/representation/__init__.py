@@ -8,5 +8,17 @@ from kipoi_motifrep.representation.redundancy import Similar, similar_filters
 
 read_truth = read_known_motifs  # its public name so far, which stays
 
-__all__ = ["DISTRIBUTED", "LOCALIST", "Importance", "KnownMotifs", "Representation", "Similar", "coverage",
-           "measure_importance", "read_known_motifs", "read_truth", "represent", "similar_filters"]
+__all__ = [
+    "DISTRIBUTED",
+    "LOCALIST",
+    "Importance",
+    "KnownMotifs",
+    "Representation",
+    "Similar",
+    "coverage",
+    "measure_importance",
+    "read_known_motifs",
+    "read_truth",
+    "represent",
+    "similar_filters",
+]

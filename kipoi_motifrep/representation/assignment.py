@@ -38,15 +38,21 @@ class Assignment:
     @property
     def extent(self) -> tuple[str | None, ...]:
         """``whole`` or ``partial`` motif; None without a match."""
-        return tuple(None if best < 0 else WHOLE if covered >= WHOLE_FROM else PARTIAL
-                     for best, covered in zip(self.best, self.coverage, strict=True))
+        return tuple(
+            None if best < 0 else WHOLE if covered >= WHOLE_FROM else PARTIAL
+            for best, covered in zip(self.best, self.coverage, strict=True)
+        )
 
     def metrics(self, known: KnownTargets | None) -> dict[str, float]:
         """Compute the metrics that follow from the matches alone, by the keys of `metrics.METRICS`."""
         n, matched = len(self.best), self.best >= 0
         whole = matched & (self.coverage >= WHOLE_FROM)
-        found = {"index": localist_index(self.coverage), "matched": matched.mean(), "whole": whole.mean(),
-                 "partial": (matched & ~whole).mean()}
+        found = {
+            "index": localist_index(self.coverage),
+            "matched": matched.mean(),
+            "whole": whole.mean(),
+            "partial": (matched & ~whole).mean(),
+        }
         if known is not None:
             families = {} if self.family_labels is None else {"_family": self.family_labels}
             for name, labels in {"": self.labels, "_best": self.best_labels, **families}.items():
@@ -58,8 +64,9 @@ class Assignment:
         return {key: float(value) for key, value in found.items()}
 
 
-def assign(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif],
-           known: KnownTargets | None) -> Assignment:
+def assign(
+    hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], known: KnownTargets | None
+) -> Assignment:
     """Assign each query its match, its label and its coverage.
 
     Parameters
@@ -94,7 +101,17 @@ def assign(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif],
     covered = np.zeros(n)
     for query in np.flatnonzero(decisive >= 0):
         hit = hits[decisive[query]]
-        covered[query] = information_coverage(queries[query].information(), targets[hit["target"]].information(),
-                                              int(hit["offset"]), str(hit["orientation"]))
-    return Assignment(best, decisive, covered, tuple(labels), tuple(best_labels),
-                      tuple(families) if known and known.by_family else None)
+        covered[query] = information_coverage(
+            queries[query].information(),
+            targets[hit["target"]].information(),
+            int(hit["offset"]),
+            str(hit["orientation"]),
+        )
+    return Assignment(
+        best,
+        decisive,
+        covered,
+        tuple(labels),
+        tuple(best_labels),
+        tuple(families) if known and known.by_family else None,
+    )

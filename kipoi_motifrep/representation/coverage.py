@@ -55,7 +55,7 @@ def information_coverage(query: np.ndarray, target: np.ndarray, offset: int, ori
     start, stop = max(0, offset), min(len(target), offset + len(query))
     if not total > 0 or stop <= start:
         return 0.0
-    return float(np.minimum(query[start - offset:stop - offset], target[start:stop]).sum() / total)
+    return float(np.minimum(query[start - offset : stop - offset], target[start:stop]).sum() / total)
 
 
 def localist_index(coverages: np.ndarray) -> float:

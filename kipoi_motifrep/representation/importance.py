@@ -83,14 +83,20 @@ class Importance:
         """
         together = np.nan_to_num(self.correlation, nan=-1.0)
         relative = np.divide(self.change, self.spread, out=np.zeros_like(self.change), where=self.spread > 0)
-        chosen = ((together >= OUTPUT_CORRELATION) & (together >= OUTPUT_SHARE * together.max(axis=1, keepdims=True))
-                  & (relative >= OUTPUT_CHANGE))
-        return tuple(tuple(self.outputs[i] for i in np.argsort(-row, kind="stable") if passes[i])
-                     for row, passes in zip(together, chosen, strict=True))
+        chosen = (
+            (together >= OUTPUT_CORRELATION)
+            & (together >= OUTPUT_SHARE * together.max(axis=1, keepdims=True))
+            & (relative >= OUTPUT_CHANGE)
+        )
+        return tuple(
+            tuple(self.outputs[i] for i in np.argsort(-row, kind="stable") if passes[i])
+            for row, passes in zip(together, chosen, strict=True)
+        )
 
 
-def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences: int, outputs: Sequence[str],
-                       labels: Sequence[str] = ()) -> Importance:
+def measure_importance(
+    ablation: Ablation, batches: Iterable[Batch], n_sequences: int, outputs: Sequence[str], labels: Sequence[str] = ()
+) -> Importance:
     """Measure what each filter does to the outputs.
 
     1. Take at most 20,000 sequences (and 256 MiB of them), evenly spaced over the data.
@@ -138,13 +144,31 @@ def measure_importance(ablation: Ablation, batches: Iterable[Batch], n_sequences
     chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
     some = ArrayBatches(over_arrays(lambda array: array[chosen], inputs), _even(len(chosen), largest))
     change, signed = _changes(ablation, some, mean)
-    return Importance(tuple(outputs), change, signed, predictions.std(axis=0), correlations(maxima, predictions),
-                      tuple(labels) if known is not None else (),
-                      None if known is None else correlations(maxima, known, known != MASKED), mean, n, len(chosen))
+    return Importance(
+        tuple(outputs),
+        change,
+        signed,
+        predictions.std(axis=0),
+        correlations(maxima, predictions),
+        tuple(labels) if known is not None else (),
+        None if known is None else correlations(maxima, known, known != MASKED),
+        mean,
+        n,
+        len(chosen),
+    )
 
 
-COLUMNS = ("filter", "output", "change", "signed_change", "correlation", "label", "label_correlation",
-           "mean_activation", "sd_of_output")
+COLUMNS = (
+    "filter",
+    "output",
+    "change",
+    "signed_change",
+    "correlation",
+    "label",
+    "label_correlation",
+    "mean_activation",
+    "sd_of_output",
+)
 
 
 def write_importance(found: Importance, names: Sequence[str], path: str | os.PathLike) -> None:
@@ -164,13 +188,23 @@ def write_importance(found: Importance, names: Sequence[str], path: str | os.Pat
         for j, output in enumerate(found.outputs):
             together = "" if found.label_correlation is None else f"{found.label_correlation[i, j]:.9g}"
             numbers = (found.change[i, j], found.signed_change[i, j], found.correlation[i, j])
-            rows.append((name, output, *(f"{one:.9g}" for one in numbers), found.labels[j] if found.labels else "",
-                         together, f"{found.mean_activation[i]:.9g}", f"{found.spread[j]:.9g}"))
+            rows.append(
+                (
+                    name,
+                    output,
+                    *(f"{one:.9g}" for one in numbers),
+                    found.labels[j] if found.labels else "",
+                    together,
+                    f"{found.mean_activation[i]:.9g}",
+                    f"{found.spread[j]:.9g}",
+                )
+            )
     write_table(path, COLUMNS, rows)
 
 
-def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Sequence[str],
-                    about: Mapping[str, int]) -> Importance:
+def read_importance(
+    path: str | os.PathLike, outputs: Sequence[str], labels: Sequence[str], about: Mapping[str, int]
+) -> Importance:
     """Read what `write_importance` wrote.
 
     Parameters
@@ -193,10 +227,18 @@ def read_importance(path: str | os.PathLike, outputs: Sequence[str], labels: Seq
         return np.array([row[name] for row in rows], float).reshape(-1, len(outputs))
 
     known = rows[0]["label_correlation"] != ""
-    return Importance(tuple(outputs), numbers("change"), numbers("signed_change"), numbers("sd_of_output")[0],
-                      numbers("correlation"), tuple(labels) if known else (),
-                      numbers("label_correlation") if known else None, numbers("mean_activation")[:, 0],
-                      about["n_sequences"], about["n_replaced"])
+    return Importance(
+        tuple(outputs),
+        numbers("change"),
+        numbers("signed_change"),
+        numbers("sd_of_output")[0],
+        numbers("correlation"),
+        tuple(labels) if known else (),
+        numbers("label_correlation") if known else None,
+        numbers("mean_activation")[:, 0],
+        about["n_sequences"],
+        about["n_replaced"],
+    )
 
 
 def _even(n: int, largest: int) -> int:
@@ -282,8 +324,12 @@ def correlations(values: np.ndarray, others: np.ndarray, known: np.ndarray | Non
     values, others = np.asarray(values, float), np.asarray(others, float)
     # Labels are not known of every sequence: each column has its own rows.
     if known is not None and not known.all():
-        columns = [correlations(values[known[:, j]], others[known[:, j], j:j + 1]) if known[:, j].any()
-                   else np.full((values.shape[1], 1), np.nan) for j in range(others.shape[1])]
+        columns = [
+            correlations(values[known[:, j]], others[known[:, j], j : j + 1])
+            if known[:, j].any()
+            else np.full((values.shape[1], 1), np.nan)
+            for j in range(others.shape[1])
+        ]
         return np.concatenate(columns, axis=1)
     one, two = values - values.mean(axis=0), others - others.mean(axis=0)
     size = np.sqrt((one**2).sum(axis=0))[:, None] * np.sqrt((two**2).sum(axis=0))

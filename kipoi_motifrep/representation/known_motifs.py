@@ -71,8 +71,11 @@ class KnownMotifs:
                 base.setdefault(_base(matrix), label)
         labels = [exact.get(motif.name) or base.get(_base(motif.name)) for motif in database]
         if not any(labels):
-            raise InputError(f"none of its matrices is in {database.name}; choose the database that they are from, or "
-                             "list that database's ids", path=self.name)
+            raise InputError(
+                f"none of its matrices is in {database.name}; choose the database that they are from, or "
+                "list that database's ids",
+                path=self.name,
+            )
         families: dict[str, str] = {}
         for label in self.labels:  # in the file's order, so that the first label has a shared family
             # Families of the matrices that stand for the label, not of those that only share a family with it.
@@ -80,8 +83,14 @@ class KnownMotifs:
                 if own == label:
                     for family in motif.tf_family:
                         families.setdefault(family, label)
-        by_family = [label or next((families[one] for one in motif.tf_family if one in families), None)
-                     for motif, label in zip(database, labels, strict=True)] if families else None
+        by_family = (
+            [
+                label or next((families[one] for one in motif.tf_family if one in families), None)
+                for motif, label in zip(database, labels, strict=True)
+            ]
+            if families
+            else None
+        )
         return KnownTargets(tuple(self.labels), tuple(labels), None if by_family is None else tuple(by_family))
 
     def only(self, labels: Sequence[str]) -> KnownMotifs:
@@ -184,8 +193,9 @@ def read_known_motifs(spec: str | os.PathLike) -> KnownMotifs:
         _add(labels, owner, fields, spec, row)
     if not labels:
         raise InputError("has no labels; a truth file has a label, a tab and matrix ids in each row", path=spec)
-    return KnownMotifs(str(spec), {label: tuple(ids) for label, ids in labels.items()},
-                       hashlib.sha256(content).hexdigest())
+    return KnownMotifs(
+        str(spec), {label: tuple(ids) for label, ids in labels.items()}, hashlib.sha256(content).hexdigest()
+    )
 
 
 def _add(labels: dict[str, list[str]], owner: dict[str, str], fields: Sequence[str], path, row: int) -> None:

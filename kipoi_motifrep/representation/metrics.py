@@ -36,29 +36,58 @@ class MetricKind:
     of: str = "filters"
 
 
-METRICS = {kind.key: kind for kind in (
-    MetricKind("index", "Localist index",
-               "How much of a known motif a filter holds, on average over all filters; those without a match count 0. "
-               "From 50 % on the layer is localist (whole motifs), below it is distributed (parts).", of=""),
-    MetricKind("matched", "Filters with a match", "Filters that resemble any motif of the database."),
-    MetricKind("whole", "Whole motifs", "Filters that hold two thirds or more of the information of their match."),
-    MetricKind("partial", "Partial motifs", "Filters with a match of which they hold less than two thirds."),
-    MetricKind("true", "Filters with a true match", "Filters with a motif that is in the data among their matches."),
-    MetricKind("true_best", "Best match is true", "The same, judged by the best match alone."),
-    MetricKind("true_family", "Match in a true family",
-               "Filters with a match to any factor of the same TF family as a motif that is in the data."),
-    MetricKind("labels", "Known motifs found", "Motifs in the data that at least one filter matches.", "count",
-               "labels"),
-    MetricKind("labels_family", "Known families found", "The same, when any factor of the TF family counts.", "count",
-               "labels"),
-    MetricKind("coverage", "Coverage of a match",
-               "How much of its match a filter holds, on average over the filters that have one.", of=""),
-    MetricKind("groups", "Distinct motifs",
-               "Groups of filters that are alike, on either strand; a filter like no other is a group.", "count"),
-    MetricKind("own_output", "Speaks for its own factor",
-               "Filters with a true match that speak for the output of that very factor."),
-    MetricKind("dead", "Dead filters", "Filters that were never active.", "count"),
-)}
+METRICS = {
+    kind.key: kind
+    for kind in (
+        MetricKind(
+            "index",
+            "Localist index",
+            "How much of a known motif a filter holds, on average over all filters; those without a match count 0. "
+            "From 50 % on the layer is localist (whole motifs), below it is distributed (parts).",
+            of="",
+        ),
+        MetricKind("matched", "Filters with a match", "Filters that resemble any motif of the database."),
+        MetricKind("whole", "Whole motifs", "Filters that hold two thirds or more of the information of their match."),
+        MetricKind("partial", "Partial motifs", "Filters with a match of which they hold less than two thirds."),
+        MetricKind(
+            "true", "Filters with a true match", "Filters with a motif that is in the data among their matches."
+        ),
+        MetricKind("true_best", "Best match is true", "The same, judged by the best match alone."),
+        MetricKind(
+            "true_family",
+            "Match in a true family",
+            "Filters with a match to any factor of the same TF family as a motif that is in the data.",
+        ),
+        MetricKind(
+            "labels", "Known motifs found", "Motifs in the data that at least one filter matches.", "count", "labels"
+        ),
+        MetricKind(
+            "labels_family",
+            "Known families found",
+            "The same, when any factor of the TF family counts.",
+            "count",
+            "labels",
+        ),
+        MetricKind(
+            "coverage",
+            "Coverage of a match",
+            "How much of its match a filter holds, on average over the filters that have one.",
+            of="",
+        ),
+        MetricKind(
+            "groups",
+            "Distinct motifs",
+            "Groups of filters that are alike, on either strand; a filter like no other is a group.",
+            "count",
+        ),
+        MetricKind(
+            "own_output",
+            "Speaks for its own factor",
+            "Filters with a true match that speak for the output of that very factor.",
+        ),
+        MetricKind("dead", "Dead filters", "Filters that were never active.", "count"),
+    )
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +155,18 @@ class Representation:
         return {"filters": len(self.names), "labels": len(self.known.labels) if self.known else 0}.get(METRICS[key].of)
 
 
-def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: Matches | None = None,
-              importance: Importance | None = None, shuffle: bool = True, shuffled: Shuffled | None = None,
-              seed: int = 0, threads: int = 1, notes: Sequence[str] = ()) -> Representation:
+def represent(
+    found: Matches,
+    truth: KnownTargets | None = None,
+    *,
+    untrained: Matches | None = None,
+    importance: Importance | None = None,
+    shuffle: bool = True,
+    shuffled: Shuffled | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    notes: Sequence[str] = (),
+) -> Representation:
     """Compute all metrics of a network.
 
     Parameters
@@ -169,19 +207,33 @@ def represent(found: Matches, truth: KnownTargets | None = None, *, untrained: M
     """
     assignment, similar, metrics = _measure(found, truth, threads)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
-        metrics["own_output"] = sum(label in outputs for label, outputs in zip(
-            assignment.labels, importance.outputs_for(), strict=True)) / len(found.queries)
+        metrics["own_output"] = sum(
+            label in outputs for label, outputs in zip(assignment.labels, importance.outputs_for(), strict=True)
+        ) / len(found.queries)
     if shuffle and shuffled is None:
         shuffled = shuffled_metrics(found, truth, seed, threads)
     base = None if untrained is None else _measure(untrained, truth, threads)[2]
     # Two standard deviations of the draws: above, chance alone would hardly match as many.
     if shuffled is not None and metrics["matched"] <= shuffled.mean["matched"] + 2 * shuffled.sd["matched"]:
-        notes = [*notes, "No more filters match than would by chance (filters with shuffled columns): that a filter "
-                         "has a match says little here. Coverage says more."]
+        notes = [
+            *notes,
+            "No more filters match than would by chance (filters with shuffled columns): that a filter "
+            "has a match says little here. Coverage says more.",
+        ]
     # In the order of the table, which is that of the page.
     ordered = {key: metrics[key] for key in METRICS if key in metrics}
-    return Representation(tuple(motif.name for motif in found.queries), found.statuses, assignment, ordered, truth,
-                          shuffled, base, similar, importance, tuple(notes))
+    return Representation(
+        tuple(motif.name for motif in found.queries),
+        found.statuses,
+        assignment,
+        ordered,
+        truth,
+        shuffled,
+        base,
+        similar,
+        importance,
+        tuple(notes),
+    )
 
 
 def _measure(found: Matches, known: KnownTargets | None, threads: int) -> tuple[Assignment, Similar, dict[str, float]]:
@@ -189,5 +241,12 @@ def _measure(found: Matches, known: KnownTargets | None, threads: int) -> tuple[
     assignment = assign(found.hits, found.queries, found.database.motifs, known)
     compared = [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]
     similar = similar_filters(found.queries, compared, threads)
-    return assignment, similar, {**assignment.metrics(known), "groups": float(len(similar)),
-                                 "dead": float(len(found.statuses) - len(compared))}
+    return (
+        assignment,
+        similar,
+        {
+            **assignment.metrics(known),
+            "groups": float(len(similar)),
+            "dead": float(len(found.statuses) - len(compared)),
+        },
+    )

@@ -88,9 +88,13 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
     chosen = [motifs[one] for one in compared]
     # E = p x number of targets, so this asks for all pairs with p up to the border.
     hits = tomtom(chosen, chosen, evalue=ALIKE_BELOW * len(chosen), qvalues=False, threads=threads)
-    best = {(query, target): (p, int(offset), str(strand)) for query, target, offset, p, strand in
-            zip(*(hits[name].tolist() for name in ("query", "target", "offset", "p_value", "orientation")), strict=True)
-            if query != target}
+    best = {
+        (query, target): (p, int(offset), str(strand))
+        for query, target, offset, p, strand in zip(
+            *(hits[name].tolist() for name in ("query", "target", "offset", "p_value", "orientation")), strict=True
+        )
+        if query != target
+    }
     links = {pair: found for pair, found in best.items() if pair[::-1] in best}
     neighbours: dict[int, list[int]] = {one: [] for one in range(len(chosen))}
     for query, target in links:
@@ -104,8 +108,9 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
             seen.update(member.filter for member in group)
             groups.append(sorted(group, key=lambda member: (-clearness[member.filter], member.filter)))
     groups.sort(key=len, reverse=True)
-    return Similar(tuple(tuple(Member(compared[one.filter], one.offset, one.orientation) for one in group)
-                         for group in groups))
+    return Similar(
+        tuple(tuple(Member(compared[one.filter], one.offset, one.orientation) for one in group) for group in groups)
+    )
 
 
 def _laid_out(first: int, neighbours: dict[int, list[int]], links: dict, widths: Sequence[int]) -> list[Member]:

@@ -69,23 +69,39 @@ def shuffled_metrics(found: Matches, known: KnownTargets | None = None, seed: in
         Mean and SD of each metric.
     """
     random, draws = np.random.default_rng(seed), n_draws(len(found.queries))
-    shuffled = [[Motif(motif.name, motif.pwm[random.permutation(motif.width)], nsites=motif.nsites)
-                 for motif in found.queries] for _ in range(draws)]
+    shuffled = [
+        [Motif(motif.name, motif.pwm[random.permutation(motif.width)], nsites=motif.nsites) for motif in found.queries]
+        for _ in range(draws)
+    ]
     compared = np.array([i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)], int)
     settings: Mapping[str, Any] = found.parameters
-    hits = tomtom([draw[i] for draw in shuffled for i in compared], found.database, evalue=settings["evalue"],
-                  min_overlap=settings["min_overlap"], complete_scores=not settings["incomplete_scores"],
-                  background=found.queries.background, both_strands=not settings.get("norc", False), qvalues=False,
-                  threads=threads)
+    hits = tomtom(
+        [draw[i] for draw in shuffled for i in compared],
+        found.database,
+        evalue=settings["evalue"],
+        min_overlap=settings["min_overlap"],
+        complete_scores=not settings["incomplete_scores"],
+        background=found.queries.background,
+        both_strands=not settings.get("norc", False),
+        qvalues=False,
+        threads=threads,
+    )
     draw_of, place = np.divmod(hits["query"], max(len(compared), 1))
     rows = []
     for number, queries in enumerate(shuffled):
         own = hits[draw_of == number].copy()
         own["query"] = compared[place[draw_of == number]]
-        rows.append({**assign(own, queries, found.database.motifs, known).metrics(known),
-                     "groups": float(len(similar_filters(queries, compared.tolist(), threads)))})
+        rows.append(
+            {
+                **assign(own, queries, found.database.motifs, known).metrics(known),
+                "groups": float(len(similar_filters(queries, compared.tolist(), threads))),
+            }
+        )
     # Coverage of a match has no value in a draw without matches.
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if key in row] for key in keys}
-    return Shuffled({key: float(np.mean(one)) for key, one in values.items()},
-                    {key: float(np.std(one, ddof=1)) if len(one) > 1 else 0.0 for key, one in values.items()}, draws)
+    return Shuffled(
+        {key: float(np.mean(one)) for key, one in values.items()},
+        {key: float(np.std(one, ddof=1)) if len(one) > 1 else 0.0 for key, one in values.items()},
+        draws,
+    )

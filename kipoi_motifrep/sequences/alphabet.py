@@ -26,12 +26,14 @@ def _code_table() -> bytes:
 
 CODE_OF_BYTE = _code_table()  # for bytes.translate
 _CODE_OF_BYTE = np.frombuffer(CODE_OF_BYTE, np.uint8)
-_COMPLEMENT = np.array([*map(LETTERS.index, LETTERS.translate(str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB"))), OUTSIDE],
-                       np.uint8)
+_COMPLEMENT = np.array(
+    [*map(LETTERS.index, LETTERS.translate(str.maketrans("ACGTRYKMBDHV", "TGCAYRMKVHDB"))), OUTSIDE], np.uint8
+)
 
 
-def one_hot_table(dtype: np.dtype | type | str = np.float32, *, alphabet: str = BASES,
-                  outside: float = 0.25) -> np.ndarray:
+def one_hot_table(
+    dtype: np.dtype | type | str = np.float32, *, alphabet: str = BASES, outside: float = 0.25
+) -> np.ndarray:
     """Make the table whose row ``code`` is the one-hot row of that letter.
 
     Parameters

@@ -105,8 +105,11 @@ def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[
             wrong = np.frombuffer(part.translate(CODE_OF_BYTE), np.uint8) == INVALID
             if wrong.any():
                 letter = chr(part[int(wrong.argmax())])
-                raise InputError(f"{letter!r} in sequence {name!r} is no DNA letter; replace it, for example with N",
-                                 path=path, row=number)
+                raise InputError(
+                    f"{letter!r} in sequence {name!r} is no DNA letter; replace it, for example with N",
+                    path=path,
+                    row=number,
+                )
     return Record(row, name, codes)
 
 
@@ -133,5 +136,5 @@ def resize(codes: np.ndarray, length: int) -> np.ndarray:
     # Halves are rounded as kipoiseq rounds them, so that both loaders give the same bases.
     start = len(codes) // 2 - length // 2
     before, after = max(-start, 0), max(start + length - len(codes), 0)
-    kept = codes[max(start, 0):start + length]
+    kept = codes[max(start, 0) : start + length]
     return np.concatenate([np.full(before, OUTSIDE, np.uint8), kept, np.full(after, OUTSIDE, np.uint8)])

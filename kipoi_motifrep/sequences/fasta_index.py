@@ -107,8 +107,11 @@ def _check_kind(path: str) -> bool:
     try:
         kind = os.stat(path).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise InputError("is a pipe or a device, and a genome is read at random; write it to a file first, for "
-                             "example with: gunzip -c genome.fa.gz > genome.fa", path=path)
+            raise InputError(
+                "is a pipe or a device, and a genome is read at random; write it to a file first, for "
+                "example with: gunzip -c genome.fa.gz > genome.fa",
+                path=path,
+            )
         with open(path, "rb") as file:
             head = file.read(18)
             file.seek(max(0, file.seek(0, os.SEEK_END) - len(BGZIP_END)))
@@ -120,8 +123,11 @@ def _check_kind(path: str) -> bool:
     if packer:
         if head[12:14] != b"BC" or packer != "gzip":
             tool = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz"}[packer]
-            raise InputError(f"is {packer}, which cannot be read at random; unpack it ({tool}), or pack it with bgzip: "
-                             f"{tool} -c {path} | bgzip > genome.fa.bgz", path=path)
+            raise InputError(
+                f"is {packer}, which cannot be read at random; unpack it ({tool}), or pack it with bgzip: "
+                f"{tool} -c {path} | bgzip > genome.fa.bgz",
+                path=path,
+            )
         if tail != BGZIP_END:
             raise InputError("is cut off (bgzip's end mark is missing); fetch it again", path=path)
         return True
@@ -138,8 +144,12 @@ def _reason(error: OSError) -> str:
 
 def _no_fasta(path: str | os.PathLike, row: int, line: bytes) -> InputError:
     if line.startswith(BYTE_ORDER_MARK):
-        return InputError("starts with a byte-order mark, which an index does not allow; remove it, for example with: "
-                          f"tail -c +4 {path} > genome.fa", path=path, row=row)
+        return InputError(
+            "starts with a byte-order mark, which an index does not allow; remove it, for example with: "
+            f"tail -c +4 {path} > genome.fa",
+            path=path,
+            row=row,
+        )
     refuse_what_is_no_text(line, path)
     return InputError(NO_FASTA, path=path, row=row)
 
@@ -178,8 +188,11 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
         except InputError as error:
             if not isinstance(error.__cause__, OSError):  # a folder or a device has the index's name
                 raise
-            raise InputError(f"its index cannot be written to {fai.parent} ({_reason(error.__cause__)}); make the "
-                             "genome's folder writable, or set XDG_CACHE_HOME to one that is", path=path) from error
+            raise InputError(
+                f"its index cannot be written to {fai.parent} ({_reason(error.__cause__)}); make the "
+                "genome's folder writable, or set XDG_CACHE_HOME to one that is",
+                path=path,
+            ) from error
         verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
             pysam.faidx(*options, str(path))
@@ -205,8 +218,11 @@ def _why_no_index(path: Path) -> InputError:
             last_bases = row if line.strip() else last_bases
             line_bytes = line_bytes or len(line)
             if line.strip() and (ended or len(line) > line_bytes):
-                return InputError(f"lines of different lengths in sequence {name!r}; rewrap it, for example with "
-                                  "'seqtk seq -l 60'", path=path, row=row)
+                return InputError(
+                    f"lines of different lengths in sequence {name!r}; rewrap it, for example with 'seqtk seq -l 60'",
+                    path=path,
+                    row=row,
+                )
             ended = len(line) < line_bytes
     if not last_bases:
         return InputError("holds no sequences", path=path)
@@ -248,14 +264,21 @@ def _damaged(fai: Path, row: int) -> InputError:
 def _check_names(path: str, index: Index) -> None:
     names = set(index.names)
     if "" in names:
-        raise InputError("the header has no name right behind '>'; put one there, or take the blanks away, for example "
-                         "with: sed 's/^>  */>/'", path=path, row=_nameless_row(path))
+        raise InputError(
+            "the header has no name right behind '>'; put one there, or take the blanks away, for example "
+            "with: sed 's/^>  */>/'",
+            path=path,
+            row=_nameless_row(path),
+        )
     if len(names) < len(index.names):
         raise _twice(path, Counter(index.names).most_common(1)[0][0])
     strange = next((name for name in index.names if "\ufffd" in name), None)
     if index.gzi is not None and strange is not None:
-        raise InputError(f"the name {strange!r} is not UTF-8 text, which a bgzip file needs; rename the sequence, or "
-                         "unpack the file", path=path)
+        raise InputError(
+            f"the name {strange!r} is not UTF-8 text, which a bgzip file needs; rename the sequence, or "
+            "unpack the file",
+            path=path,
+        )
 
 
 def _nameless_row(path: str) -> int | None:
@@ -266,16 +289,20 @@ def _nameless_row(path: str) -> int | None:
 def _check_last(path: str, index: Index) -> None:
     """Compare the last sequence of a plain file with its index."""
     if index.end[-1] > os.path.getsize(path):
-        raise InputError(f"is shorter than its index {index.fai} says; if the file is complete, remove the index",
-                         path=path)
+        raise InputError(
+            f"is shorter than its index {index.fai} says; if the file is complete, remove the index", path=path
+        )
     offset = int(index.offset[-1])
     with open(path, "rb") as file:
         file.seek(max(0, offset - LONGEST_HEADER))
         before = file.read(min(offset, LONGEST_HEADER))
     header = before.splitlines()[-1] if before else b""
     if not header.startswith(b">") or _name(header) != index.names[-1]:
-        raise InputError(f"does not fit its index {index.fai}, which seems to be of another file; remove the index, "
-                         "and it will be made anew", path=path)
+        raise InputError(
+            f"does not fit its index {index.fai}, which seems to be of another file; remove the index, "
+            "and it will be made anew",
+            path=path,
+        )
 
 
 def _name(header: bytes) -> str:
@@ -298,8 +325,9 @@ def _check_gaps(path: str, index: Index) -> None:
 
 
 def _twice(path: str, name: str) -> InputError:
-    return InputError(f"holds two sequences named {name!r}, of which only one could be found; remove or rename "
-                      "the other", path=path)
+    return InputError(
+        f"holds two sequences named {name!r}, of which only one could be found; remove or rename the other", path=path
+    )
 
 
 def _read_at(file, gzi: Path | None, start: int, size: int) -> bytes:

@@ -125,8 +125,11 @@ class Genome:
         codes = self._reader.codes(number, start, width)
         if codes.size and codes.max() == INVALID:
             i, j = np.argwhere(codes == INVALID)[0]
-            raise LetterError(f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter; replace it, for "
-                              "example with N", path=self.path, place=int(i))
+            raise LetterError(
+                f"{self.names[number[i]]}, base {start[i] + j + 1} is no DNA letter; replace it, for example with N",
+                path=self.path,
+                place=int(i),
+            )
         return codes
 
 
@@ -173,18 +176,22 @@ class _PlainReader:
     def codes(self, number: np.ndarray, start: np.ndarray, width: int) -> np.ndarray:
         length = self._lengths[number]
         first, stop = start.clip(0, length), (start + width).clip(0, length)
-        begin, end = (self._offsets[number] + at + at // self._bases[number] * self._extra[number]
-                      for at in (first, stop))
-        pieces = [self._map[a:b].translate(CODE_OF_BYTE, LINE_ENDS)
-                  for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+        begin, end = (
+            self._offsets[number] + at + at // self._bases[number] * self._extra[number] for at in (first, stop)
+        )
+        pieces = [
+            self._map[a:b].translate(CODE_OF_BYTE, LINE_ENDS) for a, b in zip(begin.tolist(), end.tolist(), strict=True)
+        ]
         for i in np.flatnonzero(stop - first < width):
             before = PADDING * min(int(first[i] - start[i]), width)
             pieces[i] = (before + pieces[i]).ljust(width, PADDING)
         self._forget(len(start) * (width + 2 * mmap.PAGESIZE))
         codes = np.frombuffer(bytearray().join(pieces), np.uint8)
         if len(codes) != len(start) * width:
-            raise InputError("its lines do not fit its index: remove blanks from its lines, or an index of another "
-                             "file", path=self._path)
+            raise InputError(
+                "its lines do not fit its index: remove blanks from its lines, or an index of another file",
+                path=self._path,
+            )
         return codes.reshape(len(start), width)
 
     def _forget(self, touched: int) -> None:
@@ -226,16 +233,19 @@ class _BgzipReader:
             end = begin + 1
             first = max(0, int(start[order[begin]]))
             chromosome = number[order[begin]]
-            while (end < len(order) and number[order[end]] == chromosome
-                   and start[order[end]] - start[order[end - 1]] - width < NEARBY
-                   and start[order[end]] + width - first < STRETCH):
+            while (
+                end < len(order)
+                and number[order[end]] == chromosome
+                and start[order[end]] - start[order[end - 1]] - width < NEARBY
+                and start[order[end]] + width - first < STRETCH
+            ):
                 end += 1
             stop = max(first, int(start[order[end - 1]]) + width)
             stretch = self._stretch(fasta, self._names[chromosome], first, stop)
             for i in order[begin:end]:
-                piece = stretch[max(0, start[i] - first):max(0, start[i] + width - first)]
+                piece = stretch[max(0, start[i] - first) : max(0, start[i] + width - first)]
                 skip = max(0, -int(start[i]))
-                codes[i, skip:skip + len(piece)] = encode(piece)
+                codes[i, skip : skip + len(piece)] = encode(piece)
             begin = end
         return codes
 
@@ -243,5 +253,6 @@ class _BgzipReader:
         try:
             return np.frombuffer(fasta.fetch(name, first, stop).encode(), np.uint8)
         except (ValueError, OSError) as error:
-            raise InputError(f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again",
-                             path=self._files[0]) from error
+            raise InputError(
+                f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again", path=self._files[0]
+            ) from error

@@ -16,10 +16,11 @@ from kipoi_motifrep.sequences.problems import Problems
 
 ROWS_AT_ONCE = 1 << 15
 SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
-_ODD_STARTS = "#tb@\" "  # of rows that may be none, or need mending; with nothing, which is in every text
+_ODD_STARTS = '#tb@" '  # of rows that may be none, or need mending; with nothing, which is in every text
 NO_SUMMIT, NO_COLUMN = -1, 1 << 30
-_START, _END = (re.compile(words, re.IGNORECASE) for words in (".*(start|begin).*|from|left",
-                                                             ".*(end|stop).*|to|right"))
+_START, _END = (
+    re.compile(words, re.IGNORECASE) for words in (".*(start|begin).*|from|left", ".*(end|stop).*|to|right")
+)
 _CHROMOSOME = ("chr", "chrom", "chromosome", "seqnames", "seqname", "seqid")
 _REGION = re.compile(r"(\S+):([\d,]+)-([\d,]+)")
 
@@ -59,12 +60,23 @@ GFF = TableKind("GFF", start=3, end=4, name=2, strand=6, first=1)
 VCF = TableKind("VCF", end=3, name=2, strand=NO_COLUMN, first=1)  # the end follows from the reference allele
 REGIONS = TableKind("a list of samtools' regions", first=1)
 PICARD = TableKind("Picard's interval list", name=4, strand=3, first=1)
-_BY_SUFFIX = {".narrowpeak": NARROW_PEAK, ".gff": GFF, ".gff3": GFF, ".gtf": GFF, ".vcf": VCF, ".regions": REGIONS,
-              ".region": REGIONS, ".interval_list": PICARD}
+_BY_SUFFIX = {
+    ".narrowpeak": NARROW_PEAK,
+    ".gff": GFF,
+    ".gff3": GFF,
+    ".gtf": GFF,
+    ".vcf": VCF,
+    ".regions": REGIONS,
+    ".region": REGIONS,
+    ".interval_list": PICARD,
+}
 _BY_FIRST_COMMENT = {"##gff-version": GFF, "##fileformat=VCF": VCF}
 # Names of columns by which a table is known that counts from 1.
-_FROM_ONE = {"MACS's table": {"length", "fold_enrichment"}, "a table of GRanges": {"seqnames", "width", "strand"},
-             "HOMER's peak file": {"peakid"}}
+_FROM_ONE = {
+    "MACS's table": {"length", "fold_enrichment"},
+    "a table of GRanges": {"seqnames", "width", "strand"},
+    "HOMER's peak file": {"peakid"},
+}
 
 
 @dataclass
@@ -153,8 +165,9 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
             if kind is BED and may_be_regions and len(fields) == 1 and _REGION.fullmatch(text):
                 kind = REGIONS
             if header_width and len(fields) == header_width + 1:  # R's numbers of rows have no header
-                kind = kind._replace(**{column: getattr(kind, column) + 1 for column in
-                                        ("chromosome", "start", "end", "name", "strand")})
+                kind = kind._replace(
+                    **{column: getattr(kind, column) + 1 for column in ("chromosome", "start", "end", "name", "strand")}
+                )
             rows = BedRows(kind)
             add = _adder(rows)
         try:
@@ -191,8 +204,16 @@ def _kind_by_header(names: Sequence[str]) -> TableKind | None:
     def place(name: str, otherwise: int) -> int:
         return names.index(name) if name in names else otherwise
 
-    return TableKind(what or "BED", chromosome, start, end, place("name", 0 if what.startswith("HOMER") else 3),
-                     place("strand", 5), int(bool(what)), place("abs_summit", 0) or None)
+    return TableKind(
+        what or "BED",
+        chromosome,
+        start,
+        end,
+        place("name", 0 if what.startswith("HOMER") else 3),
+        place("strand", 5),
+        int(bool(what)),
+        place("abs_summit", 0) or None,
+    )
 
 
 def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
@@ -252,11 +273,17 @@ def _note(number: int, fields: list[str], kind: TableKind, problems: Problems, m
     if kind is REGIONS:
         problems.add(number, f"{fields[0][:40]!r} is no region such as chr1:101-300; correct the row or take it out")
     elif len(fields) <= max(kind.chromosome, kind.start, kind.end):
-        problems.add(number, f"has only {len(fields)} of the columns that {kind.what} needs: chromosome, start and "
-                             "end, separated by tabs")
+        problems.add(
+            number,
+            f"has only {len(fields)} of the columns that {kind.what} needs: chromosome, start and "
+            "end, separated by tabs",
+        )
     else:
-        problems.add(number, f"start {fields[kind.start]!r} and end {fields[kind.end]!r} must be whole numbers; "
-                             "correct the row or take it out" + (" (put # before a header)" if may_be_header else ""))
+        problems.add(
+            number,
+            f"start {fields[kind.start]!r} and end {fields[kind.end]!r} must be whole numbers; "
+            "correct the row or take it out" + (" (put # before a header)" if may_be_header else ""),
+        )
 
 
 def _summit(fields: list[str], column: int, first: int, start: int) -> int:

@@ -49,8 +49,16 @@ def check_resizing(length: int | None, outside: str) -> None:
         raise InputError(f"outside is {outside!r}; it must be one of {', '.join(OUTSIDE_CHOICES)}")
 
 
-_RECORD = np.dtype([("chromosome", np.int32), ("number", np.int32), ("start", np.int64), ("end", np.int64),
-                    ("row", np.uint32), ("strand", np.int8)])
+_RECORD = np.dtype(
+    [
+        ("chromosome", np.int32),
+        ("number", np.int32),
+        ("start", np.int64),
+        ("end", np.int64),
+        ("row", np.uint32),
+        ("strand", np.int8),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -141,8 +149,16 @@ class Intervals:
     (2, 4, array([2, 4]))
     """
 
-    def __init__(self, path: str | os.PathLike, genome: Genome, *, length: int | None = None,
-                 use_strand: bool = False, outside: str = "average", centre: str | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        genome: Genome,
+        *,
+        length: int | None = None,
+        use_strand: bool = False,
+        outside: str = "average",
+        centre: str | None = None,
+    ):
         check_resizing(length, outside)
         if centre not in (None, *CENTRE_CHOICES):
             raise InputError(f"centre is {centre!r}; it must be one of {', '.join(CENTRE_CHOICES)}")
@@ -200,26 +216,53 @@ class Intervals:
         self._records.append(records)
         self._names.append([name or str(first + i) for i, name in enumerate(rows.name)])
 
-    def _check_positions(self, rows: BedRows, row: np.ndarray, number: np.ndarray, start: np.ndarray,
-                         end: np.ndarray) -> np.ndarray:
+    def _check_positions(
+        self, rows: BedRows, row: np.ndarray, number: np.ndarray, start: np.ndarray, end: np.ndarray
+    ) -> np.ndarray:
         """Note positions that no BED file can have, or that this genome does not have."""
         # An unknown chromosome is the row's one problem: nothing lies past its end.
         size = np.where(number < 0, np.iinfo(np.int64).max, self.genome.lengths[number])
         first = rows.kind.first  # messages count as the file does
         wrong = [
-            (number < 0, lambda i: f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
-                                   f"{a_few(self.genome.names)}); is the file for another genome build?"),
-            (start < 0, lambda i: f"start {rows.start[i] + first} is {'below 1' if first else 'negative'}; "
-                                  f"{rows.kind.what} counts positions from {first}"),
+            (
+                number < 0,
+                lambda i: (
+                    f"chromosome {rows.chromosome[i]!r} is not in {self.genome.path} (which has "
+                    f"{a_few(self.genome.names)}); is the file for another genome build?"
+                ),
+            ),
+            (
+                start < 0,
+                lambda i: (
+                    f"start {rows.start[i] + first} is {'below 1' if first else 'negative'}; "
+                    f"{rows.kind.what} counts positions from {first}"
+                ),
+            ),
             (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
-            (start >= size, lambda i: f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
-                                      f"chromosome ({size[i]} bp); is the file for another genome build?"),
-            (end == start, lambda i: f"start and end are both {start[i]}: the interval is empty; a BED file's end is "
-                                     "not part of the interval"),
+            (
+                start >= size,
+                lambda i: (
+                    f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
+                    f"chromosome ({size[i]} bp); is the file for another genome build?"
+                ),
+            ),
+            (
+                end == start,
+                lambda i: (
+                    f"start and end are both {start[i]}: the interval is empty; a BED file's end is "
+                    "not part of the interval"
+                ),
+            ),
         ]
         if self._length is None:
-            wrong.append((end - start > WIDEST, lambda i: f"is {rows.end[i] - rows.start[i]} bp wide; it can be at "
-                                                          f"most {WIDEST}, or give auto_resize_len"))
+            wrong.append(
+                (
+                    end - start > WIDEST,
+                    lambda i: (
+                        f"is {rows.end[i] - rows.start[i]} bp wide; it can be at most {WIDEST}, or give auto_resize_len"
+                    ),
+                )
+            )
         good = np.ones(len(row), bool)
         for found, message in wrong:
             for i in np.flatnonzero(found & good):
@@ -234,13 +277,17 @@ class Intervals:
             self.problems.add(row[i], f"{found}; correct it, or do not ask for use_strand")
         return good
 
-    def _check_summit(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, summit: np.ndarray,
-                      good: np.ndarray) -> np.ndarray:
+    def _check_summit(
+        self, row: np.ndarray, start: np.ndarray, end: np.ndarray, summit: np.ndarray, good: np.ndarray
+    ) -> np.ndarray:
         none, outside = summit == NO_SUMMIT, (summit != NO_SUMMIT) & ((summit < start) | (summit >= end))
         for i in np.flatnonzero(good & (outside | none if self._summit_needed else outside)):
-            self.problems.add(row[i], "its summit lies outside of the interval; correct it, or give centre=middle"
-                              if outside[i] else "has no summit (column 10 of narrowPeak, abs_summit of MACS); give "
-                              "centre=middle")
+            self.problems.add(
+                row[i],
+                "its summit lies outside of the interval; correct it, or give centre=middle"
+                if outside[i]
+                else "has no summit (column 10 of narrowPeak, abs_summit of MACS); give centre=middle",
+            )
         return ~(outside | none) if self._summit_needed else ~outside
 
     def _check_width(self, row: np.ndarray, start: np.ndarray, end: np.ndarray, good: np.ndarray) -> np.ndarray:
@@ -251,9 +298,12 @@ class Intervals:
             self.width, self._width_row = int(width[first]), int(row[first])
         same = width == self.width
         for i in np.flatnonzero(good & ~same):
-            self.problems.add(row[i], f"is {width[i]} bp wide, and row {self._width_row} is {self.width}; give "
-                                      f"auto_resize_len={self.width}, or the width that the network reads, to centre "
-                                      "and resize all")
+            self.problems.add(
+                row[i],
+                f"is {width[i]} bp wide, and row {self._width_row} is {self.width}; give "
+                f"auto_resize_len={self.width}, or the width that the network reads, to centre "
+                "and resize all",
+            )
         return same
 
     def _check_ends(self, rows: BedRows, row: np.ndarray, records: np.ndarray, good: np.ndarray) -> None:
@@ -265,9 +315,14 @@ class Intervals:
         self.n_padded += int(over.sum())
         for i in np.flatnonzero(off | over if self._outside == "refuse" else off):
             where, chromosome = f"{rows.chromosome[i]}:{start[i]}-{end[i]}", f"the chromosome (0-{size[i]})"
-            self.problems.add(row[i], (
-                f"resized to {where}, it has no base of {chromosome}; correct its end" if off[i] else
-                f"{where} reaches beyond {chromosome}; move it, or allow padding with outside='average'"))
+            self.problems.add(
+                row[i],
+                (
+                    f"resized to {where}, it has no base of {chromosome}; correct its end"
+                    if off[i]
+                    else f"{where} reaches beyond {chromosome}; move it, or allow padding with outside='average'"
+                ),
+            )
 
     def read(self, start: int, stop: int) -> IntervalBatch:
         """Read consecutive intervals.
@@ -284,9 +339,16 @@ class Intervals:
         """
         records = self._records.read(start, stop)
         strand = STRAND_NAMES[records["strand"]] if self._use_strand else np.full(len(records), "*")
-        return IntervalBatch(np.array(list(self._spelling))[records["chromosome"]], records["number"],
-                             records["row"], records["start"], records["end"], strand == "-",
-                             self._names.read(start, stop), strand)
+        return IntervalBatch(
+            np.array(list(self._spelling))[records["chromosome"]],
+            records["number"],
+            records["row"],
+            records["start"],
+            records["end"],
+            strand == "-",
+            self._names.read(start, stop),
+            strand,
+        )
 
     def fetch(self, batch: IntervalBatch) -> np.ndarray:
         """Read the sequences of some intervals.

@@ -94,8 +94,15 @@ class OneHotBatches(BatchDataset):
         "average" gives 0.25 in all columns beyond a sequence's end, "zeros" 0.
     """
 
-    def __init__(self, length: int, alphabet_axis: int | None, dummy_axis: int | None, alphabet: str,
-                 dtype: str | np.dtype | None, outside: str):
+    def __init__(
+        self,
+        length: int,
+        alphabet_axis: int | None,
+        dummy_axis: int | None,
+        alphabet: str,
+        dtype: str | np.dtype | None,
+        outside: str,
+    ):
         self._axes: dict[str, int | None] = {"alphabet_axis": alphabet_axis, "dummy_axis": dummy_axis}
         self._table = one_hot_table(_number_type(dtype), alphabet=alphabet, outside=0.25 if outside == "average" else 0)
         self.length = length
@@ -134,8 +141,9 @@ class OneHotBatches(BatchDataset):
         """Give batch `i` of Kipoi's default size."""
         return _Batches(self, KIPOI_BATCH_SIZE)[i]
 
-    def _batch_iterable(self, batch_size: int = KIPOI_BATCH_SIZE, num_workers: int = 0, shuffle: bool = False,
-                        **kwargs):
+    def _batch_iterable(
+        self, batch_size: int = KIPOI_BATCH_SIZE, num_workers: int = 0, shuffle: bool = False, **kwargs
+    ):
         if shuffle:
             raise InputError("this loader gives sequences in their order; shuffle=True is for Dataset loaders")
         size = number(batch_size, "batch_size")
@@ -253,20 +261,46 @@ class IntervalsDl(OneHotBatches):
     ((2, 200, 4), ['chr20', 'chr20'])
     """
 
-    def __init__(self, intervals_file, fasta_file, auto_resize_len=None, use_strand=False, outside="average",
-                 alphabet_axis=1, dummy_axis=None, alphabet=BASES, dtype=None, centre=None):
+    def __init__(
+        self,
+        intervals_file,
+        fasta_file,
+        auto_resize_len=None,
+        use_strand=False,
+        outside="average",
+        alphabet_axis=1,
+        dummy_axis=None,
+        alphabet=BASES,
+        dtype=None,
+        centre=None,
+    ):
         genome = Genome(fasta_file)
-        self._intervals = Intervals(intervals_file, genome, length=number(auto_resize_len, "auto_resize_len"),
-                                    use_strand=flag(use_strand, "use_strand"), outside=outside,
-                                    centre=None if centre == "None" else centre)
+        self._intervals = Intervals(
+            intervals_file,
+            genome,
+            length=number(auto_resize_len, "auto_resize_len"),
+            use_strand=flag(use_strand, "use_strand"),
+            outside=outside,
+            centre=None if centre == "None" else centre,
+        )
         self._intervals.problems.raise_first()  # before the first batch: no half-written predictions
         if self._intervals.n_padded:
-            logger.warning("%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
-                           intervals_file, self._intervals.n_padded, len(self._intervals),
-                           "0.25 each" if outside == "average" else "all zero")
+            logger.warning(
+                "%s: %d of %d intervals reach beyond their chromosome; the bases there are %s",
+                intervals_file,
+                self._intervals.n_padded,
+                len(self._intervals),
+                "0.25 each" if outside == "average" else "all zero",
+            )
         self.n = len(self._intervals)
-        super().__init__(self._intervals.width, number(alphabet_axis, "alphabet_axis"),
-                         number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
+        super().__init__(
+            self._intervals.width,
+            number(alphabet_axis, "alphabet_axis"),
+            number(dummy_axis, "dummy_axis"),
+            alphabet,
+            dtype,
+            outside,
+        )
 
     def _rows(self, start, stop):
         batch = self._intervals.read(start, stop)
@@ -288,15 +322,29 @@ class SequencesDl(OneHotBatches):
     (3, 200, 4)
     """
 
-    def __init__(self, fasta_file, auto_resize_len=None, outside="average", alphabet_axis=1, dummy_axis=None,
-                 alphabet=BASES, dtype=None):
+    def __init__(
+        self,
+        fasta_file,
+        auto_resize_len=None,
+        outside="average",
+        alphabet_axis=1,
+        dummy_axis=None,
+        alphabet=BASES,
+        dtype=None,
+    ):
         length = number(auto_resize_len, "auto_resize_len")
         check_resizing(length, outside)
         self._names = TextSpool()
         self._codes = self._read(fasta_file, length, outside)
         self.n = len(self._codes)
-        super().__init__(self._codes.read(0, 1).shape[1], number(alphabet_axis, "alphabet_axis"),
-                         number(dummy_axis, "dummy_axis"), alphabet, dtype, outside)
+        super().__init__(
+            self._codes.read(0, 1).shape[1],
+            number(alphabet_axis, "alphabet_axis"),
+            number(dummy_axis, "dummy_axis"),
+            alphabet,
+            dtype,
+            outside,
+        )
 
     def _read(self, path, length, outside) -> Spool:
         problems, waiting, names = Problems(path, listed=False), [], []
@@ -304,21 +352,31 @@ class SequencesDl(OneHotBatches):
         for record in read_fasta(path):
             codes = record.codes
             if length is None and len(codes) > WIDEST:
-                raise InputError(f"sequence {record.name!r} is {len(codes)} bp long; it can be at most {WIDEST}, or "
-                                 "give auto_resize_len", path=path, row=record.row)
+                raise InputError(
+                    f"sequence {record.name!r} is {len(codes)} bp long; it can be at most {WIDEST}, or "
+                    "give auto_resize_len",
+                    path=path,
+                    row=record.row,
+                )
             if length is not None:
                 if outside == "refuse" and len(codes) < length:
-                    problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, shorter than {length}; "
-                                             "allow padding with outside='average'")
+                    problems.add(
+                        record.row,
+                        f"sequence {record.name!r} is {len(codes)} bp, shorter than {length}; "
+                        "allow padding with outside='average'",
+                    )
                 codes = resize(codes, length)
             # Kept as codes, a byte a base, in a temporary file: standard input can be read but once.
             if not width_row:
                 width, width_row = len(codes), record.row
                 spool = Spool(np.uint8, (width,))
             if len(codes) != width:
-                problems.add(record.row, f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
-                                         f"{width}; give auto_resize_len={width} (--auto-resize-len {width}) to centre "
-                                         "and resize all")
+                problems.add(
+                    record.row,
+                    f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
+                    f"{width}; give auto_resize_len={width} (--auto-resize-len {width}) to centre "
+                    "and resize all",
+                )
                 continue
             waiting.append(codes)
             names.append(record.name)

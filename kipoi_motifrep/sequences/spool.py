@@ -124,4 +124,4 @@ class TextSpool:
         first = int(self._ends.read(start - 1, start)[0]) if start else 0
         bounds = [first, *self._ends.read(start, stop).tolist()]
         data = self._bytes.read(bounds[0], bounds[-1]).tobytes()
-        return np.array([data[a - first:b - first].decode() for a, b in pairwise(bounds)], str)
+        return np.array([data[a - first : b - first].decode() for a, b in pairwise(bounds)], str)

@@ -43,8 +43,15 @@ class Findings:
     n_ambiguous: int
 
 
-def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *, auto_resize_len: int | None = None,
-             use_strand: bool = False, outside: str = "average", centre: str | None = None) -> Findings:
+def validate(
+    intervals_file: str | os.PathLike,
+    fasta_file: str | os.PathLike,
+    *,
+    auto_resize_len: int | None = None,
+    use_strand: bool = False,
+    outside: str = "average",
+    centre: str | None = None,
+) -> Findings:
     """Check a BED file against a genome as the loader ``IntervalsDl`` does, and go on past problems.
 
     Parameters
@@ -65,8 +72,9 @@ def validate(intervals_file: str | os.PathLike, fasta_file: str | os.PathLike, *
         If a file as a whole cannot be used.
     """
     genome = Genome(fasta_file)
-    intervals = Intervals(intervals_file, genome, length=auto_resize_len, use_strand=use_strand, outside=outside,
-                          centre=centre)
+    intervals = Intervals(
+        intervals_file, genome, length=auto_resize_len, use_strand=use_strand, outside=outside, centre=centre
+    )
     problems = intervals.problems
     ambiguous = 0
     # Letters are read where the intervals are in order only: a genome of another build has others.

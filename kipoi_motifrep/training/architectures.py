@@ -125,8 +125,9 @@ def select(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def build(name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu",
-          seed: int | None = None) -> keras.Model:
+def build(
+    name: str, length: int = PAPER_LENGTH, n_outputs: int = 12, first_activation: str = "relu", seed: int | None = None
+) -> keras.Model:
     """Build an architecture, with fresh Glorot-uniform weights.
 
     Parameters

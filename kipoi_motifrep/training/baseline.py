@@ -101,6 +101,7 @@ def best_sites(sequences: np.ndarray, motifs: Sequence[Motif]) -> np.ndarray:
     array([[  8. ],
            [-26.6]], dtype=float32)
     """
+
     def log_odds(motif: Motif) -> np.ndarray:
         n = motif.nsites or UNKNOWN_SITES
         return np.log2((n * motif.pwm + PSEUDOCOUNT / 4) / (n + PSEUDOCOUNT) / 0.25).astype(np.float32)
@@ -169,10 +170,15 @@ def _factors(motif: Motif) -> set[str]:
     return {part.strip().casefold() for name in names for part in [name, *name.split("::")] if part}
 
 
-def scan_baseline(dataset: str | os.PathLike, *,
-                  database: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
-                  taxon: str | Sequence[str] | None = "vertebrates", collection: str | Sequence[str] | None = "CORE",
-                  truth: str | os.PathLike | None = None, output: str | os.PathLike | None = None) -> list[ScanResult]:
+def scan_baseline(
+    dataset: str | os.PathLike,
+    *,
+    database: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    taxon: str | Sequence[str] | None = "vertebrates",
+    collection: str | Sequence[str] | None = "CORE",
+    truth: str | os.PathLike | None = None,
+    output: str | os.PathLike | None = None,
+) -> list[ScanResult]:
     """Measure how well scanning with known motifs predicts the labels of a data set.
 
     For each label, the matrix with the highest AUROC of best sites in the
@@ -216,25 +222,58 @@ def scan_baseline(dataset: str | os.PathLike, *,
     if output is not None:
         for path in (output, f"{os.fspath(output)}.json"):
             check_output_file(path, [dataset, database, truth])
-    motifs = join_databases(_releases_with(taxon, collection)) if database is None else \
-        open_databases(database, taxon, collection)
+    motifs = (
+        join_databases(_releases_with(taxon, collection))
+        if database is None
+        else open_databases(database, taxon, collection)
+    )
     known = None if truth is None else read_known_motifs(truth)
     found = candidates(data.label_names, motifs, known)
     if not any(found.values()):
         shown = a_few(data.label_names, SHOWN_LABELS)
-        raise InputError(f"none of its labels ({shown}) is in {truth}" if truth is not None else
-                         f"none of its labels ({shown}) names a factor of {motifs.name}; say which matrices are "
-                         "theirs with --truth", path=dataset)
+        raise InputError(
+            f"none of its labels ({shown}) is in {truth}"
+            if truth is not None
+            else f"none of its labels ({shown}) names a factor of {motifs.name}; say which matrices are "
+            "theirs with --truth",
+            path=dataset,
+        )
     results = _judge(data, found)
     if output is not None:
-        write_table(output, HEADER, (
-            (one.label, _printed(one.auroc), _printed(one.aupr), one.n_positives, one.n_negatives,
-             one.motif.name if one.motif else None, one.motif.alt_name if one.motif else None, one.n_candidates,
-             _printed(one.train_auroc)) for one in results))
-        write_json(f"{os.fspath(output)}.json", parameters_record("baseline", {
-            "dataset": os.path.basename(dataset), "data": data_digest(data), "database": motifs.describe(),
-            "taxon": taxon, "collection": collection, "truth": known.name if known else None,
-            "truth_sha256": known.digest if known else None, "pseudocount": PSEUDOCOUNT}))
+        write_table(
+            output,
+            HEADER,
+            (
+                (
+                    one.label,
+                    _printed(one.auroc),
+                    _printed(one.aupr),
+                    one.n_positives,
+                    one.n_negatives,
+                    one.motif.name if one.motif else None,
+                    one.motif.alt_name if one.motif else None,
+                    one.n_candidates,
+                    _printed(one.train_auroc),
+                )
+                for one in results
+            ),
+        )
+        write_json(
+            f"{os.fspath(output)}.json",
+            parameters_record(
+                "baseline",
+                {
+                    "dataset": os.path.basename(dataset),
+                    "data": data_digest(data),
+                    "database": motifs.describe(),
+                    "taxon": taxon,
+                    "collection": collection,
+                    "truth": known.name if known else None,
+                    "truth_sha256": known.digest if known else None,
+                    "pseudocount": PSEUDOCOUNT,
+                },
+            ),
+        )
     return results
 
 
@@ -255,8 +294,9 @@ def _judge(data: Dataset, found: Mapping[str, Sequence[Motif]]) -> list[ScanResu
     place = {motif: i for i, motif in enumerate(motifs)}
 
     def scores_and_labels(split: Split) -> tuple[np.ndarray, np.ndarray]:
-        batches = progress(split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch",
-                           total=-(-len(split) // BATCH_SIZE))
+        batches = progress(
+            split.batches(BATCH_SIZE), f"scanning {split.name}", unit="batch", total=-(-len(split) // BATCH_SIZE)
+        )
         return np.concatenate([best_sites(sequences, motifs) for sequences, _ in batches]), split.read("labels")
 
     (train, train_labels), (test, test_labels) = (scores_and_labels(data[split]) for split in ("train", "test"))

@@ -79,9 +79,14 @@ def plan(architectures: Sequence[str], trials: int, seed: int) -> list[Run]:
     return [Run(name, trial, seed) for trial in range(trials) for name in select(architectures)]
 
 
-def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | os.PathLike,
-              protocol: Protocol = PAPER_PROTOCOL, jobs: int = 1,
-              scheduler: str | None = None) -> Iterator[RunResult]:
+def run_sweep(
+    runs: Sequence[Run],
+    dataset_path: str | os.PathLike,
+    out: str | os.PathLike,
+    protocol: Protocol = PAPER_PROTOCOL,
+    jobs: int = 1,
+    scheduler: str | None = None,
+) -> Iterator[RunResult]:
     """Train networks side by side, each on one thread, and give each result as it comes.
 
     Parameters
@@ -129,8 +134,9 @@ def run_sweep(runs: Sequence[Run], dataset_path: str | os.PathLike, out: str | o
                     try:
                         result = future.result()
                     except Exception as error:  # a worker that was killed, for example for its memory
-                        result = RunResult(run, None, f"its process ended ({type(error).__name__}); run the command "
-                                                      "again to go on")
+                        result = RunResult(
+                            run, None, f"its process ended ({type(error).__name__}); run the command again to go on"
+                        )
                     yield result
         finally:
             for future in waiting:  # none is left, unless this generator was stopped
@@ -192,8 +198,13 @@ def _train(run: Run, dataset_path: str, out: str, protocol: Protocol) -> RunResu
     messages = _messages
     try:
         import_keras()
-        result = train_run(run, open_dataset(dataset_path), out, protocol,
-                           on_epoch=None if messages is None else lambda epoch: messages.put((run, epoch)))
+        result = train_run(
+            run,
+            open_dataset(dataset_path),
+            out,
+            protocol,
+            on_epoch=None if messages is None else lambda epoch: messages.put((run, epoch)),
+        )
     except (InputError, OSError) as error:
         return RunResult(run, None, one_line(error))
     except Exception as error:
@@ -211,8 +222,13 @@ class _Progress:
     def __init__(self, n_runs: int, protocol: Protocol):
         from tqdm import tqdm
 
-        self._bar = tqdm(total=n_runs * protocol.epochs, desc="training", unit="epoch", file=sys.stderr,
-                         disable=not sys.stderr.isatty())
+        self._bar = tqdm(
+            total=n_runs * protocol.epochs,
+            desc="training",
+            unit="epoch",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+        )
         self._last: dict[Run, Epoch] = {}  # of the networks under way
         self._finished: set[Run] = set()
         self._most = protocol.epochs
@@ -229,8 +245,9 @@ class _Progress:
             # A resumed run begins with a later epoch than the first.
             self._bar.update(epoch["epoch"] - self._last.get(run, {"epoch": 0})["epoch"])
             self._last[run] = epoch
-        self._bar.set_postfix_str(", ".join(f"{run.architecture} {epoch['val_loss']:.4f}"
-                                            for run, epoch in self._last.items()))
+        self._bar.set_postfix_str(
+            ", ".join(f"{run.architecture} {epoch['val_loss']:.4f}" for run, epoch in self._last.items())
+        )
 
     def finish(self, run: Run) -> None:
         """Take the epochs that a network did not need out of the total."""
@@ -256,6 +273,9 @@ def report(result: RunResult) -> None:
         say(f"{name}: failed: {result.error}")
         return
     test = result.contents["test"]
-    metrics = [f"{key.upper()} {value:.3f}" for key, value in (("auroc", test["auroc"]), ("aupr", test["aupr"]))
-               if value is not None]
+    metrics = [
+        f"{key.upper()} {value:.3f}"
+        for key, value in (("auroc", test["auroc"]), ("aupr", test["aupr"]))
+        if value is not None
+    ]
     say(f"{name}: {result.contents['epochs']} epochs, {result.contents['seconds']:.0f} s, test {', '.join(metrics)}")

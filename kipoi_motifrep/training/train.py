@@ -48,8 +48,9 @@ MOST_WEIGHT = 100.0  # of a label's rare class: no single sequence outweighs a b
 PREDICTION_BATCH = 500  # sequences at a time
 
 
-def masked_binary_crossentropy(y_true: keras.KerasTensor, y_pred: keras.KerasTensor,
-                               weights: np.ndarray | None = None) -> keras.KerasTensor:
+def masked_binary_crossentropy(
+    y_true: keras.KerasTensor, y_pred: keras.KerasTensor, weights: np.ndarray | None = None
+) -> keras.KerasTensor:
     """Binary cross-entropy, averaged over the labels that are not -1.
 
     Parameters
@@ -126,8 +127,9 @@ def check_splits(dataset: Dataset) -> None:
     """
     for split in dataset.splits.values():
         if not len(split):
-            raise InputError(f"split {split.name!r} is empty; make the dataset with other --valid and --test",
-                             path=dataset.path)
+            raise InputError(
+                f"split {split.name!r} is empty; make the dataset with other --valid and --test", path=dataset.path
+            )
 
 
 def data_digest(dataset: Dataset) -> str:
@@ -152,8 +154,13 @@ def data_digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Protocol = PAPER_PROTOCOL,
-              on_epoch: Callable[[Epoch], None] | None = None) -> Result:
+def train_run(
+    run: Run,
+    dataset: Dataset,
+    out: str | os.PathLike,
+    protocol: Protocol = PAPER_PROTOCOL,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Result:
     """Train one network, or go on with it, or return what is already there.
 
     Parameters
@@ -189,8 +196,9 @@ def train_run(run: Run, dataset: Dataset, out: str | os.PathLike, protocol: Prot
             try:
                 result = json.loads(finished.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise InputError(f"is damaged ({type(error).__name__}); remove it, and the network is trained again",
-                                 path=finished) from error
+                raise InputError(
+                    f"is damaged ({type(error).__name__}); remove it, and the network is trained again", path=finished
+                ) from error
             check_result(result, run.seed, protocol, training.data, folder)
         else:
             training.fit(on_epoch)
@@ -216,8 +224,9 @@ def predict_split(model: keras.Model, split: Split, batch_size: int = PREDICTION
     numpy.ndarray of float32, shape (n, T)
         Probabilities.
     """
-    return np.concatenate([np.asarray(model.predict_on_batch(one_hot(sequences)))
-                           for sequences, _ in split.batches(batch_size)])
+    return np.concatenate(
+        [np.asarray(model.predict_on_batch(one_hot(sequences))) for sequences, _ in split.batches(batch_size)]
+    )
 
 
 class _Training:
@@ -259,8 +268,13 @@ class _Training:
 
     def build(self, seed: int | None = None) -> keras.Model:
         """Build the network with fresh weights, not compiled."""
-        return build(self.run.architecture, self.dataset.length, len(self.dataset.label_names),
-                     self.protocol.first_activation, seed)
+        return build(
+            self.run.architecture,
+            self.dataset.length,
+            len(self.dataset.label_names),
+            self.protocol.first_activation,
+            seed,
+        )
 
     def loss(self, labels: np.ndarray) -> Loss:
         """Choose the loss, by the protocol and the training labels (n, T)."""
@@ -285,8 +299,10 @@ class _Training:
             import tensorflow
 
             # Faster, with the same results. XLA makes these networks slower on a CPU, and faster on a GPU.
-            options = {"jit_compile": "auto" if tensorflow.config.list_physical_devices("GPU") else False,
-                       "steps_per_execution": 10}
+            options = {
+                "jit_compile": "auto" if tensorflow.config.list_physical_devices("GPU") else False,
+                "steps_per_execution": 10,
+            }
         model.compile(optimizer, loss=loss, **options)
         return model
 
@@ -302,8 +318,9 @@ class _Training:
 
         saved = read_metadata(self.state_file)
         if saved.get("settings") != self.settings:
-            raise InputError("was begun with other data or settings; choose another --out or remove it",
-                             path=self.folder)
+            raise InputError(
+                "was begun with other data or settings; choose another --out or remove it", path=self.folder
+            )
         self.history = cast(list[Epoch], saved["history"])
         model = keras.saving.load_model(self.state_file, custom_objects={loss.__name__: loss})
         for state, value in zip(_dropout_states(model), cast(list, saved["dropout"]), strict=True):
@@ -336,8 +353,7 @@ class _Training:
         sequences, labels = train.read("sequences"), train.read("labels")
         loss = self.loss(labels)
         model = self.resume(loss) if self.state_file.exists() else self.start(loss)
-        valid_batches = _batches(valid.read("sequences"), valid.read("labels"), PREDICTION_BATCH,
-                                 np.arange(len(valid)))
+        valid_batches = _batches(valid.read("sequences"), valid.read("labels"), PREDICTION_BATCH, np.arange(len(valid)))
         while not self.is_over:
             number, begin = len(self.history) + 1, time.perf_counter()
             # Strands are drawn after the order: it is the same with them and without.
@@ -346,12 +362,18 @@ class _Training:
             flipped = random.random(len(train)) < 0.5 if self.protocol.augment_reverse_complement else None
             batches = _batches(sequences, labels, self.protocol.batch_size, order, flipped)
             fitted = model.fit(batches, shuffle=False, verbose=0)
-            epoch = Epoch(epoch=number, loss=float(fitted.history["loss"][0]),
-                          val_loss=float(model.evaluate(valid_batches, verbose=0)),
-                          seconds=round(time.perf_counter() - begin, 3))
+            epoch = Epoch(
+                epoch=number,
+                loss=float(fitted.history["loss"][0]),
+                val_loss=float(model.evaluate(valid_batches, verbose=0)),
+                seconds=round(time.perf_counter() - begin, 3),
+            )
             if not math.isfinite(epoch["val_loss"]):
-                raise InputError(f"the loss of {self.run.architecture} is no longer finite at epoch {number}; try a "
-                                 "smaller --learning-rate", path=self.folder)
+                raise InputError(
+                    f"the loss of {self.run.architecture} is no longer finite at epoch {number}; try a "
+                    "smaller --learning-rate",
+                    path=self.folder,
+                )
             self.save_epoch(model, epoch)
             if on_epoch:
                 on_epoch(epoch)
@@ -367,20 +389,37 @@ class _Training:
             network.set_weights([best[key] for key in best.files])
         test = self.dataset["test"]
         measured = accuracy(test.read("labels"), predict_split(network, test))
-        result = cast(Result, {
-            **self.run.saved(), "random_seed": self.run.random_seed, "protocol": self.protocol.saved(),
-            "data": self.data, "n_sequences": {name: len(split) for name, split in self.dataset.splits.items()},
-            "n_parameters": sum(math.prod(weight.shape) for weight in network.trainable_weights),
-            "epochs": len(self.history), "best_epoch": self.best["epoch"],
-            "seconds": round(sum(epoch["seconds"] for epoch in self.history), 1), "test": measured.summary(names),
-            "backend": keras.backend.backend(), "versions": versions(),
-        })
-        note = {key: value for key, value in result.items()
-                if key in ("trial", "seed", "random_seed", "protocol", "data", "versions")}
-        save_network(network, self.folder / NETWORK_FILE,
-                     {"variant": self.run.architecture, "label_names": list(names), "training": note})
-        with replacing(self.folder / HISTORY_FILE) as temporary, \
-                open(temporary, "w", newline="", encoding="utf-8") as file:
+        result = cast(
+            Result,
+            {
+                **self.run.saved(),
+                "random_seed": self.run.random_seed,
+                "protocol": self.protocol.saved(),
+                "data": self.data,
+                "n_sequences": {name: len(split) for name, split in self.dataset.splits.items()},
+                "n_parameters": sum(math.prod(weight.shape) for weight in network.trainable_weights),
+                "epochs": len(self.history),
+                "best_epoch": self.best["epoch"],
+                "seconds": round(sum(epoch["seconds"] for epoch in self.history), 1),
+                "test": measured.summary(names),
+                "backend": keras.backend.backend(),
+                "versions": versions(),
+            },
+        )
+        note = {
+            key: value
+            for key, value in result.items()
+            if key in ("trial", "seed", "random_seed", "protocol", "data", "versions")
+        }
+        save_network(
+            network,
+            self.folder / NETWORK_FILE,
+            {"variant": self.run.architecture, "label_names": list(names), "training": note},
+        )
+        with (
+            replacing(self.folder / HISTORY_FILE) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, list(self.history[0]))
             writer.writeheader()
             writer.writerows(self.history)
@@ -393,8 +432,9 @@ class _Training:
             path.unlink(missing_ok=True)
 
 
-def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray,
-             flipped: np.ndarray | None = None) -> keras.utils.PyDataset:
+def _batches(
+    sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: np.ndarray, flipped: np.ndarray | None = None
+) -> keras.utils.PyDataset:
     """Make Keras batches that are one-hot encoded only when they are used: memory holds a byte a base.
 
     Parameters
@@ -415,7 +455,7 @@ def _batches(sequences: np.ndarray, labels: np.ndarray, batch_size: int, order: 
             return math.ceil(len(order) / batch_size)
 
         def __getitem__(self, i):
-            rows = order[i * batch_size:(i + 1) * batch_size]
+            rows = order[i * batch_size : (i + 1) * batch_size]
             codes = sequences[rows]
             if flipped is not None:
                 codes = np.where(flipped[rows, None], reverse_complement(codes), codes)

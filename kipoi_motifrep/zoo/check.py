@@ -16,7 +16,8 @@ from kipoi_motifrep.zoo.export import PACKAGE, Export, describe_group
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _COMPLAINT = re.compile(
-    r"^(WARNING|ERROR|CRITICAL) \[|mismatch$|^Traceback|^\w*(\.\w+)*(Error|Exception):|^kipoi: error:")
+    r"^(WARNING|ERROR|CRITICAL) \[|mismatch$|^Traceback|^\w*(\.\w+)*(Error|Exception):|^kipoi: error:"
+)
 # A process in which this package cannot be imported, although it is installed.
 _ALONE = f"import sys; sys.modules[{PACKAGE!r}] = None; from kipoi.__main__ import main; main()"
 
@@ -52,8 +53,9 @@ def kipoi_test(model: str | os.PathLike, *, alone: bool = False) -> list[str]:
     return complaints
 
 
-def check_group(group: str | os.PathLike, names: Sequence[str], *, alone: bool = False,
-                ) -> Iterator[tuple[str, list[str]]]:
+def check_group(
+    group: str | os.PathLike, names: Sequence[str], *, alone: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     """Run ``kipoi test`` on the models of a group.
 
     Parameters

@@ -39,8 +39,19 @@ def predict(model: str, output: Path, arguments: Mapping[str, object], dataloade
     InputError
         If it fails, with the last line that it said.
     """
-    command = ["predict", model, "--source", "dir", "--batch_size", "256", "-m", "-o", str(output),
-               "--dataloader_args", *(f"{key}={value}" for key, value in arguments.items())]
+    command = [
+        "predict",
+        model,
+        "--source",
+        "dir",
+        "--batch_size",
+        "256",
+        "-m",
+        "-o",
+        str(output),
+        "--dataloader_args",
+        *(f"{key}={value}" for key, value in arguments.items()),
+    ]
     if dataloader:
         command += ["--dataloader", dataloader]
     say(f"$ kipoi {shlex.join(command)}")
@@ -67,8 +78,11 @@ def run_demo(out: str | os.PathLike) -> Iterator[str]:
     out.mkdir(parents=True, exist_ok=True)
     model = _near(shipped_model(NETWORK))
     real, planted = out / "real_chr20.tsv", out / "planted.tsv"
-    predict(model, real, {"intervals_file": _near(EXAMPLES / "windows.bed"),
-                          "fasta_file": _near(EXAMPLES / "hg19_chr20_200kb.fa")})
+    predict(
+        model,
+        real,
+        {"intervals_file": _near(EXAMPLES / "windows.bed"), "fasta_file": _near(EXAMPLES / "hg19_chr20_200kb.fa")},
+    )
     fasta = EXAMPLES / "planted.fa"
     predict(model, planted, {"fasta_file": _near(fasta)}, dataloader="kipoi_motifrep.SequencesDl")
     yield from _real_lines(real)
@@ -87,8 +101,20 @@ def _interpret(model: str, out: Path) -> list[str]:
     from kipoi_motifrep.pipeline import interpret
 
     dataset = _near(EXAMPLES / "synthetic.h5")
-    command = ["interpret", model, "--source", "dir", "--dataset", dataset, "--truth", "synthetic", "--database",
-               PAPER_RELEASE, "-o", str(out)]
+    command = [
+        "interpret",
+        model,
+        "--source",
+        "dir",
+        "--dataset",
+        dataset,
+        "--truth",
+        "synthetic",
+        "--database",
+        PAPER_RELEASE,
+        "-o",
+        str(out),
+    ]
     say(f"$ kipoi-motifrep {shlex.join(command)}")
     # The release that the planted motifs are from, and the paper's.
     found = interpret(model, source="dir", dataset=dataset, truth="synthetic", database=PAPER_RELEASE, output=out)
@@ -107,9 +133,14 @@ def _called(row: dict[str, str]) -> list[str]:
 def _real_lines(path: Path) -> list[str]:
     rows = read_table(path)
     called = sum(bool(_called(row)) for row in rows)
-    return [f"{len(rows)} windows of human chromosome 20: {called} with a motif called (P > {THRESHOLD}); the first:",
-            *(f"  {row['metadata/ranges/chr']}:{row['metadata/ranges/start']}-{row['metadata/ranges/end']}  "
-              f"{', '.join(_called(row)) or '-'}" for row in rows[:5])]
+    return [
+        f"{len(rows)} windows of human chromosome 20: {called} with a motif called (P > {THRESHOLD}); the first:",
+        *(
+            f"  {row['metadata/ranges/chr']}:{row['metadata/ranges/start']}-{row['metadata/ranges/end']}  "
+            f"{', '.join(_called(row)) or '-'}"
+            for row in rows[:5]
+        ),
+    ]
 
 
 def _planted_lines(path: Path, truth: dict[str, list[str]]) -> list[str]:

@@ -114,12 +114,21 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
     for field in info:
         _check_field(field, info[field], path)
     example = yaml.safe_load(EXAMPLE_INFO)
-    left = [field for field in info if field != "license" and (
-        (info[field] == example.get(field) and field in REQUIRED)
-        or any(word in text for text in _texts(info[field]) for word in PLACEHOLDERS))]
+    left = [
+        field
+        for field in info
+        if field != "license"
+        and (
+            (info[field] == example.get(field) and field in REQUIRED)
+            or any(word in text for text in _texts(info[field]) for word in PLACEHOLDERS)
+        )
+    ]
     if left:
-        raise InputError(f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} still as in the example; say what is "
-                         "true of your networks", path=path)
+        raise InputError(
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} still as in the example; say what is "
+            "true of your networks",
+            path=path,
+        )
     dataloader = info.pop("dataloader", None)
     info.setdefault("contributors", info["authors"])
     return GroupInfo({"name": "{{ model }}", "version": "0.1", **info}, dataloader, Path(path))
@@ -138,8 +147,9 @@ def _read_yaml(path: Path) -> Any:
                 raise InputError(f"{what}; write plain texts and lists", path=path, row=event.start_mark.line + 1)
         return yaml.safe_load(text)
     except FileNotFoundError as error:
-        raise InputError("there is no such file; 'kipoi-motifrep package --example-info' prints one to fill in",
-                         path=path) from error
+        raise InputError(
+            "there is no such file; 'kipoi-motifrep package --example-info' prints one to fill in", path=path
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError("is no UTF-8 text", path=path) from error
     except yaml.YAMLError as error:
@@ -151,8 +161,9 @@ def _read_yaml(path: Path) -> Any:
 def _check_field(field: str, value: object, path: str | os.PathLike) -> None:
     if field in PEOPLE:
         if not isinstance(value, list) or not all(
-                isinstance(one, dict) and one.get("name") and all(isinstance(text, str) for text in one.values())
-                for one in value):
+            isinstance(one, dict) and one.get("name") and all(isinstance(text, str) for text in one.values())
+            for one in value
+        ):
             raise InputError(f"{field} must be a list of people, '- name: ...' each, all texts", path=path)
     elif field == "tags":
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
@@ -190,8 +201,11 @@ def check_placeholders(group: GroupInfo, columns: Sequence[str]) -> None:
     for mark in TEMPLATE_MARK.finditer(text):
         placeholder = _PLACEHOLDER.match(text, mark.start())
         if placeholder is None:
-            raise InputError(f"has a broken {{{{ placeholder }}}} at {text[mark.start():mark.start() + SHOWN]!r}; it "
-                             f"may hold the plain name of a column alone: {known}", path=group.path)
+            raise InputError(
+                f"has a broken {{{{ placeholder }}}} at {text[mark.start() : mark.start() + SHOWN]!r}; it "
+                f"may hold the plain name of a column alone: {known}",
+                path=group.path,
+            )
         if placeholder[1] not in columns:
             raise InputError(f"{{{{ {placeholder[1]} }}}} is not known of these networks; {known}", path=group.path)
 
@@ -254,8 +268,14 @@ def link(base_url: str, file: str) -> str:
     return f"{base.rstrip('/')}/{file}{mark}{query}"
 
 
-def model_template(group: GroupInfo, network: Packaged, *, model_class: str = MODEL_CLASS,
-                   base_url: str | None = None, dependencies: Mapping[str, list[str]] = DEPENDENCIES) -> str:
+def model_template(
+    group: GroupInfo,
+    network: Packaged,
+    *,
+    model_class: str = MODEL_CLASS,
+    base_url: str | None = None,
+    dependencies: Mapping[str, list[str]] = DEPENDENCIES,
+) -> str:
     """Write a group's ``model-template.yaml``.
 
     Parameters
@@ -283,20 +303,31 @@ def model_template(group: GroupInfo, network: Packaged, *, model_class: str = MO
     if base_url is not None:
         args = {"weights": {"url": link(base_url, weights), "md5": "{{ weights_md5 }}"}}
         expected = {"url": link(base_url, expect), "md5": "{{ expect_md5 }}"}
-    return dump({
-        "defined_as": model_class,
-        "args": args,
-        "default_dataloader": group.dataloader or "..",
-        "info": group.info,
-        "dependencies": dependencies,
-        "schema": {
-            "inputs": {"name": "sequence", "shape": f"({network.length}, 4)", "special_type": "DNASeq",
-                       "doc": f"One-hot sequence of {network.length} bp, ACGT", "associated_metadata": "ranges"},
-            "targets": {"name": "labels", "shape": f"({len(network.label_names)},)",
-                        "doc": "Prediction for each label", "column_labels": list(network.label_names)},
-        },
-        "test": {"expect": expected, "precision_decimal": PRECISION_DECIMAL},
-    })
+    return dump(
+        {
+            "defined_as": model_class,
+            "args": args,
+            "default_dataloader": group.dataloader or "..",
+            "info": group.info,
+            "dependencies": dependencies,
+            "schema": {
+                "inputs": {
+                    "name": "sequence",
+                    "shape": f"({network.length}, 4)",
+                    "special_type": "DNASeq",
+                    "doc": f"One-hot sequence of {network.length} bp, ACGT",
+                    "associated_metadata": "ranges",
+                },
+                "targets": {
+                    "name": "labels",
+                    "shape": f"({len(network.label_names)},)",
+                    "doc": "Prediction for each label",
+                    "column_labels": list(network.label_names),
+                },
+            },
+            "test": {"expect": expected, "precision_decimal": PRECISION_DECIMAL},
+        }
+    )
 
 
 def dump(description: Mapping[str, object]) -> str:

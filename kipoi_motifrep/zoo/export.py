@@ -72,8 +72,9 @@ class Export:
         return self.out / "upload"
 
 
-def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: GroupInfo, base_url: str,
-               name: str) -> Export:
+def export_zoo(
+    networks: Sequence[Packaged], out: str | os.PathLike, info: GroupInfo, base_url: str, name: str
+) -> Export:
     """Write a group for a pull request, and the files to upload for it.
 
     Parameters
@@ -104,8 +105,10 @@ def export_zoo(networks: Sequence[Packaged], out: str | os.PathLike, info: Group
     if not URL.match(base_url):
         raise InputError(f"--zoo is {base_url!r}; it must be an address such as https://zenodo.org/records/123/files")
     if not GROUP_NAME.match(name) or name == "upload":
-        raise InputError(f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
-                         "give another with --name")
+        raise InputError(
+            f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
+            "give another with --name"
+        )
     export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
     gone = former_files(export.group, export.upload, networks, UPLOADED)
     with staged(out, inputs=inputs_of(networks, info), gone=gone) as stage:
@@ -133,15 +136,25 @@ def describe_group(export: Export, group: Path, upload: Path, base_url: str) -> 
     """
     module = write_code(group, export.name)
     dependencies, network = pinned_dependencies(export.networks), export.networks[0]
-    write_text(group / "model-template.yaml", model_template(
-        export.info, network, model_class=f"{module}.{GroupModel.__name__}", base_url=base_url,
-        dependencies=dependencies))
-    loader = loader_description(network.length, loader=f"{module}.{GroupIntervals.__name__}", base_url=base_url,
-                                files=upload)
-    examples = {name: {"example": argument["example"]} for name, argument in loader["args"].items()
-                if "example" in argument}
-    loader["args"] = {name: {**argument, **examples.get(name, {})}
-                      for name, argument in documented_arguments(GroupIntervals).items()}
+    write_text(
+        group / "model-template.yaml",
+        model_template(
+            export.info,
+            network,
+            model_class=f"{module}.{GroupModel.__name__}",
+            base_url=base_url,
+            dependencies=dependencies,
+        ),
+    )
+    loader = loader_description(
+        network.length, loader=f"{module}.{GroupIntervals.__name__}", base_url=base_url, files=upload
+    )
+    examples = {
+        name: {"example": argument["example"]} for name, argument in loader["args"].items() if "example" in argument
+    }
+    loader["args"] = {
+        name: {**argument, **examples.get(name, {})} for name, argument in documented_arguments(GroupIntervals).items()
+    }
     loader["info"] = {"authors": export.info.info["contributors"], "doc": LOADER_DOC}
     write_text(group / "dataloader.yaml", dump({**loader, "dependencies": dependencies}))
 
@@ -219,8 +232,11 @@ def open_alone(path: Path) -> keras.Model:
     try:
         return GroupModel(str(path)).model
     except Exception as error:  # Keras fails in any way
-        raise InputError("cannot be opened by the code that travels with the group; save the network again with "
-                         f"Keras 3 ({flattened(error)})", path=path) from error
+        raise InputError(
+            "cannot be opened by the code that travels with the group; save the network again with "
+            f"Keras 3 ({flattened(error)})",
+            path=path,
+        ) from error
 
 
 def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
@@ -240,16 +256,22 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
     """
     path = export.out / "PULL_REQUEST.md"
     info, networks = export.info.info, export.networks
-    authors, labels = (", ".join(map(_markdown, names)) for names in (
-        [author["name"] for author in info["authors"]], networks[0].label_names))
+    authors, labels = (
+        ", ".join(map(_markdown, names))
+        for names in ([author["name"] for author in info["authors"]], networks[0].label_names)
+    )
     table = "\n".join(f"| {network.name} | {network.architecture} | {network.n_parameters:,} |" for network in networks)
-    boxes = [(failed == [], "`kipoi test` passes for every model without a warning"),
-             (True, "weights, expected predictions and example files are `url` + `md5`"),
-             (True, "all dependencies are pinned"),
-             (True, "model class and dataloader travel in the group, in one file"),
-             *((False, f"missing: {_markdown(what)}") for what in unfinished(export.info)),
-             (False, f"the contents of `upload/` are public at {export.base_url}")]
-    write_text(path, f"""# Add {export.name}
+    boxes = [
+        (failed == [], "`kipoi test` passes for every model without a warning"),
+        (True, "weights, expected predictions and example files are `url` + `md5`"),
+        (True, "all dependencies are pinned"),
+        (True, "model class and dataloader travel in the group, in one file"),
+        *((False, f"missing: {_markdown(what)}") for what in unfinished(export.info)),
+        (False, f"the contents of `upload/` are public at {export.base_url}"),
+    ]
+    write_text(
+        path,
+        f"""# Add {export.name}
 
 {counted(len(networks), "model")} by {authors}
 ({_markdown(info["cite_as"])}), licence {_markdown(info["license"])}.
@@ -262,7 +284,8 @@ They read one-hot sequences of {networks[0].length} bp and predict {len(networks
 {labels}.
 
 {chr(10).join(f"- [{'x' if done else ' '}] {text}" for done, text in boxes)}
-""")
+""",
+    )
     return path
 
 
@@ -308,11 +331,16 @@ def pinned_dependencies(networks: Sequence[Packaged]) -> dict[str, list[str]]:
     """
     old = any(not keras_version(network.path).startswith("3") for network in networks)
     pip = [*PIP_PINS, *(["tf_keras"] if old else [])]
-    conda = {"python": f"{sys.version_info.major}.{sys.version_info.minor}",
-             **{name: _version(name) for name in CONDA_PINS}, "pip": PIP_VERSION}
+    conda = {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        **{name: _version(name) for name in CONDA_PINS},
+        "pip": PIP_VERSION,
+    }
     # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.
-    return {"conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
-            "pip": [f"{name}=={_version(name)}" for name in pip]}
+    return {
+        "conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
+        "pip": [f"{name}=={_version(name)}" for name in pip],
+    }
 
 
 def _version(name: str) -> str:

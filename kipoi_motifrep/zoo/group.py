@@ -68,8 +68,11 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
         # Kipoi follows such a path from GROUP/MODEL, a folder that does not exist, by its letters.
         folder = os.path.normpath(group.absolute() / "MODEL" / info.dataloader)
         if not os.path.exists(os.path.join(folder, "dataloader.yaml")):
-            raise InputError(f"the dataloader {info.dataloader} is not there: it is relative to {group}/MODEL, and "
-                             f"{folder} holds no dataloader.yaml", path=info.path)
+            raise InputError(
+                f"the dataloader {info.dataloader} is not there: it is relative to {group}/MODEL, and "
+                f"{folder} holds no dataloader.yaml",
+                path=info.path,
+            )
     gone = former_files(group, group, networks, IN_GROUP)
     files = [str(path) for network in networks for path in _paths(Path(), IN_GROUP, network.name, network.weights)]
     with staged(group, ["model-template.yaml", "models.tsv", *files], inputs_of(networks, info), gone) as stage:
@@ -80,8 +83,16 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
             write_text(stage / "dataloader.yaml", dump(loader_description(networks[0].length)))
 
 
-def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info: GroupInfo, files: Files, *,
-                   former: Path, opened_by: Callable[[Path], keras.Model] = load_keras) -> None:
+def write_networks(
+    networks: Sequence[Packaged],
+    group: Path,
+    folder: Path,
+    info: GroupInfo,
+    files: Files,
+    *,
+    former: Path,
+    opened_by: Callable[[Path], keras.Model] = load_keras,
+) -> None:
     """Write the table of models and the files that belong to each network.
 
     Parameters
@@ -132,10 +143,16 @@ def write_networks(networks: Sequence[Packaged], group: Path, folder: Path, info
 def _row(network: Packaged) -> dict[str, object]:
     """Make a row of ``models.tsv``; md5s are filled in later."""
     test = network.result.get("test", {})
-    return {"model": network.name, "weights": network.weights, "weights_md5": "", "expect_md5": "",
-            "architecture": network.architecture, "parameters": network.n_parameters,
-            **{figure: None if test.get(figure) is None else f"{test[figure]:.3f}" for figure in FIGURES},
-            "seed": network.result.get("random_seed")}
+    return {
+        "model": network.name,
+        "weights": network.weights,
+        "weights_md5": "",
+        "expect_md5": "",
+        "architecture": network.architecture,
+        "parameters": network.n_parameters,
+        **{figure: None if test.get(figure) is None else f"{test[figure]:.3f}" for figure in FIGURES},
+        "seed": network.result.get("random_seed"),
+    }
 
 
 def _paths(folder: Path, files: Files, name: str, weights: str) -> list[Path]:
@@ -194,8 +211,11 @@ def former_files(group: Path, folder: Path, networks: Sequence[Packaged], files:
 def _check_length(network: Packaged) -> None:
     longest = int(Genome(EXAMPLES / EXAMPLE_GENOME).lengths[0])
     if network.length > longest:
-        raise InputError(f"reads {network.length} bp, more than the {longest} bp of the example stretch of a genome "
-                         "that a group is tested with", path=network.path)
+        raise InputError(
+            f"reads {network.length} bp, more than the {longest} bp of the example stretch of a genome "
+            "that a group is tested with",
+            path=network.path,
+        )
 
 
 def _write_expected(path: Path, model: keras.Model, length: int, former: Path) -> None:
@@ -219,12 +239,16 @@ def _still_holds(path: Path, inputs: np.ndarray, predictions: np.ndarray) -> boo
             before = file["inputs"][:], file["preds"][:]
     except (OSError, KeyError):
         return False
-    return (np.array_equal(before[0], inputs) and before[1].shape == predictions.shape
-            and np.abs(before[1] - predictions).max() < 0.1 ** (PRECISION_DECIMAL + 1))
+    return (
+        np.array_equal(before[0], inputs)
+        and before[1].shape == predictions.shape
+        and np.abs(before[1] - predictions).max() < 0.1 ** (PRECISION_DECIMAL + 1)
+    )
 
 
-def loader_description(length: int, *, loader: str | None = None, base_url: str | None = None,
-                       files: Path | None = None) -> dict[str, Any]:
+def loader_description(
+    length: int, *, loader: str | None = None, base_url: str | None = None, files: Path | None = None
+) -> dict[str, Any]:
     """Describe the intervals loader for a group of its own.
 
     Parameters
@@ -269,14 +293,22 @@ def write_example_files(folder: Path, length: int) -> None:
         shutil.copyfile(EXAMPLES / EXAMPLE_GENOME, temporary)
     size = int(Genome(EXAMPLES / EXAMPLE_GENOME).lengths[0])
     starts = np.linspace(0, size - length, N_WINDOWS).astype(int)
-    write_text(folder / EXAMPLE_INTERVALS, "".join(f"chr20\t{start}\t{start + length}\twindow_{i}\n"
-                                                 for i, start in enumerate(starts, 1)))
+    write_text(
+        folder / EXAMPLE_INTERVALS,
+        "".join(f"chr20\t{start}\t{start + length}\twindow_{i}\n" for i, start in enumerate(starts, 1)),
+    )
 
 
 def _write_results(path: Path, results: dict[str, dict], labels: Sequence[str]) -> None:
-    write_table(path, ["model", "figure", "mean", *labels], (
-        [name, figure, _figure(result[figure]), *(_figure(result["per_label"][label][figure]) for label in labels)]
-        for figure in FIGURES for name, result in results.items()))
+    write_table(
+        path,
+        ["model", "figure", "mean", *labels],
+        (
+            [name, figure, _figure(result[figure]), *(_figure(result["per_label"][label][figure]) for label in labels)]
+            for figure in FIGURES
+            for name, result in results.items()
+        ),
+    )
 
 
 def _figure(value: float | None) -> str:

@@ -67,8 +67,9 @@ class Packaged:
         return f"{self.name}{self.suffix}"
 
 
-def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
-                  labels: Sequence[str] | None = None) -> list[Packaged]:
+def find_networks(
+    sources: Sequence[str | os.PathLike], trial: int | None = 0, labels: Sequence[str] | None = None
+) -> list[Packaged]:
     """Collect networks from training folders and files.
 
     Parameters
@@ -93,22 +94,30 @@ def find_networks(sources: Sequence[str | os.PathLike], trial: int | None = 0,
         for the zoo, the networks do not read and predict the same, or the
         outputs have no names.
     """
-    waiting = [one for source in map(Path, sources)
-               for one in (_trained(source, trial) if source.is_dir() else [(source.stem, source, {})])]
+    waiting = [
+        one
+        for source in map(Path, sources)
+        for one in (_trained(source, trial) if source.is_dir() else [(source.stem, source, {})])
+    ]
     # Names first: opening the networks takes a while.
     names = [name for name, *_ in waiting]
     for name, path, _ in waiting:
         if not NAME.match(name):
-            raise InputError(f"{name!r} cannot be the name of a model (a letter, then letters, digits and _ . + -); "
-                             "rename the file", path=path)
+            raise InputError(
+                f"{name!r} cannot be the name of a model (a letter, then letters, digits and _ . + -); rename the file",
+                path=path,
+            )
         if names.count(name) > 1:
             raise InputError(f"two networks are called {name!r}; rename a file", path=path)
     found = [_packaged(*one, labels) for one in progress(waiting, "opening", unit="network")]
     for network in found[1:]:
         for what in ("label_names", "length"):
             if getattr(network, what) != getattr(found[0], what):
-                raise InputError(f"differs in its {'outputs' if what == 'label_names' else 'input length'} from "
-                                 f"{found[0].path}; package them as groups of their own", path=network.path)
+                raise InputError(
+                    f"differs in its {'outputs' if what == 'label_names' else 'input length'} from "
+                    f"{found[0].path}; package them as groups of their own",
+                    path=network.path,
+                )
     return found
 
 
@@ -130,14 +139,19 @@ def _read_result(path: Path) -> dict:
         result = json.loads(path.read_text(encoding="utf-8"))
         test = result["test"]
         figures = [one[name] for one in [test, *test["per_label"].values()] for name in FIGURES]
-        whole = (result["variant"] in ARCHITECTURES and type(result["random_seed"]) is int
-                 and re.fullmatch(r"\w+", result["protocol"]["first_activation"], re.A)
-                 and all(one is None or 0 <= one <= 1 for one in figures))
+        whole = (
+            result["variant"] in ARCHITECTURES
+            and type(result["random_seed"]) is int
+            and re.fullmatch(r"\w+", result["protocol"]["first_activation"], re.A)
+            and all(one is None or 0 <= one <= 1 for one in figures)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise InputError("is not as 'kipoi-motifrep train' writes it; train the network again, or package its "
-                         f"{NETWORK_FILE} alone", path=path)
+        raise InputError(
+            f"is not as 'kipoi-motifrep train' writes it; train the network again, or package its {NETWORK_FILE} alone",
+            path=path,
+        )
     return result
 
 
@@ -146,8 +160,10 @@ def _best(trials: Sequence[Path]) -> Path:
     results = [_read_result(folder / RESULT_FILE) for folder in trials]
     for folder, result in zip(trials, results, strict=True):
         if any(result.get(what) != results[0].get(what) for what in ("data", "protocol")):
-            raise InputError(f"was trained with other data or settings than {trials[0].name}; their losses cannot be "
-                             "compared", path=folder)
+            raise InputError(
+                f"was trained with other data or settings than {trials[0].name}; their losses cannot be compared",
+                path=folder,
+            )
     return min(trials, key=_validation_loss)
 
 
@@ -181,11 +197,16 @@ def _shapes(model: keras.Model, path: Path) -> tuple[int, int]:
     """Bases and labels of a network of one sequence and one row of predictions."""
     inputs, outputs = ([tuple(one.shape)[1:] for one in ends] for ends in (model.inputs, model.outputs))
     if len(inputs) != 1 or len(inputs[0]) != 2 or inputs[0][1] != 4 or inputs[0][0] is None:
-        raise InputError(f"reads {', '.join(map(str, inputs))}; only networks over one input of (length, 4) with a "
-                         "fixed length can be packaged", path=path)
+        raise InputError(
+            f"reads {', '.join(map(str, inputs))}; only networks over one input of (length, 4) with a "
+            "fixed length can be packaged",
+            path=path,
+        )
     if len(outputs) != 1 or len(outputs[0]) != 1:
-        raise InputError(f"predicts {', '.join(map(str, outputs))}; only networks with one output of (labels,) can be "
-                         "packaged", path=path)
+        raise InputError(
+            f"predicts {', '.join(map(str, outputs))}; only networks with one output of (labels,) can be packaged",
+            path=path,
+        )
     return inputs[0][0], outputs[0][0]
 
 
@@ -200,8 +221,11 @@ def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] 
         raise InputError(f"two outputs are called {twice[0]!r}", path=path)
     for name in names:
         if not name.isprintable() or not name.strip() or TEMPLATE_MARK.search(name):
-            raise InputError(f"an output is called {name!r}; a name must be printable and hold no '{{{{', '{{%' or "
-                             "'{#', which Kipoi would run as code: give others with --labels", path=path)
+            raise InputError(
+                f"an output is called {name!r}; a name must be printable and hold no '{{{{', '{{%' or "
+                "'{#', which Kipoi would run as code: give others with --labels",
+                path=path,
+            )
     return names
 
 

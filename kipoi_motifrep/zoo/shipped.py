@@ -172,10 +172,14 @@ def _fetch(group: str, row: dict[str, str], target: Path) -> None:
                 shutil.copyfileobj(answer, file)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            raise InputError(f"network {group}/{row['model']} is not on this machine and cannot be fetched from "
-                             f"{address} ({reason}); go online, work in a checkout of the project, or set "
-                             f"{ADDRESS_VARIABLE} to another copy of its models/ folder") from error
+            raise InputError(
+                f"network {group}/{row['model']} is not on this machine and cannot be fetched from "
+                f"{address} ({reason}); go online, work in a checkout of the project, or set "
+                f"{ADDRESS_VARIABLE} to another copy of its models/ folder"
+            ) from error
         found = md5_of(temporary)
         if found != row["weights_md5"]:
-            raise InputError(f"what {address} gave is not network {group}/{row['model']} (md5 {found}, expected "
-                             f"{row['weights_md5']}); nothing was kept")
+            raise InputError(
+                f"what {address} gave is not network {group}/{row['model']} (md5 {found}, expected "
+                f"{row['weights_md5']}); nothing was kept"
+            )

@@ -29,8 +29,24 @@ if TYPE_CHECKING:
 
 # What each letter stands for (Cornish-Bowden 1985); U is the T of RNA. N, and a position beyond a chromosome's end, is
 # the average of all four.
-LETTERS = {"A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
-           "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT"}
+LETTERS = {
+    "A": "A",
+    "C": "C",
+    "G": "G",
+    "T": "T",
+    "U": "T",
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+    "N": "ACGT",
+}
 ONE_HOT = np.zeros((256, 4), np.float32)  # a row for each character
 for _letter, _bases in LETTERS.items():
     ONE_HOT[ord(_letter), ["ACGT".index(_base) for _base in _bases]] = 1 / len(_bases)
@@ -95,8 +111,10 @@ class GroupModel(BaseModel, GradientMixin, LayerActivationMixin):
         """
         expected = tuple(self.model.inputs[0].shape)[1:]
         if x.shape[1:] != expected:
-            raise ValueError(f"the network reads sequences of shape {expected}, these have {x.shape[1:]}; give the "
-                             f"dataloader auto_resize_len={expected[0]}")
+            raise ValueError(
+                f"the network reads sequences of shape {expected}, these have {x.shape[1:]}; give the "
+                f"dataloader auto_resize_len={expected[0]}"
+            )
         return self.model.predict_on_batch(x)
 
     def predict_activation_on_batch(self, x: np.ndarray, layer: str, pre_nonlinearity: bool = False) -> np.ndarray:
@@ -125,9 +143,16 @@ class GroupModel(BaseModel, GradientMixin, LayerActivationMixin):
             raise ValueError("pre_nonlinearity is not supported; name the layer before the activation")
         return self._up_to(layer).predict_on_batch(x)
 
-    def input_grad(self, x: np.ndarray, filter_idx: int | slice | tuple | None = None, avg_func: str | None = None,
-                   layer: str | None = None, final_layer: bool = True, selected_fwd_node: None = None,
-                   pre_nonlinearity: bool = False) -> np.ndarray:
+    def input_grad(
+        self,
+        x: np.ndarray,
+        filter_idx: int | slice | tuple | None = None,
+        avg_func: str | None = None,
+        layer: str | None = None,
+        final_layer: bool = True,
+        selected_fwd_node: None = None,
+        pre_nonlinearity: bool = False,
+    ) -> np.ndarray:
         """Give the gradient of outputs with respect to the input, sequence by sequence.
 
         Parameters
@@ -214,8 +239,13 @@ class GroupIntervals(BatchIterator):
         With the row, if an interval is none of this genome, or of another length than the first.
     """
 
-    def __init__(self, intervals_file: str, fasta_file: str, auto_resize_len: int | str | None = None,
-                 use_strand: bool | str = False):
+    def __init__(
+        self,
+        intervals_file: str,
+        fasta_file: str,
+        auto_resize_len: int | str | None = None,
+        use_strand: bool | str = False,
+    ):
         self._fasta_file = fasta_file
         with pysam.FastaFile(fasta_file) as fasta:
             self._sizes = dict(zip(fasta.references, fasta.lengths, strict=True))
@@ -245,8 +275,10 @@ class GroupIntervals(BatchIterator):
         if chromosome not in self._sizes:
             raise ValueError(f"there is no chromosome {spelled!r} in {self._fasta_file}")
         if not start < min(end, self._sizes[chromosome]):
-            raise ValueError(f"{spelled}:{start}-{end} is empty, or starts past the end of the chromosome "
-                             f"({self._sizes[chromosome]} bp)")
+            raise ValueError(
+                f"{spelled}:{start}-{end} is empty, or starts past the end of the chromosome "
+                f"({self._sizes[chromosome]} bp)"
+            )
         strand = fields[5] if len(fields) > 5 else ""
         if self._with_strand and strand not in STRANDS:
             raise ValueError(f"its strand is {strand!r}; it must be + or -")
@@ -286,7 +318,7 @@ class GroupIntervals(BatchIterator):
         """
         with pysam.FastaFile(self._fasta_file) as fasta:
             for first in range(0, len(self._intervals), batch_size):
-                rows = self._intervals[first:first + batch_size]
+                rows = self._intervals[first : first + batch_size]
                 text = "".join(self._read(fasta, row) for row in rows)
                 one_hot = ONE_HOT[np.frombuffer(text.encode(), np.uint8)].reshape(len(rows), -1, 4)
                 spelled, _, start, end, name, strand = map(np.array, zip(*rows, strict=True))
@@ -299,6 +331,8 @@ class GroupIntervals(BatchIterator):
         text = fasta.fetch(chromosome, max(start, 0), min(end, self._sizes[chromosome])).upper()
         text = ("N" * -min(start, 0) + text).ljust(end - start, "N")
         if not LETTERS.keys() >= set(text):
-            raise ValueError(f"{self._fasta_file}: {spelled}:{start}-{end} holds {min(set(text) - LETTERS.keys())!r}, "
-                             "which is no nucleotide")
+            raise ValueError(
+                f"{self._fasta_file}: {spelled}:{start}-{end} holds {min(set(text) - LETTERS.keys())!r}, "
+                "which is no nucleotide"
+            )
         return text

@@ -39,7 +39,7 @@ def test_the_examples_of_the_help_are_valid(command):
     for line in example.replace("\\\n", " ").splitlines():
         words = shlex.split(line.partition("#")[0])
         if "kipoi-motifrep" in words:
-            words = words[words.index("kipoi-motifrep") + 1:]
+            words = words[words.index("kipoi-motifrep") + 1 :]
             end = next((i for i, word in enumerate(words) if word in ("|", ">", "&&", ";")), len(words))
             assert cli.build_parser().parse_args(words[:end]).command == command
 
@@ -66,10 +66,15 @@ def test_options_are_documented():
                 assert all(one.help for one in options), f"an option of {name} has no help"
 
 
-@pytest.mark.parametrize("program, arguments", [
-    ("import kipoi_motifrep", []), ("import kipoi_motifrep; dir(kipoi_motifrep); kipoi_motifrep.cli_main", []),
-    ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["--help"]),
-    ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["train", "--help"])])
+@pytest.mark.parametrize(
+    "program, arguments",
+    [
+        ("import kipoi_motifrep", []),
+        ("import kipoi_motifrep; dir(kipoi_motifrep); kipoi_motifrep.cli_main", []),
+        ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["--help"]),
+        ("from kipoi_motifrep.cli.program import main\ntry: main()\nexcept SystemExit: pass", ["train", "--help"]),
+    ],
+)
 def test_help_and_import_load_nothing_heavy(run_python, program, arguments):
     done = run_python("-c", program + f"\nimport sys; print([m for m in {HEAVY} if m in sys.modules])", *arguments)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
@@ -89,20 +94,29 @@ def test_public_names_are_there():
 # Ends
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["simulate"], ["simulate", "-n", "many", "-o", "x"],
-                                       ["validate", "--intervals", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["simulate"], ["simulate", "-n", "many", "-o", "x"], ["validate", "--intervals", "x"]],
+)
 def test_wrong_usage_ends_with_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 2 and "usage: kipoi-motifrep" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error, line", [
-    (InputError("is wrong", path="f.bed", row=3), "f.bed, row 3: is wrong"),
-    (InputError("is wrong", row=3), "row 3: is wrong"), (InputError("is wrong"), "is wrong"),
-    (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory"),
-    (OSError(28, "No space left on device"), "no space left on device"), (OSError("odd"), "odd"),
-    (OSError(), "OSError"), (PermissionError(13, "Permission denied", "/x"), "/x: permission denied")])
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (InputError("is wrong", path="f.bed", row=3), "f.bed, row 3: is wrong"),
+        (InputError("is wrong", row=3), "row 3: is wrong"),
+        (InputError("is wrong"), "is wrong"),
+        (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory"),
+        (OSError(28, "No space left on device"), "no space left on device"),
+        (OSError("odd"), "odd"),
+        (OSError(), "OSError"),
+        (PermissionError(13, "Permission denied", "/x"), "/x: permission denied"),
+    ],
+)
 def test_errors_are_one_line_and_status_2(monkeypatch, capsys, error, line):
     def fail(_):
         raise error
@@ -119,8 +133,10 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
 
     monkeypatch.setattr("kipoi_motifrep.cli.simulate.run", greedy)
     assert cli.main(["simulate", "-o", "x"]) == 2
-    assert capsys.readouterr().err == \
-        "kipoi-motifrep: error: not enough memory (Unable to allocate 149. TiB); ask for less at a time\n"
+    assert (
+        capsys.readouterr().err
+        == "kipoi-motifrep: error: not enough memory (Unable to allocate 149. TiB); ask for less at a time\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["simulate"], ["train", "x.h5"], ["match", "x.meme"]])
@@ -164,8 +180,14 @@ def run_with_no_reader(*arguments):
     reading, writing = os.pipe()
     os.close(reading)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], stdout=writing, stderr=subprocess.PIPE,
-                          text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=False,
+    )
     os.close(writing)
     return done
 

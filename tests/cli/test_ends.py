@@ -38,9 +38,14 @@ def heeding():
 
 def begun(tmp_path, before=heeding):
     (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.PIPE, preexec_fn=before, env={**os.environ,
-                                                                             "TMPDIR": str(tmp_path / "tmp")})
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=before,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
     assert process.stdout.readline() == "begun\n", process.stderr.read()
     assert len(list(tmp_path.rglob(f"{PREFIX}*"))) == 3
     return process
@@ -77,9 +82,27 @@ def test_workers_end_at_once_with_the_program(tmp_path):
     from kipoi_motifrep.zoo.shipped import EXAMPLES
 
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "train", EXAMPLES / "synthetic.h5", "--architecture", "cnn_25", "cnn_50",
-         "--jobs", "2", "--epochs", "100000", "--patience", "100000", "-o", tmp_path],
-        stderr=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            "train",
+            EXAMPLES / "synthetic.h5",
+            "--architecture",
+            "cnn_25",
+            "cnn_50",
+            "--jobs",
+            "2",
+            "--epochs",
+            "100000",
+            "--patience",
+            "100000",
+            "-o",
+            tmp_path,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while len(list(tmp_path.glob("*/trial_0/*"))) < 2 and process.poll() is None:
         time.sleep(0.2)
     process.terminate()
@@ -100,9 +123,14 @@ def bed(tmp_path):
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error(tmp_path, bed, closed):
     """Nor does what is said there end up in a file that happens to get the stream's number."""
+
     def shell(*arguments):
-        return subprocess.run(["bash", "-c", f'exec "$@" {closed}', "-", sys.executable, "-c", PROGRAM, *arguments],
-                              capture_output=True, text=True, check=False)
+        return subprocess.run(
+            ["bash", "-c", f'exec "$@" {closed}', "-", sys.executable, "-c", PROGRAM, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     done = shell(*bed)
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -118,8 +146,9 @@ def test_closed_streams_are_no_error(tmp_path, bed, closed):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no such device here")
 def test_a_full_disk_behind_standard_output_is_one_line(bed):
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", PROGRAM, *bed], stdout=full, stderr=subprocess.PIPE, text=True,
-                              check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *bed], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert done.returncode == 2 and done.stderr == "kipoi-motifrep: error: no space left on device\n"
 
 
@@ -134,8 +163,11 @@ def test_names_are_shown_harmlessly(tmp_path, name):
     (tmp_path / "x.fa").write_text(">chr1\nACGT\n")
     for last in (b"validate", b"missing"):
         given = path if last == b"validate" else path + b".no"
-        done = subprocess.run([sys.executable, "-c", PROGRAM, "validate", "--intervals", given, "--fasta",
-                               tmp_path / "x.fa"], capture_output=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, "validate", "--intervals", given, "--fasta", tmp_path / "x.fa"],
+            capture_output=True,
+            check=False,
+        )
         assert done.returncode == 2 and b"Traceback" not in done.stderr
         said = done.stdout + done.stderr
         assert said.isascii() and all(byte >= 32 or byte == 10 for byte in said), said
@@ -154,9 +186,17 @@ def test_alone_it_prints_its_help(capsys):
     assert ended.value.code == 2 and all(re.search(rf"^ +{one}\b", said, re.M) for one in cli.COMMANDS)
 
 
-@pytest.mark.parametrize("typed, meant", [
-    ("interpet", "interpret"), ("datasets", "dataset"), ("experiments", "experiment"), ("math", "match"),
-    ("simulated", "simulate"), ("pakage", "package")])
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        ("interpet", "interpret"),
+        ("datasets", "dataset"),
+        ("experiments", "experiment"),
+        ("math", "match"),
+        ("simulated", "simulate"),
+        ("pakage", "package"),
+    ],
+)
 def test_a_command_that_is_nearly_one_is_suggested(typed, meant, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([typed, "x"])
@@ -165,12 +205,16 @@ def test_a_command_that_is_nearly_one_is_suggested(typed, meant, capsys):
     assert f"there is no command '{typed}'; did you mean '{meant}'?" in said
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["nonsense"], "there is no command 'nonsense'; there are demo, interpret, "),
-    (["dataset", "peak", "-o", "x"], "there is no builder 'peak'; did you mean 'peaks'?"),
-    (["simulate"], "simulate: error: the following arguments are required: -o/--output"),
-    (["simulate", "-n", "many", "-o", "x"], "argument -n/--number: invalid int value: 'many'"),
-    (["simulate", "-o", "x", "--sed", "1", "--what"], "unrecognized arguments: --sed 1 --what")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["nonsense"], "there is no command 'nonsense'; there are demo, interpret, "),
+        (["dataset", "peak", "-o", "x"], "there is no builder 'peak'; did you mean 'peaks'?"),
+        (["simulate"], "simulate: error: the following arguments are required: -o/--output"),
+        (["simulate", "-n", "many", "-o", "x"], "argument -n/--number: invalid int value: 'many'"),
+        (["simulate", "-o", "x", "--sed", "1", "--what"], "unrecognized arguments: --sed 1 --what"),
+    ],
+)
 def test_wrong_usage_is_one_line(arguments, words, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)

@@ -45,8 +45,11 @@ def made(tmp_path_factory):
     for name in ("data.h5", "filters.h5"):
         with create_dataset(folder / name, 60, LABELS, {}) as writer:
             for split in ("train", "valid", "test"):
-                writer.append(split, random.integers(0, 4, (20, 60)).astype(np.uint8),
-                              (np.arange(60).reshape(20, 3) % 2).astype(np.int8))
+                writer.append(
+                    split,
+                    random.integers(0, 4, (20, 60)).astype(np.uint8),
+                    (np.arange(60).reshape(20, 3) % 2).astype(np.int8),
+                )
     network = small_network()
     network.save(folder / "net.keras")
     for place in ("group/weights", "zoo/upload"):
@@ -54,44 +57,70 @@ def made(tmp_path_factory):
         shutil.copy(folder / "net.keras", folder / place / "net.keras")
         (folder / place / "others.txt").write_text("of the user")
     (folder / "info.yaml").write_text(INFO)
-    interpret(network, fasta=folder / "seqs.fa", database=folder / "database.meme", null=False, importance=False,
-              output=folder / "done")
+    interpret(
+        network,
+        fasta=folder / "seqs.fa",
+        database=folder / "database.meme",
+        null=False,
+        importance=False,
+        output=folder / "done",
+    )
     (folder / "link").symlink_to("done/interpretation.json")
     os.link(folder / "peaks.bed", folder / "twin.bed")
     return folder
 
 
-PEAKS = ["dataset", "peaks", "CTCF=peaks.bed", "--genome", "genome.fa", "--valid", "chr1:1000-1500", "--test",
-         "chr1:2000-2500", "--window", "200"]
+PEAKS = [
+    "dataset",
+    "peaks",
+    "CTCF=peaks.bed",
+    "--genome",
+    "genome.fa",
+    "--valid",
+    "chr1:1000-1500",
+    "--test",
+    "chr1:2000-2500",
+    "--window",
+    "200",
+]
 PACKAGE = ["--labels", ",".join(LABELS), "--info", "info.yaml", "--no-test"]
 
 
-@pytest.mark.parametrize("arguments", [
-    [*PEAKS, "-o", "peaks.bed"], [*PEAKS, "-o", "twin.bed"], [*PEAKS, "-o", "genome.fa"], [*PEAKS, "-o", "./genome.fa"],
-    [*PEAKS, "--blacklist", "black.bed", "-o", "black.bed"],
-    ["dataset", "peaks", "--list", "list.tsv", *PEAKS[3:], "-o", "peaks.bed"],
-    ["dataset", "peaks", "--list", "list.tsv", *PEAKS[3:], "-o", "list.tsv"],
-    ["dataset", "table", "table.tsv", "--valid", "0.2", "--test", "0.2", "-o", "table.tsv"],
-    ["dataset", "table", "table.tsv", "--fasta", "seqs.fa", "-o", "seqs.fa"],
-    ["dataset", "deepsea", "data.h5", "-o", "data.h5"],
-    ["report", "done", "-o", "done/interpretation.json"], ["report", "done", "-o", "link"],
-    ["report", "done/interpretation.json", "-o", "link"],
-    ["compare", "done", "-o", "done/interpretation.json"], ["compare", "done", "-o", "link"],
-    ["baseline", "data.h5", "--database", "database.meme", "--truth", "truth.tsv", "-o", "truth.tsv"],
-    ["baseline", "data.h5", "--database", "database.meme", "--truth", "truth.tsv.json", "-o", "truth.tsv"],
-    ["baseline", "data.h5", "--database", "database.meme", "-o", "database.meme"],
-    ["baseline", "data.h5", "-o", "data.h5"],
-    ["match", "tomtom.tsv", "--database", "database.meme", "-o", "."],
-    ["match", "database.meme", "--database", "tomtom.tsv", "-o", "."],
-    ["filters", "net.keras", "--fasta", "filters.tsv", "-o", "."],
-    ["filters", "net.keras", "--fasta", "sites.tsv", "--sites", "-o", "."],
-    ["filters", "net.keras", "--dataset", "filters.h5", "-o", "."],
-    ["interpret", "net.keras", "--fasta", "seqs.fa", "--database", "filters.meme", "-o", "."],
-    ["interpret", "net.keras", "--dataset", "filters.h5", "--database", "database.meme", "-o", "."],
-    ["experiment", "--task", "data.h5", "--truth", "networks.tsv", "--trials", "0", "-o", "."],
-    ["package", "group/weights/net.keras", *PACKAGE, "-o", "group"],
-    ["package", "zoo/upload/net.keras", *PACKAGE, "--zoo", "https://x.org", "--name", "Lab", "-o", "zoo"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*PEAKS, "-o", "peaks.bed"],
+        [*PEAKS, "-o", "twin.bed"],
+        [*PEAKS, "-o", "genome.fa"],
+        [*PEAKS, "-o", "./genome.fa"],
+        [*PEAKS, "--blacklist", "black.bed", "-o", "black.bed"],
+        ["dataset", "peaks", "--list", "list.tsv", *PEAKS[3:], "-o", "peaks.bed"],
+        ["dataset", "peaks", "--list", "list.tsv", *PEAKS[3:], "-o", "list.tsv"],
+        ["dataset", "table", "table.tsv", "--valid", "0.2", "--test", "0.2", "-o", "table.tsv"],
+        ["dataset", "table", "table.tsv", "--fasta", "seqs.fa", "-o", "seqs.fa"],
+        ["dataset", "deepsea", "data.h5", "-o", "data.h5"],
+        ["report", "done", "-o", "done/interpretation.json"],
+        ["report", "done", "-o", "link"],
+        ["report", "done/interpretation.json", "-o", "link"],
+        ["compare", "done", "-o", "done/interpretation.json"],
+        ["compare", "done", "-o", "link"],
+        ["baseline", "data.h5", "--database", "database.meme", "--truth", "truth.tsv", "-o", "truth.tsv"],
+        ["baseline", "data.h5", "--database", "database.meme", "--truth", "truth.tsv.json", "-o", "truth.tsv"],
+        ["baseline", "data.h5", "--database", "database.meme", "-o", "database.meme"],
+        ["baseline", "data.h5", "-o", "data.h5"],
+        ["match", "tomtom.tsv", "--database", "database.meme", "-o", "."],
+        ["match", "database.meme", "--database", "tomtom.tsv", "-o", "."],
+        ["filters", "net.keras", "--fasta", "filters.tsv", "-o", "."],
+        ["filters", "net.keras", "--fasta", "sites.tsv", "--sites", "-o", "."],
+        ["filters", "net.keras", "--dataset", "filters.h5", "-o", "."],
+        ["interpret", "net.keras", "--fasta", "seqs.fa", "--database", "filters.meme", "-o", "."],
+        ["interpret", "net.keras", "--dataset", "filters.h5", "--database", "database.meme", "-o", "."],
+        ["experiment", "--task", "data.h5", "--truth", "networks.tsv", "--trials", "0", "-o", "."],
+        ["package", "group/weights/net.keras", *PACKAGE, "-o", "group"],
+        ["package", "zoo/upload/net.keras", *PACKAGE, "--zoo", "https://x.org", "--name", "Lab", "-o", "zoo"],
+    ],
+    ids=" ".join,
+)
 def test_an_output_that_is_an_input_is_refused(made, arguments, monkeypatch, capsys):
     monkeypatch.chdir(made)
     before = contents(made)
@@ -101,13 +130,21 @@ def test_an_output_that_is_an_input_is_refused(made, arguments, monkeypatch, cap
     after = contents(made)
     indices = {path for path in after if path.suffix == ".fai"}
     assert {path: after[path] for path in after.keys() - indices} == {
-        path: before[path] for path in before.keys() - indices}
+        path: before[path] for path in before.keys() - indices
+    }
 
 
-@pytest.mark.parametrize("arguments", [
-    ["filters", "net.keras", "--fasta", "sites.tsv", "-o", "."],  # no sites are written
-    ["report", "done", "-o", "done/report.html"], ["report", "done"], ["compare", "done", "-o", "done/compare.html"],
-    ["package", "net.keras", *PACKAGE, "-o", "."]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["filters", "net.keras", "--fasta", "sites.tsv", "-o", "."],  # no sites are written
+        ["report", "done", "-o", "done/report.html"],
+        ["report", "done"],
+        ["compare", "done", "-o", "done/compare.html"],
+        ["package", "net.keras", *PACKAGE, "-o", "."],
+    ],
+    ids=" ".join,
+)
 def test_an_output_beside_the_inputs_is_fine(made, tmp_path, arguments, monkeypatch, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(made, folder)

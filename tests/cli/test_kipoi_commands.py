@@ -54,7 +54,7 @@ def expected():
 
     text = "".join(FASTA.read_text().splitlines()[1:])
     rows = [line.split("\t") for line in WINDOWS.read_text().splitlines()]
-    inputs = np.stack([naive.one_hot(text[int(start):int(end)]) for _, start, end, *_ in rows])
+    inputs = np.stack([naive.one_hot(text[int(start) : int(end)]) for _, start, end, *_ in rows])
     network = keras.models.load_model(GROUP / f"weights/{NAME}.keras")
     return rows, inputs, network, network.predict_on_batch(inputs)
 
@@ -62,8 +62,9 @@ def expected():
 # kipoi test
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name in THROUGH_THE_PROGRAM else pytest.mark.slow) for name in SHIPPED])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in THROUGH_THE_PROGRAM else pytest.mark.slow) for name in SHIPPED]
+)
 def test_kipoi_test_passes_without_a_warning(real_kipoi, name):
     done = real_kipoi("test", f"models/{name}", "--source", "dir")
     assert done.returncode == 0, done.stderr
@@ -79,8 +80,11 @@ def test_kipoi_test_passes_in_this_process(name, caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
         cli_test("test", [f"models/{name}", "--source", "dir", "--batch_size", "64"])
     assert "All predictions match" in caplog.text
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING
-                and not record.name.startswith("tensorflow")]  # it says that many networks ran in one process
+    assert not [
+        record
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and not record.name.startswith("tensorflow")
+    ]  # it says that many networks ran in one process
 
 
 @pytest.mark.parametrize("group", sorted({name.split("/")[0] for name in SHIPPED}))
@@ -107,8 +111,20 @@ def predicted(real_kipoi, tmp_path_factory):
     """One run that writes all three kinds of file."""
     folder = tmp_path_factory.mktemp("predicted")
     outputs = [folder / f"out.{suffix}" for suffix in ("tsv", "h5", "parquet")]
-    done = real_kipoi("predict", f"models/synthetic/{NAME}", "--source", "dir", "-m", "--batch_size", "16",
-                      "--dataloader_args", f"intervals_file={WINDOWS}", f"fasta_file={FASTA}", "-o", *outputs)
+    done = real_kipoi(
+        "predict",
+        f"models/synthetic/{NAME}",
+        "--source",
+        "dir",
+        "-m",
+        "--batch_size",
+        "16",
+        "--dataloader_args",
+        f"intervals_file={WINDOWS}",
+        f"fasta_file={FASTA}",
+        "-o",
+        *outputs,
+    )
     assert done.returncode == 0, done.stderr
     assert not LOGGED_WARNING.search(done.stdout + done.stderr)
     return outputs
@@ -143,9 +159,21 @@ def test_predictions_in_a_parquet_file(predicted, expected):
 def test_predictions_of_sequences_from_standard_input(real_kipoi, tmp_path):
     import keras
 
-    done = real_kipoi("predict", f"models/synthetic/{NAME}", "--source", "dir", "-m", "--dataloader",
-                      "kipoi_motifrep.SequencesDl", "--dataloader_args", "fasta_file=-", "no_such_argument=1",
-                      "-o", tmp_path / "out.tsv", input=PLANTED.read_text())
+    done = real_kipoi(
+        "predict",
+        f"models/synthetic/{NAME}",
+        "--source",
+        "dir",
+        "-m",
+        "--dataloader",
+        "kipoi_motifrep.SequencesDl",
+        "--dataloader_args",
+        "fasta_file=-",
+        "no_such_argument=1",
+        "-o",
+        tmp_path / "out.tsv",
+        input=PLANTED.read_text(),
+    )
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stdout.splitlines() if LOGGED_WARNING.search(line)]
     assert len(warnings) == 1 and "no_such_argument" in warnings[0], "our search for warnings must find one"
@@ -154,21 +182,42 @@ def test_predictions_of_sequences_from_standard_input(real_kipoi, tmp_path):
     assert found["metadata/id"].tolist() == [record.name for record in records]
     inputs = np.eye(4, dtype=np.float32)[np.stack([record.codes for record in records])]
     network = keras.models.load_model(GROUP / f"weights/{NAME}.keras")
-    np.testing.assert_allclose(found[[f"preds/{i}" for i in range(12)]], network.predict_on_batch(inputs), rtol=1e-4,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        found[[f"preds/{i}" for i in range(12)]], network.predict_on_batch(inputs), rtol=1e-4, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("rows, words", [
-    ("chr20\t100\t300\nchr21\t100\t300\n", ["row 2", "chromosome 'chr21' is not in", "genome build"]),
-    ("chr20\t100\t310\n", ["(200, 4)", "(210, 4)", "auto_resize_len=200"])], ids=["chromosome", "width"])
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        ("chr20\t100\t300\nchr21\t100\t300\n", ["row 2", "chromosome 'chr21' is not in", "genome build"]),
+        ("chr20\t100\t310\n", ["(200, 4)", "(210, 4)", "auto_resize_len=200"]),
+    ],
+    ids=["chromosome", "width"],
+)
 def test_bad_input_ends_kipoi_with_one_line(tmp_path, one_problem, rows, words):
     bed = tmp_path / "bad.bed"
     bed.write_text(rows)
     program = Path(sys.executable).with_name("kipoi")
     command = [program] if "row" in words[0] and program.exists() else [sys.executable, "-m", "kipoi"]
-    done = subprocess.run([*command, "predict", f"models/synthetic/{NAME}", "--source", "dir", "--dataloader_args",
-                           f"intervals_file={bed}", f"fasta_file={FASTA}", "-o", tmp_path / "out.tsv"],
-                          cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [
+            *command,
+            "predict",
+            f"models/synthetic/{NAME}",
+            "--source",
+            "dir",
+            "--dataloader_args",
+            f"intervals_file={bed}",
+            f"fasta_file={FASTA}",
+            "-o",
+            tmp_path / "out.tsv",
+        ],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     one_problem(done, "kipoi: error: ", *words)
     assert [path.name for path in tmp_path.iterdir()] == ["bad.bed"]
 
@@ -176,9 +225,23 @@ def test_bad_input_ends_kipoi_with_one_line(tmp_path, one_problem, rows, words):
 def test_bad_input_found_by_a_worker_ends_our_program_with_one_line(tmp_path, one_problem, run_python):
     (tmp_path / "bad.bed").write_text("1\t0\t200\n1\t200\t400\n")
     (tmp_path / "genome.fa").write_text(">1\n" + "A" * 300 + "E" + "A" * 99 + "\n")
-    done = run_python("-m", "kipoi_motifrep", "predict", f"models/synthetic/{NAME}", "--source", "dir", "-n", "1",
-                      "--batch_size", "1", "--dataloader_args", f"intervals_file={tmp_path}/bad.bed",
-                      f"fasta_file={tmp_path}/genome.fa", "-o", tmp_path / "out.tsv")
+    done = run_python(
+        "-m",
+        "kipoi_motifrep",
+        "predict",
+        f"models/synthetic/{NAME}",
+        "--source",
+        "dir",
+        "-n",
+        "1",
+        "--batch_size",
+        "1",
+        "--dataloader_args",
+        f"intervals_file={tmp_path}/bad.bed",
+        f"fasta_file={tmp_path}/genome.fa",
+        "-o",
+        tmp_path / "out.tsv",
+    )
     one_problem(done, "genome.fa: 1, base 301 is no DNA letter")
 
 
@@ -193,8 +256,18 @@ def in_vivo():
 def test_in_vivo_predictions_of_a_stretch_of_the_genome(real_kipoi, in_vivo, expected, tmp_path):
     import keras
 
-    done = real_kipoi("predict", "models/invivo/cnn_25", "--source", "dir", "-m", "--dataloader_args",
-                      f"intervals_file={WINDOWS}", f"fasta_file={FASTA}", "-o", tmp_path / "out.tsv")
+    done = real_kipoi(
+        "predict",
+        "models/invivo/cnn_25",
+        "--source",
+        "dir",
+        "-m",
+        "--dataloader_args",
+        f"intervals_file={WINDOWS}",
+        f"fasta_file={FASTA}",
+        "-o",
+        tmp_path / "out.tsv",
+    )
     assert done.returncode == 0, done.stderr
     assert not LOGGED_WARNING.search(done.stdout + done.stderr)
     rows, inputs, *_ = expected
@@ -202,18 +275,20 @@ def test_in_vivo_predictions_of_a_stretch_of_the_genome(real_kipoi, in_vivo, exp
     assert found["metadata/ranges/start"].tolist() == [int(row[1]) for row in rows]
     network = keras.models.load_model(CHECKOUT / "models/invivo/weights/cnn_25.keras")
     labels = in_vivo.schema.targets.column_labels
-    np.testing.assert_allclose(found[[f"preds/{i}" for i in range(len(labels))]], network.predict_on_batch(inputs),
-                               rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found[[f"preds/{i}" for i in range(len(labels))]], network.predict_on_batch(inputs), rtol=1e-4, atol=1e-6
+    )
     assert not any(name.startswith(f"preds/{len(labels)}") for name in found)
 
 
-@pytest.mark.parametrize("factor, matrix", [("CEBPB", "MA0466.2"), ("FOSL1", "MA0477.1"), ("MAX", "MA0058.3"),
-                                            ("NFYB", "MA0502.1")])
+@pytest.mark.parametrize(
+    "factor, matrix", [("CEBPB", "MA0466.2"), ("FOSL1", "MA0477.1"), ("MAX", "MA0058.3"), ("NFYB", "MA0502.1")]
+)
 def test_in_vivo_networks_know_a_factors_motif(in_vivo, factor, matrix):
     motif, rng = load("JASPAR2016")[matrix], np.random.default_rng(0)
     codes = rng.integers(0, 4, (200, 200))
     half = codes[::2]  # gets the motif's best letters
-    half[:, 90:90 + motif.width] = motif.pwm.argmax(axis=1)
+    half[:, 90 : 90 + motif.width] = motif.pwm.argmax(axis=1)
     scores = in_vivo.predict_on_batch(np.eye(4, dtype=np.float32)[codes])
     place = in_vivo.schema.targets.column_labels.index(factor)
     higher = (scores[::2, None, place] > scores[None, 1::2, place]).mean()
@@ -244,8 +319,9 @@ def test_our_program_has_kipois_commands_and_ours(run_python, tmp_path):
     found = run_python("-m", "kipoi_motifrep", "ls", "--source", "dir")
     assert found.returncode == 0 and "models" in found.stdout
     (tmp_path / "bad.bed").write_text("chr21\t0\t200\n")
-    done = run_python("-m", "kipoi_motifrep", "motifrep", "validate", "--intervals", tmp_path / "bad.bed", "--fasta",
-                      FASTA)
+    done = run_python(
+        "-m", "kipoi_motifrep", "motifrep", "validate", "--intervals", tmp_path / "bad.bed", "--fasta", FASTA
+    )
     assert done.returncode == 2 and "row 1: chromosome 'chr21'" in done.stdout
 
 
@@ -258,8 +334,13 @@ def test_pipeline_predicts(model, expected):
 
 
 def test_pipeline_predicts_with_workers_and_to_a_file(model, expected, tmp_path):
-    model.pipeline.predict_to_file(str(tmp_path / "out.h5"), {"intervals_file": str(WINDOWS), "fasta_file": str(FASTA)},
-                                   batch_size=10, num_workers=2, keep_metadata=True)
+    model.pipeline.predict_to_file(
+        str(tmp_path / "out.h5"),
+        {"intervals_file": str(WINDOWS), "fasta_file": str(FASTA)},
+        batch_size=10,
+        num_workers=2,
+        keep_metadata=True,
+    )
     with h5py.File(tmp_path / "out.h5") as file:
         np.testing.assert_allclose(file["preds"][()], expected[3], rtol=1e-4, atol=1e-6)
         assert file["metadata/ranges/id"][()].astype(str).tolist() == [row[3] for row in expected[0]]
@@ -278,7 +359,7 @@ def test_a_bed_writer_takes_the_ranges(model, expected, tmp_path):
         writer.batch_write({"metadata": batch["metadata"], "preds": model.predict_on_batch(batch["inputs"])})
     writer.close()
     lines = [line.split("\t") for line in (tmp_path / "out.bed").read_text().splitlines() if not line.startswith("#")]
-    assert [line[:4] for line in lines[-len(expected[0]):]] == [row[:4] for row in expected[0]]
+    assert [line[:4] for line in lines[-len(expected[0]) :]] == [row[:4] for row in expected[0]]
 
 
 def test_predictions_activations_and_gradients_of_a_batch(model, expected):
@@ -316,8 +397,13 @@ def test_a_whole_run_of_a_bgzip_genome_and_a_gzip_bed(model, expected, tmp_path)
 
     pysam.tabix_compress(str(FASTA), str(tmp_path / "genome.fa.gz"))
     (tmp_path / "windows.bed.gz").write_bytes(gzip.compress(WINDOWS.read_bytes()))
-    found = model.pipeline.predict({"intervals_file": str(tmp_path / "windows.bed.gz"),
-                                    "fasta_file": str(tmp_path / "genome.fa.gz"), "outside": "refuse"})
+    found = model.pipeline.predict(
+        {
+            "intervals_file": str(tmp_path / "windows.bed.gz"),
+            "fasta_file": str(tmp_path / "genome.fa.gz"),
+            "outside": "refuse",
+        }
+    )
     np.testing.assert_allclose(found, expected[3], rtol=1e-4, atol=1e-6)
 
 
@@ -344,7 +430,8 @@ def test_weights_are_fetched_from_a_url_and_checked(tmp_path, expected):
     for folder, claimed in (("right", md5), ("wrong", "0" * 32)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "model.yaml").write_text(
-            MODEL_YAML.format(weights=weights, md5=claimed, loader="../loader"))
+            MODEL_YAML.format(weights=weights, md5=claimed, loader="../loader")
+        )
     model = kipoi.get_model(str(tmp_path / "right"), source="dir")
     assert not os.path.splitext(model.weights)[1], "Kipoi names downloads by their md5 alone"
     np.testing.assert_allclose(model.predict_on_batch(expected[1]), expected[3], rtol=1e-5)

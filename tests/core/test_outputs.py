@@ -15,19 +15,13 @@ from support.packaging import contents
 
 from kipoi_motifrep.core import scratch as passing
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import (
-    check_output_file,
-    output_folder,
-    replacing,
-    staged,
-    write_json,
-    write_text,
-)
+from kipoi_motifrep.core.outputs import check_output_file, output_folder, replacing, staged, write_json, write_text
 from kipoi_motifrep.core.scratch import PREFIX, scratch
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.networks.file_kinds import NetworkFile
 
 # One file
+
 
 def test_replacing_writes_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "folder" / "out.txt"
@@ -55,8 +49,12 @@ def test_a_link_stays_and_what_it_names_is_written(tmp_path):
 def test_devices_pipes_and_folders_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
-    for path, kind in (("pipe", "no regular file"), ("link", "no regular file"), (".", "a folder"),
-                       ("/dev/null", "no regular file")):
+    for path, kind in (
+        ("pipe", "no regular file"),
+        ("link", "no regular file"),
+        (".", "a folder"),
+        ("/dev/null", "no regular file"),
+    ):
         with pytest.raises(InputError, match=f"is {kind}; name"):
             write_text(tmp_path / path, "text")
     assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"} and (tmp_path / "pipe").is_fifo()
@@ -85,8 +83,9 @@ def test_staged_files_arrive_together_beside_others(tmp_path):
         (stage / "sub/new").write_text("new")
         (stage / "old").write_text("newer")
         assert (tmp_path / "old").read_text() == "old"
-    assert contents(tmp_path) == {one.relative_to(tmp_path): text for one, text in
-                                  [(tmp_path / "old", b"newer"), (tmp_path / "sub/new", b"new")]}
+    assert contents(tmp_path) == {
+        one.relative_to(tmp_path): text for one, text in [(tmp_path / "old", b"newer"), (tmp_path / "sub/new", b"new")]
+    }
 
 
 def test_nothing_moves_when_a_name_is_taken(tmp_path):
@@ -99,8 +98,10 @@ def test_nothing_moves_when_a_name_is_taken(tmp_path):
         else:
             write_text(folder / "taken/x", "in a folder")
         before = contents(folder)
-        with pytest.raises(InputError, match=rf"{name}/{name}: is a (folder|file where a folder)"), \
-                staged(folder) as stage:
+        with (
+            pytest.raises(InputError, match=rf"{name}/{name}: is a (folder|file where a folder)"),
+            staged(folder) as stage,
+        ):
             write_text(stage / "a", "new")
             write_text(stage / ("sub/x" if name == "sub" else "taken"), "new")
         assert contents(folder) == before
@@ -109,8 +110,10 @@ def test_nothing_moves_when_a_name_is_taken(tmp_path):
 def test_names_that_are_taken_are_told_before_the_work(tmp_path):
     (tmp_path / "report.html").mkdir()
     for opened in (staged, output_folder):
-        with pytest.raises(InputError, match=r"report\.html: is a folder; name a file to write"), \
-                opened(tmp_path, ["report.html"]):
+        with (
+            pytest.raises(InputError, match=r"report\.html: is a folder; name a file to write"),
+            opened(tmp_path, ["report.html"]),
+        ):
             pytest.fail("the work began")
 
 
@@ -172,8 +175,9 @@ def kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("output", ["in.bed", "./in.bed", "sub/../in.bed", "link", "twin"])
-@pytest.mark.parametrize("inputs", ["in.bed", "link", ["x", "twin"], {"a": {"b": ["link"]}}, Path("in.bed"),
-                                    ("in.bed",)])
+@pytest.mark.parametrize(
+    "inputs", ["in.bed", "link", ["x", "twin"], {"a": {"b": ["link"]}}, Path("in.bed"), ("in.bed",)]
+)
 def test_an_input_is_no_output_under_any_name(kept, output, inputs):
     with pytest.raises(InputError, match="is also an input"):
         check_output_file(output, [None, 3, inputs])
@@ -248,8 +252,11 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path, left, later):
     done = subprocess.run([sys.executable, "-c", KILLED, left, str(tmp_path)], check=False)
     assert done.returncode == -signal.SIGKILL and len(list(tmp_path.glob(f"{PREFIX}*"))) == 1
     (tmp_path / f"{PREFIX}file").write_text("no folder of ours")
-    with {"replacing": lambda: replacing(tmp_path / "x"), "staged": lambda: staged(tmp_path),
-          "scratch": lambda: scratch(tmp_path)}[later]() as path:
+    with {
+        "replacing": lambda: replacing(tmp_path / "x"),
+        "staged": lambda: staged(tmp_path),
+        "scratch": lambda: scratch(tmp_path),
+    }[later]() as path:
         if later == "replacing":
             path.write_text("x")
         live = [one for one in tmp_path.glob(f"{PREFIX}*") if one.is_dir()]

@@ -10,6 +10,7 @@ from kipoi_motifrep.core.steps import Steps
 @pytest.fixture
 def step(tmp_path):
     """Run one step in a fresh record; tell what it gave, and what was called for that."""
+
     def run(key, value="made", force=False, name="one"):
         calls, path = [], tmp_path / f"{name}.txt"
 
@@ -23,8 +24,14 @@ def step(tmp_path):
 
         steps = Steps(tmp_path, "test", {"a": 1}, force)
         found = steps.step(
-            name, {**key, "slow": digest} if "slow" in key else key, [path.name], make=make, write=path.write_text,
-            about=lambda made: {"length": len(made)}, read=lambda about: (path.read_text(), about["length"]))
+            name,
+            {**key, "slow": digest} if "slow" in key else key,
+            [path.name],
+            make=make,
+            write=path.write_text,
+            about=lambda made: {"length": len(made)},
+            read=lambda about: (path.read_text(), about["length"]),
+        )
         return found, calls
 
     return run

@@ -18,7 +18,7 @@ def test_a_bgzip_file_cut_off_between_its_blocks_is_told(tmp_path):
     packed = whole.read_bytes()
     blocks = [0]
     while blocks[-1] < len(packed):  # bytes 16 and 17 of a block are its size less one
-        blocks.append(blocks[-1] + int.from_bytes(packed[blocks[-1] + 16:blocks[-1] + 18], "little") + 1)
+        blocks.append(blocks[-1] + int.from_bytes(packed[blocks[-1] + 16 : blocks[-1] + 18], "little") + 1)
     assert len(blocks) > 4
     for end in blocks[1:-1]:
         cut.write_bytes(packed[:end])

@@ -29,15 +29,45 @@ def test_the_dataset_loader_reads_what_is_built(tmp_path):
 
 def test_standard_input(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(DIGITS.encode()))))
-    assert main(["dataset", "table", "-", "--masked", "2", "--valid", "none", "--test", "none",
-                 "-o", str(tmp_path / "out.h5")]) == 0
+    assert (
+        main(
+            [
+                "dataset",
+                "table",
+                "-",
+                "--masked",
+                "2",
+                "--valid",
+                "none",
+                "--test",
+                "none",
+                "-o",
+                str(tmp_path / "out.h5"),
+            ]
+        )
+        == 0
+    )
     assert len(rows_of(tmp_path / "out.h5")) == 3
     assert json.loads(json.dumps(provenance_of(tmp_path / "out.h5")["sources"])) == [{"path": "-"}]
 
 
 def test_an_empty_split_is_noted(tmp_path, capsys):
     (tmp_path / "t.tsv").write_text("sequence\tA\nACGTACGT\t1\nACGTACGA\t0\nACGTTCGA\t1\n")
-    assert main(["dataset", "table", str(tmp_path / "t.tsv"), "--valid", "none", "--test", "none",
-                 "-o", str(tmp_path / "t.h5")]) == 0
+    assert (
+        main(
+            [
+                "dataset",
+                "table",
+                str(tmp_path / "t.tsv"),
+                "--valid",
+                "none",
+                "--test",
+                "none",
+                "-o",
+                str(tmp_path / "t.h5"),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().err
     assert "the split 'valid' is empty" in said and "the split 'test' is empty" in said

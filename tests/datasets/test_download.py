@@ -41,7 +41,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if server.breaks:
             server.breaks -= 1
-            data, end = data[:server.patience], b""
+            data, end = data[: server.patience], b""
         self.wfile.write(b"%x\r\n%s\r\n%s" % (len(data), data, end) if server.chunked else data)
 
     def log_message(self, *arguments):

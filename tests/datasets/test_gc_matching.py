@@ -1,6 +1,5 @@
 """Negatives matched in GC content, against counting letters."""
 
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ def test_letters_of_windows_are_counted(genome, starts, width, tile):
         gc, unknown = count_letters(Genome(genome), 0, np.array(starts), width)
     finally:
         gc_matching.TILE = before
-    texts = [GENOME["chr1"][start:start + width].upper() for start in starts]
+    texts = [GENOME["chr1"][start : start + width].upper() for start in starts]
     assert gc.tolist() == [text.count("G") + text.count("C") for text in texts]
     assert unknown.tolist() == [text.count("N") for text in texts]
 

@@ -18,8 +18,7 @@ from kipoi_motifrep.datasets.hdf5 import SPLITS, create_dataset, open_dataset
 
 def some(n, length=9, labels=2, seed=0):
     random = np.random.default_rng(seed)
-    return (random.integers(0, 5, (n, length)).astype(np.uint8),
-            random.integers(-1, 2, (n, labels)).astype(np.int8))
+    return (random.integers(0, 5, (n, length)).astype(np.uint8), random.integers(-1, 2, (n, labels)).astype(np.int8))
 
 
 @pytest.fixture
@@ -28,8 +27,11 @@ def path(tmp_path):
     with create_dataset(path, 9, ["one", "two"], {"command": "test", "seed": 7}) as writer:
         for i, split in enumerate(SPLITS):
             for part in range(3):
-                writer.append(split, *some(5 + i, seed=10 * i + part),
-                              [f"{split}_{part}_{row}" for row in range(5 + i)] if split == "test" else None)
+                writer.append(
+                    split,
+                    *some(5 + i, seed=10 * i + part),
+                    [f"{split}_{part}_{row}" for row in range(5 + i)] if split == "test" else None,
+                )
     return path
 
 
@@ -114,8 +116,10 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
 
 def test_a_file_that_cannot_grow_leaves_no_file(tmp_path, run_python, one_problem):
     """As on a full disk, but for real: HDF5 itself meets the error, when it writes or when it closes."""
-    program = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
-               "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))")
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
+    )
     done = run_python("-c", program, "simulate", "-n", "5000", "-o", tmp_path / "data.h5")
     one_problem(done)
     assert "data.h5" in done.stderr
@@ -136,19 +140,22 @@ def replaced(key, data):
     return damage
 
 
-@pytest.mark.parametrize("damage, words", [
-    (lambda file: file.attrs.pop("label_names"), "not a dataset file"),
-    (lambda file: file.pop("valid"), "not a dataset file"),
-    (lambda file: file["test"].pop("labels"), "not a dataset file"),
-    (lambda file: file.attrs.update(provenance="not JSON"), "not a dataset file"),
-    (replaced("valid", [1, 2]), "not a dataset file"),
-    (replaced("test/labels", np.zeros((21, 3), "i1")), "do not fit together"),
-    (replaced("test/labels", np.zeros((20, 2), "i1")), "do not fit together"),
-    (replaced("test/sequences", np.zeros((21, 9, 4), "u1")), "do not fit together"),
-    (replaced("test/sequences", np.zeros((21, 8), "u1")), "different lengths, 8 and 9 bp"),
-    (replaced("train/sequences", np.zeros((15, 9))), "sequences are float64"),
-    (replaced("train/labels", np.zeros((15, 2))), "labels float64"),
-])
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (lambda file: file.attrs.pop("label_names"), "not a dataset file"),
+        (lambda file: file.pop("valid"), "not a dataset file"),
+        (lambda file: file["test"].pop("labels"), "not a dataset file"),
+        (lambda file: file.attrs.update(provenance="not JSON"), "not a dataset file"),
+        (replaced("valid", [1, 2]), "not a dataset file"),
+        (replaced("test/labels", np.zeros((21, 3), "i1")), "do not fit together"),
+        (replaced("test/labels", np.zeros((20, 2), "i1")), "do not fit together"),
+        (replaced("test/sequences", np.zeros((21, 9, 4), "u1")), "do not fit together"),
+        (replaced("test/sequences", np.zeros((21, 8), "u1")), "different lengths, 8 and 9 bp"),
+        (replaced("train/sequences", np.zeros((15, 9))), "sequences are float64"),
+        (replaced("train/labels", np.zeros((15, 2))), "labels float64"),
+    ],
+)
 def test_other_layouts_are_refused_with_the_reason(path, damage, words):
     with h5py.File(path, "r+") as file:
         damage(file)
@@ -200,30 +207,33 @@ def virtual(file):
     file.create_virtual_dataset("test/sequences", layout)
 
 
-@pytest.mark.parametrize("damage, words", [
-    (attribute("label_names", "one"), "no list of texts"),
-    (attribute("label_names", [1, 2]), "no texts"),
-    (attribute("label_names", h5py.Empty("S3")), "no list of texts"),
-    (attribute("label_names", [["one", "two"]]), "no list of texts"),
-    (attribute("label_names", np.array([b"\xff", b"x"])), "not a dataset file"),
-    (attribute("label_names", ["one", "one"]), "two labels are called 'one'; give them different names"),
-    (attribute("label_names", ["one"]), "do not fit together"),
-    (attribute("provenance", 7), "not a dataset file"),
-    (attribute("provenance", "[]"), "its provenance is no JSON object"),
-    (attribute("provenance", "[" * 9000), "not a dataset file"),
-    (attribute("provenance", h5py.Empty("f")), "not a dataset file"),
-    (replaced("test/names", ["x"] * 20), "names are object (20,); they must be 21 texts, one a sequence"),
-    (replaced("test/names", np.arange(21)), "names are int64 (21,)"),
-    (replaced("test/names", h5py.SoftLink("/test/names")), "'names' is a link"),
-    (replaced("test/labels", h5py.SoftLink("/test/labels")), "'labels' is a link"),
-    (replaced("test", h5py.SoftLink("/train")), "'test' is a link"),
-    (replaced("test", h5py.ExternalLink("other.h5", "/test")), "'test' is a link, or lies in another file; copy"),
-    (in_a_raw_file, "'sequences' is a link, or lies in another file"),
-    (virtual, "'sequences' is a link, or lies in another file"),
-    (replaced("train", np.array(b"x")), "'train' is no group"),
-    (as_group("test/labels"), "'labels' is no dataset"),
-    (replaced("test/labels", 3), "do not fit together"),
-])
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (attribute("label_names", "one"), "no list of texts"),
+        (attribute("label_names", [1, 2]), "no texts"),
+        (attribute("label_names", h5py.Empty("S3")), "no list of texts"),
+        (attribute("label_names", [["one", "two"]]), "no list of texts"),
+        (attribute("label_names", np.array([b"\xff", b"x"])), "not a dataset file"),
+        (attribute("label_names", ["one", "one"]), "two labels are called 'one'; give them different names"),
+        (attribute("label_names", ["one"]), "do not fit together"),
+        (attribute("provenance", 7), "not a dataset file"),
+        (attribute("provenance", "[]"), "its provenance is no JSON object"),
+        (attribute("provenance", "[" * 9000), "not a dataset file"),
+        (attribute("provenance", h5py.Empty("f")), "not a dataset file"),
+        (replaced("test/names", ["x"] * 20), "names are object (20,); they must be 21 texts, one a sequence"),
+        (replaced("test/names", np.arange(21)), "names are int64 (21,)"),
+        (replaced("test/names", h5py.SoftLink("/test/names")), "'names' is a link"),
+        (replaced("test/labels", h5py.SoftLink("/test/labels")), "'labels' is a link"),
+        (replaced("test", h5py.SoftLink("/train")), "'test' is a link"),
+        (replaced("test", h5py.ExternalLink("other.h5", "/test")), "'test' is a link, or lies in another file; copy"),
+        (in_a_raw_file, "'sequences' is a link, or lies in another file"),
+        (virtual, "'sequences' is a link, or lies in another file"),
+        (replaced("train", np.array(b"x")), "'train' is no group"),
+        (as_group("test/labels"), "'labels' is no dataset"),
+        (replaced("test/labels", 3), "do not fit together"),
+    ],
+)
 def test_hostile_or_broken_layouts_are_refused_in_one_line(path, damage, words):
     with h5py.File(path, "r+") as file:
         damage(file)
@@ -282,7 +292,7 @@ def test_a_broken_chunk_is_named_by_its_rows(tmp_path, key):
         begin = third.chunk_offset[0]
         rows = file["train"][key].chunks[0]
     data = bytearray(path.read_bytes())
-    data[third.byte_offset:third.byte_offset + third.size] = b"\1" * third.size
+    data[third.byte_offset : third.byte_offset + third.size] = b"\1" * third.size
     path.write_bytes(data)
     split = open_dataset(path)["train"]
     assert len(split.read(key, 0, begin)) == begin  # rows before it can be read
@@ -312,10 +322,15 @@ def test_more_labels_than_an_attribute_holds(tmp_path):
         np.testing.assert_array_equal(dataset["train"].read("labels"), some(3, labels=n)[1])
 
 
-@pytest.mark.parametrize("names, words", [
-    (["one", "one"], "two labels are called 'one'"), (["one", "a\tb"], "control character"),
-    (["one", "\x1b[31m"], "control character"), (["\udcff", "x"], "UTF-8"),
-])
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        (["one", "one"], "two labels are called 'one'"),
+        (["one", "a\tb"], "control character"),
+        (["one", "\x1b[31m"], "control character"),
+        (["\udcff", "x"], "UTF-8"),
+    ],
+)
 def test_label_names_that_no_file_should_have(tmp_path, names, words):
     with pytest.raises(InputError, match=words), create_dataset(tmp_path / "d.h5", 9, names, {}):
         pass
@@ -333,7 +348,7 @@ def test_long_sequences_are_stored_in_lower_chunks(tmp_path):
 def structure_of(content):
     """Places of the bytes that are not zero, but for HDF5's heap of texts: over a damaged one HDF5 itself may hang."""
     heap = content.index(b"GCOL")
-    end = heap + int.from_bytes(content[heap + 8:heap + 16], "little")
+    end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
     return [place for place, value in enumerate(content) if value and not heap <= place < end]
 
 
@@ -341,8 +356,9 @@ def structure_of(content):
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_bytes_end_in_one_line_or_do_no_harm(path, data):
     content = bytearray(path.read_bytes())
-    for place, value in data.draw(st.lists(st.tuples(st.sampled_from(structure_of(content)), st.integers(0, 255)),
-                                           min_size=1, max_size=4)):
+    for place, value in data.draw(
+        st.lists(st.tuples(st.sampled_from(structure_of(content)), st.integers(0, 255)), min_size=1, max_size=4)
+    ):
         content[place] = value
     damaged = path.with_suffix(".damaged")
     damaged.write_bytes(content)

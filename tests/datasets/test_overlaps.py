@@ -31,8 +31,11 @@ def test_merging_far_along_many_chromosomes():
 @given(st.lists(interval, max_size=12), st.integers(1, 25))
 def test_bases_shared_with_bins(rows, width):
     bins, which, bases = shared_bases(*columns(rows, 2), width)
-    found = {pair: count for *pair, count in zip(bins.tolist(), which.tolist(), bases.tolist(), strict=True)
-             for pair in [tuple(pair)]}
+    found = {
+        pair: count
+        for *pair, count in zip(bins.tolist(), which.tolist(), bases.tolist(), strict=True)
+        for pair in [tuple(pair)]
+    }
     assert found == interval_reference.shared_bases(rows, width)
     assert len(found) == len(bins)
 

@@ -12,9 +12,20 @@ from kipoi_motifrep.datasets import simulate
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 
 # Koo & Eddy 2019: the planted motifs in the order of the labels, with their widths.
-PAPER = [("Arid3a", "MA0151.1", 6), ("CEBPB", "MA0466.2", 10), ("FOSL1", "MA0477.1", 11), ("Gabpa", "MA0062.2", 11),
-         ("MAFK", "MA0496.1", 15), ("MAX", "MA0058.3", 10), ("MEF2A", "MA0052.3", 12), ("NFYB", "MA0502.1", 15),
-         ("SP1", "MA0079.3", 11), ("SRF", "MA0083.3", 16), ("STAT1", "MA0137.3", 11), ("YY1", "MA0095.2", 12)]
+PAPER = [
+    ("Arid3a", "MA0151.1", 6),
+    ("CEBPB", "MA0466.2", 10),
+    ("FOSL1", "MA0477.1", 11),
+    ("Gabpa", "MA0062.2", 11),
+    ("MAFK", "MA0496.1", 15),
+    ("MAX", "MA0058.3", 10),
+    ("MEF2A", "MA0052.3", 12),
+    ("NFYB", "MA0502.1", 15),
+    ("SP1", "MA0079.3", 11),
+    ("SRF", "MA0083.3", 16),
+    ("STAT1", "MA0137.3", 11),
+    ("YY1", "MA0095.2", 12),
+]
 DISTINCT_LABELS = {1: 13065, 2: 6719, 3: 3820, 4: 1120, 5: 276}
 MOTIFS_PER_SEQUENCE = [0.5, 0.25, 0.17, 0.05, 0.03]
 # Of the file that --published writes: sequences and labels of train, valid and test.
@@ -30,7 +41,10 @@ def published(tmp_path_factory):
 
 def test_the_published_data_set_has_the_papers_counts(published):
     assert {name: len(split) for name, split in published.splits.items()} == {
-        "train": 17_500, "valid": 2_500, "test": 5_000}
+        "train": 17_500,
+        "valid": 2_500,
+        "test": 5_000,
+    }
     assert published.label_names == tuple(name for name, *_ in PAPER) and published.length == 200
     labels = np.concatenate([split.read("labels") for split in published.splits.values()])
     found, counts = np.unique(labels.sum(axis=1), return_counts=True)
@@ -124,7 +138,7 @@ def test_the_splits_are_the_permutation_dealt_out(published):
     assert sorted(data.split) == list(range(25_000))
     begin = 0
     for split in ("train", "valid", "test"):
-        rows = data.split[begin:begin + len(published[split])]
+        rows = data.split[begin : begin + len(published[split])]
         np.testing.assert_array_equal(published[split].read("sequences"), data.sequences[rows])
         np.testing.assert_array_equal(published[split].read("labels"), data.labels[rows])
         assert published[split].read("names", 0, 3).tolist() == [f"sequence_{row}" for row in rows[:3]]
@@ -190,7 +204,7 @@ def test_numbers_of_motifs_have_the_papers_frequencies(simulated):
 def test_every_motif_is_drawn_alike_and_with_replacement(simulated):
     drawn = np.bincount([i for places in simulated[2] for _, i in places], minlength=24)
     expected = drawn.sum() / 24
-    assert (abs(drawn - expected) < 4.5 * expected ** 0.5).all()
+    assert (abs(drawn - expected) < 4.5 * expected**0.5).all()
     pairs = [places for places in simulated[2] if len(places) == 2]
     same = np.mean([one[1] == other[1] for one, other in pairs])
     assert abs(same - 1 / 24) < 4 * (1 / 24 / len(pairs)) ** 0.5
@@ -203,8 +217,13 @@ def test_places_are_those_of_the_recipe(simulated, words):
         chosen, gaps = naive_layout(random, matrices)
         slow[len(chosen)].append(gaps[:-1])
     for k in (1, 2, 3):
-        fast = np.array([[at - (places[j - 1][0] + WORD + places[j - 1][1] % 6 if j else 0)
-                          for j, (at, _) in enumerate(places)] for places in simulated[2] if len(places) == k])
+        fast = np.array(
+            [
+                [at - (places[j - 1][0] + WORD + places[j - 1][1] % 6 if j else 0) for j, (at, _) in enumerate(places)]
+                for places in simulated[2]
+                if len(places) == k
+            ]
+        )
         expected = np.array(slow[k])
         spread = expected.std(axis=0) * (1 / len(expected) + 1 / len(fast)) ** 0.5
         assert (abs(fast.mean(axis=0) - expected.mean(axis=0)) < 4 * spread).all()
@@ -216,8 +235,8 @@ def test_bases_follow_their_columns(simulated):
     after, before = "", ""
     for text, places in zip(texts, found, strict=True):
         for at, i in places:
-            after += text[at + WORD:at + WORD + i % 6]
-        before += text[:places[0][0]]
+            after += text[at + WORD : at + WORD + i % 6]
+        before += text[: places[0][0]]
     for letters, columns in ((after, DEGENERATE), (before, [0.25] * 4)):
         assert len(letters) > 50_000
         for letter, expected in zip("ACGT", columns, strict=True):

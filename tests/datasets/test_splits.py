@@ -12,8 +12,19 @@ from kipoi_motifrep.datasets.splits import NONE, Splitter, deal_by_key, parse_he
 windows = st.lists(st.integers(0, 5000), min_size=1, max_size=60)
 
 
-@given(windows, st.sampled_from([(".2", ".3"), ("chr1:1000-2000", ".3"), (["1:500-900", "1:900-1500"], ["2"]),
-                                 ("chr1:100-2000", "chr1:2000-2500"), ("none", ".5")]), st.integers(0, 3))
+@given(
+    windows,
+    st.sampled_from(
+        [
+            (".2", ".3"),
+            ("chr1:1000-2000", ".3"),
+            (["1:500-900", "1:900-1500"], ["2"]),
+            ("chr1:100-2000", "chr1:2000-2500"),
+            ("none", ".5"),
+        ]
+    ),
+    st.integers(0, 3),
+)
 @settings(deadline=None)
 def test_no_two_splits_share_a_base(starts, held_out, seed):
     splitter = Splitter(*held_out, block=700, seed=seed)
@@ -60,10 +71,17 @@ def test_blocks_do_not_depend_on_the_spelling_of_the_chromosome():
     assert (one != Splitter(block=1000, seed=6).assign("7", start, start + 200)).any()
 
 
-@pytest.mark.parametrize(("valid", "test", "word"), [
-    ("chr1", "chr1:5-10", "overlap"), ("0.6", "0.4", "nothing to train on"), ("1.5", "0.2", "below 1"),
-    ("chr1:9-9", "0.2", "no bases"), ("chr1:9", "0.2", "write a range"), (["chr1", "1:5-9"], "1", "overlap"),
-])
+@pytest.mark.parametrize(
+    ("valid", "test", "word"),
+    [
+        ("chr1", "chr1:5-10", "overlap"),
+        ("0.6", "0.4", "nothing to train on"),
+        ("1.5", "0.2", "below 1"),
+        ("chr1:9-9", "0.2", "no bases"),
+        ("chr1:9", "0.2", "write a range"),
+        (["chr1", "1:5-9"], "1", "overlap"),
+    ],
+)
 def test_held_out_parts_that_make_no_sense(valid, test, word):
     with pytest.raises(InputError, match=word):
         Splitter(valid, test)
@@ -75,8 +93,9 @@ regions = st.tuples(st.sampled_from(["chr1", "1", "chr2", "HLA-A*01:01"]), st.in
 @given(st.lists(regions, min_size=1, max_size=8))
 def test_regions_that_overlap_or_touch_are_one(rows):
     held_out = parse_held_out([f"{name}:{start}-{start + width}" for name, start, width in rows], "--valid")
-    expected = interval_reference.merged([(name.removeprefix("chr"), start, start + width)
-                                          for name, start, width in rows])
+    expected = interval_reference.merged(
+        [(name.removeprefix("chr"), start, start + width) for name, start, width in rows]
+    )
     assert sorted(held_out.regions) == expected
 
 

@@ -35,13 +35,22 @@ def stand_ins(tmp_path_factory):
 
     folder = workspace(tmp_path_factory.mktemp("docs") / "workspace")
     for name in ("cnn_2", "cnn_25"):
-        interpret(str(CHECKOUT / f"models/synthetic/{name}"), source="dir", dataset=folder / "small.h5",
-                  output=folder / f"results/{name}", null=False, importance=False)
+        interpret(
+            str(CHECKOUT / f"models/synthetic/{name}"),
+            source="dir",
+            dataset=folder / "small.h5",
+            output=folder / f"results/{name}",
+            null=False,
+            importance=False,
+        )
     return folder
 
 
-RUNNING = [page for page in PAGES if page.parent.name not in RUN_ELSEWHERE
-           and any(one.language in ("bash", "python") for one in blocks(page))]
+RUNNING = [
+    page
+    for page in PAGES
+    if page.parent.name not in RUN_ELSEWHERE and any(one.language in ("bash", "python") for one in blocks(page))
+]
 
 
 @pytest.mark.parametrize("page", [page for page in RUNNING if page not in LONG], ids=name_of)
@@ -62,17 +71,32 @@ def run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=False):
     shutil.copytree(stand_ins, folder, symlinks=True)
     run_page(page, folder, monkeypatch, slow)
     if page == README:
-        for made in ("results/mine/report.html", "filters/filters.meme", "matches/tomtom.tsv", "compare.html",
-                     "predictions.tsv", "runs/cnn_25/trial_0/network.keras", "results/chip/report.html",
-                     "my_models/model-template.yaml", "export", "synthetic.h5"):
+        for made in (
+            "results/mine/report.html",
+            "filters/filters.meme",
+            "matches/tomtom.tsv",
+            "compare.html",
+            "predictions.tsv",
+            "runs/cnn_25/trial_0/network.keras",
+            "results/chip/report.html",
+            "my_models/model-template.yaml",
+            "export",
+            "synthetic.h5",
+        ):
             assert (folder / made).exists(), f"nothing made {made}"
     return folder
 
 
-@pytest.mark.parametrize("wrong", ["```bash\nkipoi-motifrep validate --intervals none.bed --fasta hg38.fa\n```",
-                                   "```bash\nkipoi predict models/none --source dir -o x.tsv\n```",
-                                   "```bash\nls none\n```", "```python\n1 / 0\n```",
-                                   "```python\nimport numpy as np\nx = np.ones((2, 3))  # (n, 4)\n```"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "```bash\nkipoi-motifrep validate --intervals none.bed --fasta hg38.fa\n```",
+        "```bash\nkipoi predict models/none --source dir -o x.tsv\n```",
+        "```bash\nls none\n```",
+        "```python\n1 / 0\n```",
+        "```python\nimport numpy as np\nx = np.ones((2, 3))  # (n, 4)\n```",
+    ],
+)
 def test_a_page_that_shows_what_fails_is_noticed(wrong, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text(wrong)
@@ -82,8 +106,9 @@ def test_a_page_that_shows_what_fails_is_noticed(wrong, tmp_path, monkeypatch):
 
 
 def test_the_list_of_what_is_not_run_is_short_and_in_use():
-    shown = [command for page in PAGES for block in blocks(page) if block.language == "bash"
-             for command in commands(block)]
+    shown = [
+        command for page in PAGES for block in blocks(page) if block.language == "bash" for command in commands(block)
+    ]
     assert sum(why_not(command) is None for command in shown) > len(shown) / 2
     for pattern in (*SHORTENED, *NOT_RUN, SLOW):
         assert any(re.search(pattern, command) for command in shown), f"no page shows {pattern}"

@@ -16,8 +16,18 @@ import kipoi_motifrep
 
 DOCS = CHECKOUT / "docs"
 NOTEBOOK = DOCS / "notebook.ipynb"
-TOMTOM_COLUMNS = ("Query_ID", "Target_ID", "Optimal_offset", "p-value", "E-value", "q-value", "Overlap",
-                  "Query_consensus", "Target_consensus", "Orientation")
+TOMTOM_COLUMNS = (
+    "Query_ID",
+    "Target_ID",
+    "Optimal_offset",
+    "p-value",
+    "E-value",
+    "q-value",
+    "Overlap",
+    "Query_consensus",
+    "Target_consensus",
+    "Orientation",
+)
 
 
 def config():
@@ -56,8 +66,9 @@ def test_the_tables_of_the_reproduction_are_those_of_the_results():
 
 def test_the_python_page_has_every_public_name():
     listed = re.findall(r"^::: (\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(f"kipoi_motifrep.{module}.{name}"
-                                    for name, module in kipoi_motifrep._PUBLIC.items())
+    assert sorted(listed) == sorted(
+        f"kipoi_motifrep.{module}.{name}" for name, module in kipoi_motifrep._PUBLIC.items()
+    )
 
 
 def test_the_file_formats_are_those_that_are_written():
@@ -68,16 +79,28 @@ def test_the_file_formats_are_those_that_are_written():
     from kipoi_motifrep.representation.metrics import METRICS
 
     text = (DOCS / "formats.md").read_text()
-    for name in (*matching.COLUMNS, *writing.COLUMNS, *importance.COLUMNS, *METRICS, FILE_NAME,
-                 *TOMTOM_COLUMNS, *writing.SiteFile.HEADER.split()):
+    for name in (
+        *matching.COLUMNS,
+        *writing.COLUMNS,
+        *importance.COLUMNS,
+        *METRICS,
+        FILE_NAME,
+        *TOMTOM_COLUMNS,
+        *writing.SiteFile.HEADER.split(),
+    ):
         assert re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text), f"formats.md does not speak of {name}"
 
 
 def test_the_site_builds(tmp_path):
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
-    done = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
-                          cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     api = (tmp_path / "site/api/index.html").read_text()
     assert "Find out what a network" in api and ":func:" not in api

@@ -44,9 +44,11 @@ def rows_of(path):
 
 def test_plain_keras_needs_neither_kipoi_nor_this_package(folder, model):
     code = "\n".join(block.text for block in blocks(FOLDER / "keras.md") if block.language == "python")
-    (folder / "script.py").write_text(f"{code}\nimport sys\nassert not {{'kipoi', 'kipoi_motifrep'}} & set(sys.modules)"
-                                      "\nassert maps.shape == (300, 200, 30) and mine(x[:2]).shape == (2, 2)"
-                                      "\nnp.savez('found.npz', x=x, probabilities=probabilities)\n")
+    (folder / "script.py").write_text(
+        f"{code}\nimport sys\nassert not {{'kipoi', 'kipoi_motifrep'}} & set(sys.modules)"
+        "\nassert maps.shape == (300, 200, 30) and mine(x[:2]).shape == (2, 2)"
+        "\nnp.savez('found.npz', x=x, probabilities=probabilities)\n"
+    )
     # As a script elsewhere, so that the checkout is not on the path.
     done = subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -67,8 +69,9 @@ def test_a_genome_in_tiles(folder, monkeypatch, model):
     found = run_page(FOLDER / "genome_tiles.md", folder, monkeypatch)
     expected = sum(length // 200 for length in found["lengths"].values())
     lines = (folder / "MAX.bedGraph").read_text().splitlines()[1:]
-    assert len(lines) == expected == sum(pq.read_table(folder / f"{name}.parquet").num_rows
-                                         for name in found["lengths"])
+    assert (
+        len(lines) == expected == sum(pq.read_table(folder / f"{name}.parquet").num_rows for name in found["lengths"])
+    )
     cells = [line.split("\t") for line in lines]
     spans = [(name, int(start), int(end)) for name, start, end, _ in cells]
     assert spans == sorted(set(spans)), "a bedGraph is sorted, and its intervals are apart"
@@ -77,7 +80,7 @@ def test_a_genome_in_tiles(folder, monkeypatch, model):
     chromosome, start, end, value = cells[1234]
     record = (folder / "hg38.fa").read_text().partition(f">{chromosome}")[2].partition(">")[0]
     text = "".join(record.splitlines()[1:])
-    x = np.eye(4, dtype="float32")[["ACGT".index(letter) for letter in text[int(start):int(end)].upper()]]
+    x = np.eye(4, dtype="float32")[["ACGT".index(letter) for letter in text[int(start) : int(end)].upper()]]
     np.testing.assert_allclose(model.predict_on_batch(x[None])[0, 5], float(value), atol=1e-4)
     by_kipoi = pq.read_table(folder / "chr20.kipoi.parquet")
     ours = pq.read_table(folder / "chr20.parquet")
@@ -101,7 +104,7 @@ def test_in_silico_mutagenesis(folder, monkeypatch, model):
     assert len(rows) == 600 and all(row["reference"] != row["alternative"] for row in rows)
     # The variant alone, and one more by hand, agree with the table.
     effect = dict(zip(found["factors"], found["after"] - found["before"], strict=True))
-    same, = [row for row in rows if row["position"] == "6051" and row["alternative"] == "T"]
+    (same,) = [row for row in rows if row["position"] == "6051" and row["alternative"] == "T"]
     one = rows[77]
     text = list(found["reference"])
     assert text[int(one["position"]) - 1 - found["start"]] == one["reference"]
@@ -116,8 +119,9 @@ def test_in_silico_mutagenesis(folder, monkeypatch, model):
 
 def without(page, word, folder):
     """Copy a page without the blocks that hold a word."""
-    text = re.sub(r"```python\n(.*?)```", lambda found: "" if word in found[1] else found[0], page.read_text(),
-                  flags=re.DOTALL)
+    text = re.sub(
+        r"```python\n(.*?)```", lambda found: "" if word in found[1] else found[0], page.read_text(), flags=re.DOTALL
+    )
     copy = folder / page.name
     copy.write_text(text)
     return copy
@@ -173,8 +177,10 @@ def read_snakefile(text):
     for name, body in zip(rules[::2], rules[1::2], strict=True):
         parts = re.split(r"^    (\w+):(?: |\n)", body, flags=re.MULTILINE)
         assert not parts[0].strip(), f"rule {name}: {parts[0]}"
-        found[name] = {key: eval(f"gather({value.strip()})", {**names, "gather": lambda *a, **k: (a, k)})
-                       for key, value in zip(parts[1::2], parts[2::2], strict=True)}
+        found[name] = {
+            key: eval(f"gather({value.strip()})", {**names, "gather": lambda *a, **k: (a, k)})
+            for key, value in zip(parts[1::2], parts[2::2], strict=True)
+        }
     return found
 
 
@@ -192,31 +198,41 @@ def job(rule, **wildcards):
     def filled(key):
         positional, named = rule.get(key, ((), {}))
         flat = [one for entry in positional for one in (entry if isinstance(entry, list) else [entry])]
-        return Named([one.format(**wildcards) for one in flat],
-                     {name: one.format(**wildcards) for name, one in named.items()})
+        return Named(
+            [one.format(**wildcards) for one in flat], {name: one.format(**wildcards) for name, one in named.items()}
+        )
 
     inputs, outputs = filled("input"), filled("output")
     params = {}
     for name, value in rule.get("params", ((), {}))[1].items():
         arguments = {"input": inputs, "output": outputs}
-        wanted = value.__code__.co_varnames[1:value.__code__.co_argcount]
+        wanted = value.__code__.co_varnames[1 : value.__code__.co_argcount]
         made = value(given, **{one: arguments[one] for one in wanted})
         params[name] = " ".join(made) if isinstance(made, list) else made
-    command = rule["shell"][0][0].format(wildcards=given, input=inputs, output=outputs,
-                                         params=SimpleNamespace(**params), threads=rule.get("threads", ((1,),))[0][0])
+    command = rule["shell"][0][0].format(
+        wildcards=given,
+        input=inputs,
+        output=outputs,
+        params=SimpleNamespace(**params),
+        threads=rule.get("threads", ((1,),))[0][0],
+    )
     return command, outputs
 
 
 def test_the_snakefiles_commands_run(folder, monkeypatch):
     text = (FOLDER / "Snakefile").read_text()
-    assert text == next(block.text for block in blocks(FOLDER / "snakemake.md")
-                        if block.language == "snakemake") + "\n"
+    assert text == next(block.text for block in blocks(FOLDER / "snakemake.md") if block.language == "snakemake") + "\n"
     rules = read_snakefile(text)
     assert set(rules) == {"all", "validate", "predict", "interpret", "compare"}
     monkeypatch.chdir(folder)
-    for name, wildcards in (("validate", {"sample": "windows"}), ("predict", {"sample": "windows", "model": "cnn_2"}),
-                            ("predict", {"sample": "windows", "model": "cnn_25"}), ("interpret", {"model": "cnn_2"}),
-                            ("interpret", {"model": "cnn_25"}), ("compare", {})):
+    for name, wildcards in (
+        ("validate", {"sample": "windows"}),
+        ("predict", {"sample": "windows", "model": "cnn_2"}),
+        ("predict", {"sample": "windows", "model": "cnn_25"}),
+        ("interpret", {"model": "cnn_2"}),
+        ("interpret", {"model": "cnn_25"}),
+        ("compare", {}),
+    ):
         command, outputs = job(rules[name], **wildcards)
         for output in outputs:
             (folder / output).parent.mkdir(parents=True, exist_ok=True)  # Snakemake does so
@@ -229,6 +245,11 @@ def test_the_snakefiles_commands_run(folder, monkeypatch):
 @pytest.mark.slow
 def test_the_snakefile_by_snakemake(folder):
     pytest.importorskip("snakemake")
-    done = subprocess.run([sys.executable, "-m", "snakemake", "-s", str(FOLDER / "Snakefile"), "--cores", "1", "-n"],
-                          cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-s", str(FOLDER / "Snakefile"), "--cores", "1", "-n"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr

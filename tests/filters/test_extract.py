@@ -12,11 +12,7 @@ from support.small_networks import LENGTH, N, codes_of, network_of
 from kipoi_motifrep import InputError, read_motifs
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.datasets.hdf5 import create_dataset
-from kipoi_motifrep.filters import (
-    FilterPWMs,
-    extract_filters,
-    filter_pwms,
-)
+from kipoi_motifrep.filters import FilterPWMs, extract_filters, filter_pwms
 from kipoi_motifrep.filters.batches import LoaderBatches
 
 keras = pytest.importorskip("keras")
@@ -38,11 +34,18 @@ def files(tmp_path):
 
 def test_command_writes_everything(files, capsys):
     out = files / "out"
-    status = main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "--sites",
-                   "-o", str(out)])
+    status = main(
+        ["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "--sites", "-o", str(out)]
+    )
     assert status == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        "filters.h5", "filters.meme", "filters.tsv", "filters_trimmed.meme", "parameters.json", "sites.tsv"]
+        "filters.h5",
+        "filters.meme",
+        "filters.tsv",
+        "filters_trimmed.meme",
+        "parameters.json",
+        "sites.tsv",
+    ]
     said = capsys.readouterr()
     assert said.out == ""
     assert "layer first: 4 filters, reads (L, 4) ACGT" in said.err
@@ -88,9 +91,17 @@ def test_function_has_the_commands_defaults():
             assert options[name] == parameter.default, name
 
 
-@pytest.mark.parametrize(("content", "problem"), [
-    ("", "empty"), (">a\nACGT\n", "shorter than the 5 bp"), (">a\nACGTACGTAA\n", "the model reads 30 bp"),
-    (">a\nACGU*CGT\n", "no DNA letter"), (">a\nMKVLAAGIVGLE\n", "no DNA letter"), ("ACGT\n", "no FASTA")])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "empty"),
+        (">a\nACGT\n", "shorter than the 5 bp"),
+        (">a\nACGTACGTAA\n", "the model reads 30 bp"),
+        (">a\nACGU*CGT\n", "no DNA letter"),
+        (">a\nMKVLAAGIVGLE\n", "no DNA letter"),
+        ("ACGT\n", "no FASTA"),
+    ],
+)
 def test_bad_sequences_stop_the_command(files, capsys, content, problem):
     (files / "bad.fa").write_text(content)
     status = main(["filters", str(files / "network.keras"), "--fasta", str(files / "bad.fa"), "-o", str(files / "out")])
@@ -103,8 +114,10 @@ def test_bad_sequences_stop_the_command(files, capsys, content, problem):
 def test_an_output_that_cannot_be_written_stops_before_the_network_runs(files, capsys, monkeypatch):
     (files / "file").write_text("in the way")
     monkeypatch.setattr("kipoi_motifrep.filters.extract.network_pwms", lambda *_, **__: pytest.fail("it ran"))
-    assert main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"),
-                 "-o", str(files / "file")]) == 2
+    assert (
+        main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "-o", str(files / "file")])
+        == 2
+    )
     assert "cannot write here" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -133,8 +146,12 @@ def test_error_of_a_strangers_loader_is_one_line():
 
 
 def test_arguments_that_are_no_json(files, capsys):
-    assert main(["filters", str(files / "network.keras"), "--dataloader_args", '{"fasta": "x.fa"', "-o",
-                 str(files / "out")]) == 2
+    assert (
+        main(
+            ["filters", str(files / "network.keras"), "--dataloader_args", '{"fasta": "x.fa"', "-o", str(files / "out")]
+        )
+        == 2
+    )
     assert "give key=value pairs, JSON text or a JSON file" in capsys.readouterr().err
 
 
@@ -220,8 +237,7 @@ def once(files):
 def test_loaders_that_can_be_gone_through_only_once(files, once, name):
     (expected,) = extract_filters(files / "network.keras", fasta=files / "dna.fa")
     model = KerasModelWith(files / "network.keras", once[name])
-    (found,) = extract_filters(model, dataloader_args={"fasta_file": files / "dna.fa"}, sites=True,
-                               output=files / name)
+    (found,) = extract_filters(model, dataloader_args={"fasta_file": files / "dna.fa"}, sites=True, output=files / name)
     assert found.n_sequences == expected.n_sequences == N
     np.testing.assert_allclose(found.pwms, expected.pwms, atol=1e-6)
 
@@ -302,8 +318,19 @@ def test_kipoi_model_with_its_own_loader_gives_bed(tmp_path, capsys):
     (tmp_path / "genome.fa").write_text(f">chr1\n{''.join(genome)}\n")
     (tmp_path / "peaks.bed").write_text("chr1\t40\t70\ta\t0\t+\nchr1\t105\t135\tb\t0\t-\nchr1\t150\t180\tc\t0\t+\n")
     arguments = [f"intervals_file={tmp_path / 'peaks.bed'}", f"fasta_file={tmp_path / 'genome.fa'}", "use_strand=True"]
-    status = main(["filters", str(folder), "--source", "dir", "--dataloader_args", *arguments, "--sites",
-                   "-o", str(tmp_path / "out")])
+    status = main(
+        [
+            "filters",
+            str(folder),
+            "--source",
+            "dir",
+            "--dataloader_args",
+            *arguments,
+            "--sites",
+            "-o",
+            str(tmp_path / "out"),
+        ]
+    )
     said = capsys.readouterr().err
     assert status == 0, said
     assert "PyTorch: layer 0: 3 filters, reads (4, 1, L) ACGT" in said

@@ -1,6 +1,5 @@
 """Activation and weight PWMs against one-loop-a-site references."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,8 +42,9 @@ def assert_matches_reference(result, maps, codes, rule, weighted=True):
     """Compare every filter with the reference; `rule` picks sites from a filter's feature map."""
     for f in range(len(result)):
         found = rule(maps[:, :, f])
-        pwm, counts = slow.pwm(codes, maps[:, :, f], found, result.window.start, result.window.step,
-                               result.window.width, weighted)
+        pwm, counts = slow.pwm(
+            codes, maps[:, :, f], found, result.window.start, result.window.step, result.window.width, weighted
+        )
         np.testing.assert_allclose(result.pwms[f], pwm, atol=1e-6)
         np.testing.assert_allclose(result.counts[f], counts, rtol=1e-6, atol=1e-6)
         assert result.n_sites[f] == len(found)
@@ -52,9 +52,17 @@ def assert_matches_reference(result, maps, codes, rule, weighted=True):
     assert result.n_sequences == len(codes)
 
 
-@pytest.mark.parametrize("options", [
-    {"padding": "same"}, {"padding": "valid"}, {"padding": "causal"}, {"padding": "same", "width": 6},
-    {"padding": "same", "strides": 3, "width": 4}, {"padding": "same", "dilation_rate": 2}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": "same"},
+        {"padding": "valid"},
+        {"padding": "causal"},
+        {"padding": "same", "width": 6},
+        {"padding": "same", "strides": 3, "width": 4},
+        {"padding": "same", "dilation_rate": 2},
+    ],
+)
 def test_paper_rule(options):
     network = open_network(network_of(**options))
     inputs = network.layout.encode(CODES)
@@ -69,15 +77,18 @@ def test_odd_same_window_is_the_papers():
     assert open_network(network_of(width=19, padding="same")).banks[0].field == ReceptiveField(-9, 19, 1)
 
 
-@pytest.mark.parametrize(("options", "rule"), [
-    ({"threshold": 0.2}, lambda one: slow.sites(one, np.float32(0.2) * one.max())),
-    ({"threshold": 0.0}, lambda one: slow.sites(one, 0)),
-    ({"best_per_sequence": True}, lambda one: slow.sites(one, 0.5 * one.max(), True)),
-    ({"quantile": 0.97}, lambda one: slow.sites(one, np.quantile(one, 0.97, method="inverted_cdf"))),
-    ({"quantile": 0.2}, lambda one: slow.sites(one, np.quantile(one, 0.2, method="inverted_cdf"))),
-    ({"top": 17}, lambda one: slow.best_sites(one, 17)),
-    ({"top": 10**6}, lambda one: slow.best_sites(one, 10**6)),
-])
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"threshold": 0.2}, lambda one: slow.sites(one, np.float32(0.2) * one.max())),
+        ({"threshold": 0.0}, lambda one: slow.sites(one, 0)),
+        ({"best_per_sequence": True}, lambda one: slow.sites(one, 0.5 * one.max(), True)),
+        ({"quantile": 0.97}, lambda one: slow.sites(one, np.quantile(one, 0.97, method="inverted_cdf"))),
+        ({"quantile": 0.2}, lambda one: slow.sites(one, np.quantile(one, 0.2, method="inverted_cdf"))),
+        ({"top": 17}, lambda one: slow.best_sites(one, 17)),
+        ({"top": 10**6}, lambda one: slow.best_sites(one, 10**6)),
+    ],
+)
 @pytest.mark.parametrize("weighted", [True, False])
 def test_other_rules(network, inputs, options, rule, weighted):
     (result,) = filter_pwms(network, inputs, weighted=weighted, batch_size=17, **options)
@@ -97,8 +108,9 @@ def test_best_sites_of_sequences(network, inputs):
 def test_window_keeps_the_centre(network, inputs, width):
     (result,) = filter_pwms(network, inputs, window=width)
     assert result.window == ReceptiveField(-(width // 2), width, 1)
-    assert_matches_reference(result, network.activations(inputs)[0], CODES,
-                             lambda one: slow.sites(one, 0.5 * one.max()))
+    assert_matches_reference(
+        result, network.activations(inputs)[0], CODES, lambda one: slow.sites(one, 0.5 * one.max())
+    )
 
 
 def test_equals_the_kernel_gradient(network, inputs):
@@ -137,13 +149,15 @@ def test_shards_add_up(network, inputs):
 
 
 MAPS = st.integers(0, 2**32 - 1).map(
-    lambda seed: np.round(np.random.default_rng(seed).normal(size=(6, 5, 3)), 1).astype(np.float32))
+    lambda seed: np.round(np.random.default_rng(seed).normal(size=(6, 5, 3)), 1).astype(np.float32)
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(maps=MAPS, k=st.integers(1, 12), cut=st.integers(0, 6))
 def test_top_sites_of_parts(maps, k, cut):
     """Rounded values make ties, which go to the earlier site wherever the data are split."""
+
     def top(part, first):
         found = sites_above(part, np.zeros(3, np.float32))
         found = type(found)(found.sequence + first, found.position, found.filter, found.value)
@@ -179,8 +193,13 @@ def test_histograms_give_exact_quantiles(maps, quantile):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), start=st.integers(-9, 9), width=st.integers(1, 9),
-       step=st.sampled_from([1, 2, -1]), weighted=st.booleans())
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    start=st.integers(-9, 9),
+    width=st.integers(1, 9),
+    step=st.sampled_from([1, 2, -1]),
+    weighted=st.booleans(),
+)
 def test_sums_of_windows(seed, start, width, step, weighted):
     random = np.random.default_rng(seed)
     codes = random.integers(0, 5, (4, 12)).astype(np.uint8)
@@ -188,8 +207,9 @@ def test_sums_of_windows(seed, start, width, step, weighted):
     found = sites_above(maps, np.full(2, 0.6, np.float32))
     sums = SiteSums.of(codes, found, ReceptiveField(start, width, step), 2, weighted)
     for f in range(2):
-        _, counts = slow.pwm(codes, maps[:, :, f], slow.sites(maps[:, :, f], np.float32(0.6)), start, step, width,
-                             weighted)
+        _, counts = slow.pwm(
+            codes, maps[:, :, f], slow.sites(maps[:, :, f], np.float32(0.6)), start, step, width, weighted
+        )
         np.testing.assert_allclose(sums.counts[f], counts, rtol=1e-6, atol=1e-9)
 
 
@@ -277,8 +297,14 @@ def test_motifs_carry_their_width(network, inputs):
 
 def torch_network():
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Conv2d(1, 3, (4, 6), padding=(0, 2)), torch.nn.BatchNorm2d(3), torch.nn.ReLU(),
-                               torch.nn.MaxPool2d((1, 2)), torch.nn.Conv2d(3, 2, (1, 3)), torch.nn.ReLU())
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, (4, 6), padding=(0, 2)),
+        torch.nn.BatchNorm2d(3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d((1, 2)),
+        torch.nn.Conv2d(3, 2, (1, 3)),
+        torch.nn.ReLU(),
+    )
 
 
 @pytest.mark.parametrize("layer", [None, "4"])
@@ -288,7 +314,7 @@ def test_torch_and_deeper_layers(layer):
     inputs = network.layout.encode(CODES)
     (result,) = filter_pwms(network, inputs, batch_size=13)
     with torch.no_grad():
-        maps = module.eval()[:6 if layer else 3](torch.from_numpy(inputs)).numpy()[:, :, 0].transpose(0, 2, 1)
+        maps = module.eval()[: 6 if layer else 3](torch.from_numpy(inputs)).numpy()[:, :, 0].transpose(0, 2, 1)
     assert result.window == (ReceptiveField(-2, 11, 2) if layer else ReceptiveField(-2, 6, 1))
     assert (result.kernels is None) == (layer is not None)
     assert_matches_reference(result, maps, CODES, lambda one: slow.sites(one, 0.5 * one.max()))
@@ -302,10 +328,18 @@ def test_several_banks():
     assert results[1].names == ("w6_filter0", "w6_filter1")
 
 
-@pytest.mark.parametrize(("options", "problem"), [
-    ({"threshold": 1.0}, "threshold"), ({"threshold": -0.1}, "threshold"), ({"quantile": 1.5}, "quantile"),
-    ({"top": 0}, "top"), ({"top": 3, "quantile": 0.5}, "not both"), ({"window": 0}, "window"),
-    ({"axes": "L,5"}, "axes")])
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"threshold": 1.0}, "threshold"),
+        ({"threshold": -0.1}, "threshold"),
+        ({"quantile": 1.5}, "quantile"),
+        ({"top": 0}, "top"),
+        ({"top": 3, "quantile": 0.5}, "not both"),
+        ({"window": 0}, "window"),
+        ({"axes": "L,5"}, "axes"),
+    ],
+)
 def test_arguments_out_of_range(options, problem):
     with pytest.raises(InputError, match=problem):
         filter_pwms(network_of(), np.eye(4, dtype=np.float32)[codes_of(with_n=False)], **options)

@@ -12,9 +12,20 @@ from kipoi_motifrep.motifs import Motif, jaspar, read_motifs, write_motifs
 
 DATA = Path(__file__).parent / "data"
 # Ground truth of Koo & Eddy 2019: TF and width.
-PAPER = {"MA0151.1": ("Arid3a", 6), "MA0466.2": ("CEBPB", 10), "MA0477.1": ("FOSL1", 11), "MA0062.2": ("Gabpa", 11),
-         "MA0496.1": ("MAFK", 15), "MA0058.3": ("MAX", 10), "MA0052.3": ("MEF2A", 12), "MA0502.1": ("NFYB", 15),
-         "MA0079.3": ("SP1", 11), "MA0083.3": ("SRF", 16), "MA0137.3": ("STAT1", 11), "MA0095.2": ("YY1", 12)}
+PAPER = {
+    "MA0151.1": ("Arid3a", 6),
+    "MA0466.2": ("CEBPB", 10),
+    "MA0477.1": ("FOSL1", 11),
+    "MA0062.2": ("Gabpa", 11),
+    "MA0496.1": ("MAFK", 15),
+    "MA0058.3": ("MAX", 10),
+    "MA0052.3": ("MEF2A", 12),
+    "MA0502.1": ("NFYB", 15),
+    "MA0079.3": ("SP1", 11),
+    "MA0083.3": ("SRF", 16),
+    "MA0137.3": ("STAT1", 11),
+    "MA0095.2": ("YY1", 12),
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +51,23 @@ def same(one, other):
 
 # Releases and selections
 
+
 def test_all_releases_are_at_hand():
     assert jaspar.releases() == [f"JASPAR{year}" for year in range(2014, 2027, 2)]
 
 
-@pytest.mark.parametrize(("release", "number"), [
-    ("JASPAR2014", 205), ("JASPAR2016", 519), ("JASPAR2018", 579), ("JASPAR2020", 746), ("JASPAR2022", 841),
-    ("JASPAR2024", 879), ("JASPAR2026", 1019),
-])
+@pytest.mark.parametrize(
+    ("release", "number"),
+    [
+        ("JASPAR2014", 205),
+        ("JASPAR2016", 519),
+        ("JASPAR2018", 579),
+        ("JASPAR2020", 746),
+        ("JASPAR2022", 841),
+        ("JASPAR2024", 879),
+        ("JASPAR2026", 1019),
+    ],
+)
 def test_number_of_latest_core_vertebrates(release, number):
     assert len(jaspar.load(release)) == number
 
@@ -75,20 +95,24 @@ def test_spelling_of_a_release(name):
     assert jaspar.load(name).describe().startswith("JASPAR2016 CORE vertebrates, 519 motifs, sha256 ")
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"release": "JASPAR2017"}, "JASPAR2014.*JASPAR2026"),
-    ({"release": "HOCOMOCO"}, "JASPAR2014.*JASPAR2026"),
-    ({"taxon": "human"}, "taxon in JASPAR2026.*insects.*vertebrates"),
-    ({"collection": "PBM"}, "collection in JASPAR2026.*CORE, UNVALIDATED"),
-    ({"versions": "old"}, "latest or all"),
-    ({"release": "2016", "collection": "SPLICE", "taxon": "fungi"}, "no motifs"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"release": "JASPAR2017"}, "JASPAR2014.*JASPAR2026"),
+        ({"release": "HOCOMOCO"}, "JASPAR2014.*JASPAR2026"),
+        ({"taxon": "human"}, "taxon in JASPAR2026.*insects.*vertebrates"),
+        ({"collection": "PBM"}, "collection in JASPAR2026.*CORE, UNVALIDATED"),
+        ({"versions": "old"}, "latest or all"),
+        ({"release": "2016", "collection": "SPLICE", "taxon": "fungi"}, "no motifs"),
+    ],
+)
 def test_unknown_selection_names_the_known(arguments, message):
     with pytest.raises(InputError, match=message):
         jaspar.load(**arguments)
 
 
 # Content
+
 
 def test_paper_motifs():
     database = jaspar.load("2016")
@@ -106,8 +130,10 @@ def test_known_matrix():
 
 def test_same_as_pyjaspar():
     pyjaspar = pytest.importorskip("pyjaspar")
-    theirs = {motif.matrix_id: motif for motif in
-              pyjaspar.jaspardb("JASPAR2018").fetch_motifs(collection="CORE", tax_group=["insects"])}
+    theirs = {
+        motif.matrix_id: motif
+        for motif in pyjaspar.jaspardb("JASPAR2018").fetch_motifs(collection="CORE", tax_group=["insects"])
+    }
     database = jaspar.load("2018", taxon="insects")
     assert set(theirs) == set(database.index)
     for motif in database:
@@ -131,7 +157,7 @@ def test_columns_without_counts_are_uniform():
     motif = jaspar.load("2026", "UNVALIDATED", None, "all")["UN0498.1"]
     empty = motif.counts.sum(axis=1) == 0
     assert empty.any()
-    np.testing.assert_array_equal(motif.pwm[empty], .25)
+    np.testing.assert_array_equal(motif.pwm[empty], 0.25)
 
 
 def test_families_and_index():
@@ -145,21 +171,29 @@ def test_families_and_index():
 
 # Cache
 
+
 def test_cached_load_equals_a_fresh_one(own_cache, monkeypatch):
     fresh = jaspar.load("2014", None, None, "all")
-    file, = own_cache.iterdir()
+    (file,) = own_cache.iterdir()
     assert file.name.startswith("JASPAR2014-pyjaspar4")
     monkeypatch.setattr(jaspar, "_query", lambda path: pytest.fail("the cache was not used"))
     assert same(jaspar.load("2014", None, None, "all"), fresh)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: b"", lambda data: b"rubbish", lambda data: data[:len(data) // 2], lambda data: data[:-1],
-    lambda data: data[:5000] + b"\xff\xff" + data[5002:], lambda data: data[:-400] + bytes(400),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"rubbish",
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: data[:5000] + b"\xff\xff" + data[5002:],
+        lambda data: data[:-400] + bytes(400),
+    ],
+)
 def test_damaged_cache_is_made_again(own_cache, damage):
     fresh = jaspar.load("2014")
-    file, = own_cache.iterdir()
+    (file,) = own_cache.iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
     assert same(jaspar.load("2014"), fresh)
@@ -169,7 +203,7 @@ def test_damaged_cache_is_made_again(own_cache, damage):
 
 def test_cache_of_another_shape_is_made_again(own_cache):
     fresh = jaspar.load("2014")
-    file, = own_cache.iterdir()
+    (file,) = own_cache.iterdir()
     table = dict(np.load(file))
     np.savez(file, **{**table, "width": table["width"][1:]})
     assert same(jaspar.load("2014"), fresh)
@@ -197,13 +231,16 @@ def test_another_pyjaspar_has_another_cache(own_cache, monkeypatch):
 
 
 def test_loading_imports_no_heavy_package():
-    code = ("import sys; from kipoi_motifrep.motifs import jaspar; jaspar.load('2016'); "
-            "print(sorted({'Bio', 'numba', 'pandas', 'pyjaspar', 'tensorflow', 'keras'} & set(sys.modules)))")
+    code = (
+        "import sys; from kipoi_motifrep.motifs import jaspar; jaspar.load('2016'); "
+        "print(sorted({'Bio', 'numba', 'pandas', 'pyjaspar', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
 # Any motif file, and several databases
+
 
 def test_release_by_name():
     assert same(jaspar.open_database("jaspar2016"), jaspar.load("2016"))
@@ -220,7 +257,7 @@ def test_motif_file_as_database(kind):
 
 
 def test_digest_follows_content_not_place(tmp_path):
-    motifs = [Motif("a", np.full((3, 4), .25)), Motif("b", np.eye(4))]
+    motifs = [Motif("a", np.full((3, 4), 0.25)), Motif("b", np.eye(4))]
     for name, written in (("1", motifs), ("2", motifs), ("3", motifs[::-1])):
         write_motifs(written, tmp_path / name)
     digests = [jaspar.open_database(tmp_path / name).digest for name in "123"]

@@ -25,8 +25,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 MAX = np.array([[0.1, 0.7, 0.1, 0.1], [0.97, 0.01, 0.01, 0.01], [0.25, 0.25, 0.25, 0.25], [0, 0, 0.5, 0.5]])
 
-pwms = st.integers(1, 25).flatmap(lambda width: arrays(float, (width, 4), elements=st.floats(0, 1))).map(
-    lambda values: (values + 1e-9) / (values + 1e-9).sum(axis=1, keepdims=True))
+pwms = (
+    st.integers(1, 25)
+    .flatmap(lambda width: arrays(float, (width, 4), elements=st.floats(0, 1)))
+    .map(lambda values: (values + 1e-9) / (values + 1e-9).sum(axis=1, keepdims=True))
+)
 weights = st.integers(1, 25).flatmap(lambda width: arrays(float, (width, 4), elements=st.floats(-1e6, 1e6)))
 
 
@@ -75,8 +78,11 @@ def test_probability_logos_are_equally_high(pwm):
 def test_letters_lie_where_a_plain_reference_puts_them(logo):
     scale = HEIGHT / (logo.top - logo.bottom)
     # Letters too short to be seen are left out, but take up their room.
-    expected = sorted((position, round((logo.top - top) * scale, 3), letter, height * scale)
-                      for letter, position, top, height in stacks(logo) if height * scale >= 1.5)
+    expected = sorted(
+        (position, round((logo.top - top) * scale, 3), letter, height * scale)
+        for letter, position, top, height in stacks(logo)
+        if height * scale >= 1.5
+    )
     found = sorted((x / COLUMN, y, letter, height) for letter, x, y, height in drawn(logo.svg()))
     # Sorting is by rounded numbers: compare as sets of near-equal entries.
     assert len(found) == len(expected)
@@ -108,8 +114,9 @@ def test_signed_letters_hang_below_the_axis():
     assert places["T", 0] == pytest.approx((HEIGHT / 2, HEIGHT / 2), abs=0.06)
 
 
-@pytest.mark.parametrize("values", [np.zeros((3, 4)), -np.ones((2, 4)), np.full((1, 4), 5e-324),
-                                    np.full((1, 4), 1e-307)])
+@pytest.mark.parametrize(
+    "values", [np.zeros((3, 4)), -np.ones((2, 4)), np.full((1, 4), 5e-324), np.full((1, 4), 1e-307)]
+)
 def test_signed_logos_without_positive_weights(values):
     logo = signed_logo(values)
     assert logo.top > 0
@@ -152,7 +159,7 @@ def test_glyphs_fill_their_box_and_have_only_pairs_of_numbers():
 
 
 def linear(colour):
-    values = np.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+    values = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 

@@ -34,20 +34,24 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("motifs")
     targets = [Motif(f"T{i}", random_pwm(i), f"name {i}", nsites=50, tf_family=("family",)) for i in range(60)]
     write_motifs(targets, folder / "targets.meme")
-    write_motifs([
-        Motif("like_T7", targets[7].pwm[::-1, ::-1][1:8], nsites=30),
-        Motif("filter_1", FLAT, "dead", nsites=9),
-        Motif("flat", FLAT, nsites=9),
-        Motif("chance", np.random.default_rng(99).dirichlet([5] * 4, 8), nsites=30),
-    ], folder / "queries.meme")
+    write_motifs(
+        [
+            Motif("like_T7", targets[7].pwm[::-1, ::-1][1:8], nsites=30),
+            Motif("filter_1", FLAT, "dead", nsites=9),
+            Motif("flat", FLAT, nsites=9),
+            Motif("chance", np.random.default_rng(99).dirichlet([5] * 4, 8), nsites=30),
+        ],
+        folder / "queries.meme",
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def written(folder):
     out = folder / "out"
-    assert main(["match", str(folder / "queries.meme"), "--database", str(folder / "targets.meme"), "-o",
-                 str(out)]) == 0
+    assert (
+        main(["match", str(folder / "queries.meme"), "--database", str(folder / "targets.meme"), "-o", str(out)]) == 0
+    )
     return out
 
 
@@ -92,7 +96,11 @@ def test_numbers_have_six_digits_like_c(written, folder):
 def test_matches_have_one_row_for_each_query(written):
     rows = rows_of(written / "matches.tsv")
     assert [(row["query"], row["status"]) for row in rows] == [
-        ("like_T7", "matched"), ("filter_1", "dead"), ("flat", "no information"), ("chance", "no match")]
+        ("like_T7", "matched"),
+        ("filter_1", "dead"),
+        ("flat", "no information"),
+        ("chance", "no match"),
+    ]
     best = rows_of(written / "tomtom.tsv")[0]
     assert (rows[0]["target"], rows[0]["offset"], rows[0]["e_value"]) == ("T7", "1", best["E-value"])
     assert rows[0]["n_matches"] == str(len(rows_of(written / "tomtom.tsv")))
@@ -118,16 +126,42 @@ def test_parameters_are_recorded(written):
 
 
 def test_jaspar_release_with_families(folder, tmp_path):
-    assert main(["match", str(folder / "queries.meme"), "--database", "JASPAR2016", str(folder / "targets.meme"),
-                 "--evalue", "50", "-o", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "match",
+                str(folder / "queries.meme"),
+                "--database",
+                "JASPAR2016",
+                str(folder / "targets.meme"),
+                "--evalue",
+                "50",
+                "-o",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     targets = {row["Target_ID"] for row in rows_of(tmp_path / "tomtom.tsv")}
     assert "T7" in targets and any(target.startswith("MA") for target in targets)
     assert rows_of(tmp_path / "matches.tsv")[0]["target"] == "T7"
 
 
 def test_q_value_threshold_and_other_options(folder, tmp_path):
-    arguments = ["match", str(folder / "queries.meme"), "--database", str(folder / "targets.meme"),
-                 "--min-overlap", "5", "--incomplete-scores", "--threads", "2", "-o", str(tmp_path), "--qvalue"]
+    arguments = [
+        "match",
+        str(folder / "queries.meme"),
+        "--database",
+        str(folder / "targets.meme"),
+        "--min-overlap",
+        "5",
+        "--incomplete-scores",
+        "--threads",
+        "2",
+        "-o",
+        str(tmp_path),
+        "--qvalue",
+    ]
     assert main(arguments) == 0
     rows = rows_of(tmp_path / "tomtom.tsv")
     assert rows and all(float(row["q-value"]) <= 0.5 and int(row["Overlap"]) >= 5 for row in rows)
@@ -136,19 +170,22 @@ def test_q_value_threshold_and_other_options(folder, tmp_path):
     assert {row["status"] for row in rows_of(tmp_path / "matches.tsv")} == {"dead", "no information", "no match"}
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["missing.meme"], "missing.meme"),
-    (["queries.meme", "--database", "JASPAR1999"], "JASPAR1999"),
-    (["queries.meme", "--taxon", "martians"], "martians"),
-    (["queries.meme", "--threads", "0"], "threads"),
-    (["queries.meme", "--evalue", "nan"], "evalue"),
-    (["cut.meme"], "cut.meme, row"),
-    (["empty.meme"], "empty.meme"),
-])
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["missing.meme"], "missing.meme"),
+        (["queries.meme", "--database", "JASPAR1999"], "JASPAR1999"),
+        (["queries.meme", "--taxon", "martians"], "martians"),
+        (["queries.meme", "--threads", "0"], "threads"),
+        (["queries.meme", "--evalue", "nan"], "evalue"),
+        (["cut.meme"], "cut.meme, row"),
+        (["empty.meme"], "empty.meme"),
+    ],
+)
 def test_bad_input_is_one_line_and_writes_nothing(folder, tmp_path, monkeypatch, capsys, arguments, expected):
     monkeypatch.chdir(folder)
     text = (folder / "queries.meme").read_text()
-    (folder / "cut.meme").write_text(text[:text.index("MOTIF chance") + 60])
+    (folder / "cut.meme").write_text(text[: text.index("MOTIF chance") + 60])
     (folder / "empty.meme").write_text("")
     assert main(["match", *arguments, "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
@@ -157,17 +194,23 @@ def test_bad_input_is_one_line_and_writes_nothing(folder, tmp_path, monkeypatch,
 
 
 def test_no_heavy_imports(folder, tmp_path):
-    code = ("import sys; from kipoi_motifrep.cli.program import main; "
-            f"main(['match', {str(folder / 'queries.meme')!r}, '--database', 'JASPAR2016', '-o', {str(tmp_path)!r}]); "
-            # Not scipy: numba loads its linear algebra.
-            "print(sorted({'tensorflow', 'keras', 'kipoi', 'pandas', 'sklearn', 'Bio', 'torch'} & set(sys.modules)))")
+    code = (
+        "import sys; from kipoi_motifrep.cli.program import main; "
+        f"main(['match', {str(folder / 'queries.meme')!r}, '--database', 'JASPAR2016', '-o', {str(tmp_path)!r}]); "
+        # Not scipy: numba loads its linear algebra.
+        "print(sorted({'tensorflow', 'keras', 'kipoi', 'pandas', 'sklearn', 'Bio', 'torch'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("name", "function", "given"), [
-    ("match", "motifs.matches.match", ["QUERIES", "-o", "out"]),
-    ("interpret", "pipeline.interpret", ["MODEL", "--fasta", "x", "-o", "out"])])
+@pytest.mark.parametrize(
+    ("name", "function", "given"),
+    [
+        ("match", "motifs.matches.match", ["QUERIES", "-o", "out"]),
+        ("interpret", "pipeline.interpret", ["MODEL", "--fasta", "x", "-o", "out"]),
+    ],
+)
 def test_functions_have_the_commands_defaults(name, function, given):
     module, _, function = function.rpartition(".")
     parser = argparse.ArgumentParser()
@@ -203,30 +246,47 @@ def write_rna(path, *texts, alphabet="ACGU"):
     def row(letter):
         return " ".join("0.94" if letter == other else "0.02" for other in LETTERS)
 
-    path.write_text(f"MEME version 4\n\nALPHABET= {alphabet}\n\n" + "".join(
-        f"MOTIF {name}\nletter-probability matrix: alength= 4 w= {len(text)} nsites= 50 E= 0\n"
-        + "".join(row(letter) + "\n" for letter in text) + "\n" for name, text in texts))
+    path.write_text(
+        f"MEME version 4\n\nALPHABET= {alphabet}\n\n"
+        + "".join(
+            f"MOTIF {name}\nletter-probability matrix: alength= 4 w= {len(text)} nsites= 50 E= 0\n"
+            + "".join(row(letter) + "\n" for letter in text)
+            + "\n"
+            for name, text in texts
+        )
+    )
     return path
 
 
 QUERY, SITE, ANTI = ("q", "UGCAUGA"), ("site", "UGCAUGA"), ("anti", "UCAUGCA")
 
 
-@pytest.mark.parametrize("rna_query, rna_database, norc, strands", [
-    (True, False, False, 1), (False, True, False, 1), (True, True, False, 1), (False, False, True, 1),
-    (False, False, False, 2)])
+@pytest.mark.parametrize(
+    "rna_query, rna_database, norc, strands",
+    [
+        (True, False, False, 1),
+        (False, True, False, 1),
+        (True, True, False, 1),
+        (False, False, True, 1),
+        (False, False, False, 2),
+    ],
+)
 def test_rna_has_one_strand(tmp_path, rna_query, rna_database, norc, strands):
     names = {True: "ACGU", False: "ACGT"}
     queries = write_rna(tmp_path / "q.meme", QUERY, alphabet=names[rna_query])
-    database = write_rna(tmp_path / "db.meme", SITE, ANTI, ("one", "AAUAAAG"), ("two", "GGGAGGG"),
-                         alphabet=names[rna_database])
+    database = write_rna(
+        tmp_path / "db.meme", SITE, ANTI, ("one", "AAUAAAG"), ("two", "GGGAGGG"), alphabet=names[rna_database]
+    )
     found = match(queries, database, evalue=10, norc=norc, output=tmp_path / "out")
     assert set(found.hits["orientation"].tolist()) == ({"+"} if strands == 1 else {"+", "-"})
     # The first from Tomtom with -norc, the second from Tomtom.
     assert found.hits["p_value"][0] == pytest.approx({1: 5.55847e-05, 2: 0.000128794}[strands], rel=1e-5)
     assert found.parameters["norc"] == (strands == 1)
-    command = next(line for line in (tmp_path / "out/tomtom.tsv").read_text().splitlines() if "kipoi-motifrep" in line
-                   and "--database" in line)
+    command = next(
+        line
+        for line in (tmp_path / "out/tomtom.tsv").read_text().splitlines()
+        if "kipoi-motifrep" in line and "--database" in line
+    )
     assert ("--norc" in command) == (strands == 1)
     again = read_matches(tmp_path / "out", queries, jaspar.open_database(database), evalue=10)
     assert again.parameters["norc"] == (rna_query or rna_database)

@@ -31,11 +31,13 @@ def read(tmp_path):
 def rows(matrix, before="", between=" ", after="\n"):
     """Lines of a matrix; `before` is text or one for each row."""
     fronts = [before] * len(matrix) if isinstance(before, str) else before
-    return "".join(front + between.join(f"{x:g}" for x in row) + after for front, row in zip(fronts, matrix,
-                                                                                             strict=True))
+    return "".join(
+        front + between.join(f"{x:g}" for x in row) + after for front, row in zip(fronts, matrix, strict=True)
+    )
 
 
 # A matrix in every dress
+
 
 @st.composite
 def count_matrices(draw):
@@ -51,29 +53,37 @@ def count_matrices(draw):
 
 
 # Without anything that says whether a row is a letter or a position.
-PLAIN = {"headed, by position": lambda m: ">m\n" + rows(m, between="\t"),
-         "headed, by letter": lambda m: ">m\n" + rows(m.T),
-         "by position": rows, "by letter": lambda m: rows(m.T, between="   ")}
-TOLD = {"brackets": lambda m: ">m\n" + rows(m.T, [f"{x} [ " for x in "ACGT"], after=" ]\n"),
-        "bars": lambda m: ">m\n" + rows(m.T, [f"{x} | " for x in "ACGT"], "\t"),
-        "small letters": lambda m: "# made by hand\n>m\n" + rows(m.T, [f"{x}[" for x in "acgt"], after="]\n"),
-        "colons": lambda m: "m\n" + rows(m.T, [f"{x}:\t" for x in "ACGT"], "\t"),
-        "RNA": lambda m: "m\n" + rows(m.T, [f"{x}:\t" for x in "ACGU"], "\t"),
-        "columns": lambda m: "m\nPos\tA\tC\tG\tT\n" + rows(m, [f"{i}\t" for i in range(1, len(m) + 1)], "\t"),
-        "columns of RNA": lambda m: "m\nPos\tA\tC\tG\tU\n" + rows(m, [f"{i}\t" for i in range(1, len(m) + 1)], "\t"),
-        "columns in a headed block": lambda m: ">m\nA C G T\n" + rows(m),
-        "logomaker": lambda m: "# logomaker\npos A C G T\n" + rows(m, [f"{i:4d} " for i in range(len(m))]),
-        "logomaker, from the middle": lambda m: "pos,A,C,G,T\n" + rows(m, [f"{i - 2}," for i in range(len(m))], ","),
-        "pandas": lambda m: ",A,C,G,T\n" + rows(m, [f"{i}," for i in range(len(m))], ","),
-        "R": lambda m: '"","A","C","G","T"\n' + rows(m, [f'"{i + 1}",' for i in range(len(m))], ","),
-        "R without a corner": lambda m: "A\tC\tG\tT\n" + rows(m, [f'"{i + 1}"\t' for i in range(len(m))], "\t"),
-        "TRANSFAC": lambda m: "ID m\nP0 A C G T\n" + rows(m, [f"{i:02d} " for i in range(1, len(m) + 1)], after=" N\n")
-        + "XX\n//\n",
-        "TRANSFAC from 0": lambda m: "AC m\nXX\nPO A C G T\n" + rows(m, [f"{i} " for i in range(len(m))]) + "//\n",
-        "STAMP": lambda m: "DE\tm\tMA9.1\n" + rows(m, [f"{i}\t" for i in range(len(m))], "\t", "\tX\n") + "XX\n",
-        "universalmotif": lambda m: "# universalmotif version 1.2.0\n\n---\nname: m\nalphabet: DNA\nbkg:\n  A: 0.24\n"
-        "  C: 0.26\n  G: 0.26\n  T: 0.24\nconsensus: NN\nstrand: +-\nmotif:\n" + rows(m, "- "),
-        "MEME": lambda m: f"MEME version 4\n\nMOTIF m\nletter-probability matrix: w= {len(m)}\n" + rows(m)}
+PLAIN = {
+    "headed, by position": lambda m: ">m\n" + rows(m, between="\t"),
+    "headed, by letter": lambda m: ">m\n" + rows(m.T),
+    "by position": rows,
+    "by letter": lambda m: rows(m.T, between="   "),
+}
+TOLD = {
+    "brackets": lambda m: ">m\n" + rows(m.T, [f"{x} [ " for x in "ACGT"], after=" ]\n"),
+    "bars": lambda m: ">m\n" + rows(m.T, [f"{x} | " for x in "ACGT"], "\t"),
+    "small letters": lambda m: "# made by hand\n>m\n" + rows(m.T, [f"{x}[" for x in "acgt"], after="]\n"),
+    "colons": lambda m: "m\n" + rows(m.T, [f"{x}:\t" for x in "ACGT"], "\t"),
+    "RNA": lambda m: "m\n" + rows(m.T, [f"{x}:\t" for x in "ACGU"], "\t"),
+    "columns": lambda m: "m\nPos\tA\tC\tG\tT\n" + rows(m, [f"{i}\t" for i in range(1, len(m) + 1)], "\t"),
+    "columns of RNA": lambda m: "m\nPos\tA\tC\tG\tU\n" + rows(m, [f"{i}\t" for i in range(1, len(m) + 1)], "\t"),
+    "columns in a headed block": lambda m: ">m\nA C G T\n" + rows(m),
+    "logomaker": lambda m: "# logomaker\npos A C G T\n" + rows(m, [f"{i:4d} " for i in range(len(m))]),
+    "logomaker, from the middle": lambda m: "pos,A,C,G,T\n" + rows(m, [f"{i - 2}," for i in range(len(m))], ","),
+    "pandas": lambda m: ",A,C,G,T\n" + rows(m, [f"{i}," for i in range(len(m))], ","),
+    "R": lambda m: '"","A","C","G","T"\n' + rows(m, [f'"{i + 1}",' for i in range(len(m))], ","),
+    "R without a corner": lambda m: "A\tC\tG\tT\n" + rows(m, [f'"{i + 1}"\t' for i in range(len(m))], "\t"),
+    "TRANSFAC": lambda m: (
+        "ID m\nP0 A C G T\n" + rows(m, [f"{i:02d} " for i in range(1, len(m) + 1)], after=" N\n") + "XX\n//\n"
+    ),
+    "TRANSFAC from 0": lambda m: "AC m\nXX\nPO A C G T\n" + rows(m, [f"{i} " for i in range(len(m))]) + "//\n",
+    "STAMP": lambda m: "DE\tm\tMA9.1\n" + rows(m, [f"{i}\t" for i in range(len(m))], "\t", "\tX\n") + "XX\n",
+    "universalmotif": lambda m: (
+        "# universalmotif version 1.2.0\n\n---\nname: m\nalphabet: DNA\nbkg:\n  A: 0.24\n"
+        "  C: 0.26\n  G: 0.26\n  T: 0.24\nconsensus: NN\nstrand: +-\nmotif:\n" + rows(m, "- ")
+    ),
+    "MEME": lambda m: f"MEME version 4\n\nMOTIF m\nletter-probability matrix: w= {len(m)}\n" + rows(m),
+}
 DRESSES = PLAIN | TOLD
 
 
@@ -83,7 +93,7 @@ DRESSES = PLAIN | TOLD
 def test_counts_are_read_in_every_dress(tmp_path_factory, dress, counts):
     path = tmp_path_factory.mktemp("dress") / "m.txt"
     path.write_text(DRESSES[dress](counts))
-    motif, = read_motifs(path)
+    (motif,) = read_motifs(path)
     assert motif.name == "m"
     np.testing.assert_array_equal(motif.counts, counts)
     np.testing.assert_array_equal(motif.pwm, counts / counts.sum(axis=1, keepdims=True))
@@ -97,11 +107,11 @@ def test_counts_are_read_in_every_dress(tmp_path_factory, dress, counts):
 def test_probabilities_are_read_in_every_dress(tmp_path_factory, dress, pwm):
     if len(pwm) == 1 and dress in ("colons", "RNA"):
         return  # a background is written like this
-    if dress in PLAIN and (len(pwm) == 1 or np.ptp(pwm.sum(axis=0)) < .05):
+    if dress in PLAIN and (len(pwm) == 1 or np.ptp(pwm.sum(axis=0)) < 0.05):
         return  # nobody could tell
     path = tmp_path_factory.mktemp("dress") / "m.txt"
     path.write_text(DRESSES[dress](pwm))
-    motif, = read_motifs(path)
+    (motif,) = read_motifs(path)
     np.testing.assert_array_equal(motif.pwm, pwm)
     assert motif.counts is None and motif.nsites is None
 
@@ -115,7 +125,7 @@ def test_consensus_letters_before_the_numbers(tmp_path_factory, pwm, letters):
         return
     path = tmp_path_factory.mktemp("consensus") / "m.txt"
     path.write_text(">m_disc1 m_K562_r1:MEME#1\n" + rows(pwm, [f"{letter} " for letter in labels]))
-    motif, = read_motifs(path)
+    (motif,) = read_motifs(path)
     assert (motif.name, motif.alt_name) == ("m_disc1", "m_K562_r1:MEME#1")
     np.testing.assert_array_equal(motif.pwm, pwm)
 
@@ -146,10 +156,18 @@ def test_four_by_four_that_could_be_both_is_said(read, capsys):
 
 # What is no matrix
 
-@pytest.mark.parametrize("text", [
-    "bkg:\n  A: 0.2406\n  C: 0.2525\n  G: 0.2614\n  T: 0.2455\n", "A: 1\nC: 1\nG: 1\nT: 1\n", "A 0.25\nhello\n",
-    "chr1\t10\t20\tpeak\t3\n", "# only a comment\n\n#another\n", "loc\tA\tB\nchr1:1-2\t0.1\t-0.2\n",
-])
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bkg:\n  A: 0.2406\n  C: 0.2525\n  G: 0.2614\n  T: 0.2455\n",
+        "A: 1\nC: 1\nG: 1\nT: 1\n",
+        "A 0.25\nhello\n",
+        "chr1\t10\t20\tpeak\t3\n",
+        "# only a comment\n\n#another\n",
+        "loc\tA\tB\nchr1:1-2\t0.1\t-0.2\n",
+    ],
+)
 def test_lines_that_make_no_motif(read, text):
     with pytest.raises(InputError, match=r"known format|no motifs"):
         read(text)
@@ -178,7 +196,9 @@ def test_universalmotif_says_what_else_it_knows(read):
     text = "---\nname: {}\naltname: Tal1\nfamily: bHLH\nnsites: 232.0\nalphabet: {}\ntype: PPM\nmotif:\n"
     file = read(text.format("m1", "RNA") + rows(PWM, "- ") + "\n" + text.format("m2", "RNA") + rows(PWM[:2], "- "))
     assert [(m.name, m.alt_name, m.tf_family, m.nsites, m.width) for m in file] == [
-        ("m1", "Tal1", ("bHLH",), 232, 4), ("m2", "Tal1", ("bHLH",), 232, 2)]
+        ("m1", "Tal1", ("bHLH",), 232, 4),
+        ("m2", "Tal1", ("bHLH",), 232, 2),
+    ]
     assert file.rna and file.format == "universalmotif"
     with pytest.raises(InputError, match="alphabet AA"):
         read(text.format("m1", "AA") + rows(PWM, "- "))
@@ -186,18 +206,19 @@ def test_universalmotif_says_what_else_it_knows(read):
 
 # Positions without counts, and probabilities that do not sum to 1
 
+
 @pytest.mark.parametrize("dress", DRESSES)
 def test_a_position_without_counts_is_flat_and_said(read, capsys, dress):
     counts = np.vstack([COUNTS, [[0, 0, 0, 0]], COUNTS[:1]])
-    motif, = read(DRESSES[dress](counts))
-    np.testing.assert_array_equal(motif.pwm, np.vstack([FULL, [[.25] * 4], FULL[:1]]))
+    (motif,) = read(DRESSES[dress](counts))
+    np.testing.assert_array_equal(motif.pwm, np.vstack([FULL, [[0.25] * 4], FULL[:1]]))
     np.testing.assert_array_equal(motif.counts, counts)
     assert "positions without counts in 1 motif, taken as flat" in capsys.readouterr().err
 
 
 def test_one_odd_position_of_probabilities(read, capsys):
-    odd = np.vstack([PWM, [[.2, .2, .2, .2]]])
-    np.testing.assert_allclose(read(">m\n" + rows(odd))[0].pwm, np.vstack([PWM, [[.25] * 4]]))
+    odd = np.vstack([PWM, [[0.2, 0.2, 0.2, 0.2]]])
+    np.testing.assert_allclose(read(">m\n" + rows(odd))[0].pwm, np.vstack([PWM, [[0.25] * 4]]))
     assert "do not sum to 1 in 1 motif" in capsys.readouterr().err
     for dress in ("MEME", "columns", "colons"):
         with pytest.raises(InputError, match=r"sum to 0\.8, not 1"):
@@ -205,6 +226,7 @@ def test_one_odd_position_of_probabilities(read, capsys):
 
 
 # Names
+
 
 def test_names_that_occur_again_get_a_number_and_one_note(read, capsys):
     names = ["X", "Y", "X", "X_2", "X", "Y", "Z"]
@@ -253,6 +275,7 @@ def test_more_letters_than_four_are_no_dna(read, end):
 
 
 # Files as they lie
+
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_packed_files(read, pack):
@@ -305,4 +328,14 @@ def test_names_in_several_databases_are_told_apart(tmp_path):
     again = write_folder(tmp_path / "x", **{"a.meme": (tmp_path / "a.meme").read_text()})
     files = [*sorted(tmp_path.glob("*.meme")), again / "a.meme", again / "a.meme"]
     assert jaspar.open_databases(files).target_names == (
-        "CTCF", "a", "CTCF@b", "b", "CTCF@c", "c", "CTCF@a", "a@a", "CTCF@a_2", "a@a_2")
+        "CTCF",
+        "a",
+        "CTCF@b",
+        "b",
+        "CTCF@c",
+        "c",
+        "CTCF@a",
+        "a@a",
+        "CTCF@a_2",
+        "a@a_2",
+    )

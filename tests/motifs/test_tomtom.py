@@ -24,6 +24,7 @@ EVERYTHING = np.inf
 
 # Steps that are compiled to be called by compiled code alone.
 
+
 @njit
 def score_columns(*arguments):
     return statistics.score_columns(*arguments)
@@ -36,9 +37,16 @@ def draw_words(state, words):
 
 @njit
 def null_fraction(p_values, state):
-    return statistics.null_fraction(p_values, state, np.empty(2000, np.uint32), np.empty(1000, np.int64),
-                                    np.empty(len(p_values) + 1, np.int64), np.empty(101, np.int64), np.empty(100),
-                                    np.empty(100))
+    return statistics.null_fraction(
+        p_values,
+        state,
+        np.empty(2000, np.uint32),
+        np.empty(1000, np.int64),
+        np.empty(len(p_values) + 1, np.int64),
+        np.empty(101, np.int64),
+        np.empty(100),
+        np.empty(100),
+    )
 
 
 @njit
@@ -54,8 +62,9 @@ class Plain:
 
 def random_motifs(n, seed, widths=(5, 16), concentration=0.4, nsites=(10, 500)):
     rng = np.random.default_rng(seed)
-    return [Plain(rng.dirichlet([concentration] * 4, rng.integers(*widths)), int(rng.integers(*nsites)))
-            for _ in range(n)]
+    return [
+        Plain(rng.dirichlet([concentration] * 4, rng.integers(*widths)), int(rng.integers(*nsites))) for _ in range(n)
+    ]
 
 
 def reference_rows(queries, targets, **options):
@@ -73,19 +82,43 @@ letters = st.one_of(
     st.sampled_from([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 0, 1], [97, 1, 1, 1]]),
     st.lists(st.floats(0.001, 1), min_size=4, max_size=4),
 )
-motifs = st.builds(lambda rows, nsites: Plain(np.array([np.array(r) / sum(r) for r in rows]), nsites),
-                   st.lists(letters, min_size=1, max_size=7), st.sampled_from([None, 0, 1, 7, 20, 137.5]))
+motifs = st.builds(
+    lambda rows, nsites: Plain(np.array([np.array(r) / sum(r) for r in rows]), nsites),
+    st.lists(letters, min_size=1, max_size=7),
+    st.sampled_from([None, 0, 1, 7, 20, 137.5]),
+)
 
 
-@given(st.lists(motifs, min_size=1, max_size=3), st.lists(motifs, min_size=1, max_size=5),
-       st.booleans(), st.integers(1, 4), st.sampled_from([None, (0.3, 0.2, 0.2, 0.3), (0.25, 0.25, 0.25, 0.25)]),
-       st.booleans())
+@given(
+    st.lists(motifs, min_size=1, max_size=3),
+    st.lists(motifs, min_size=1, max_size=5),
+    st.booleans(),
+    st.integers(1, 4),
+    st.sampled_from([None, (0.3, 0.2, 0.2, 0.3), (0.25, 0.25, 0.25, 0.25)]),
+    st.booleans(),
+)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_equals_the_reference(queries, targets, complete, min_overlap, background, both_strands):
-    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap,
-                  background=background, both_strands=both_strands)
-    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap,
-                                     background=background, both_strands=both_strands))
+    hits = tomtom(
+        queries,
+        targets,
+        evalue=EVERYTHING,
+        complete_scores=complete,
+        min_overlap=min_overlap,
+        background=background,
+        both_strands=both_strands,
+    )
+    assert_same(
+        hits,
+        reference_rows(
+            queries,
+            targets,
+            complete=complete,
+            min_overlap=min_overlap,
+            background=background,
+            both_strands=both_strands,
+        ),
+    )
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -96,28 +129,32 @@ def test_equals_the_reference_with_bootstrapped_q_values(complete, min_overlap):
     hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap)
     assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap))
     targets += random_motifs(61, seed=3)
-    hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap,
-                  both_strands=False)
-    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap,
-                                     both_strands=False))
+    hits = tomtom(
+        queries, targets, evalue=EVERYTHING, complete_scores=complete, min_overlap=min_overlap, both_strands=False
+    )
+    assert_same(hits, reference_rows(queries, targets, complete=complete, min_overlap=min_overlap, both_strands=False))
 
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_equals_the_reference_on_jaspar(complete):
     targets = list(jaspar.load("JASPAR2016"))
     flipped = Plain(np.roll(targets[77].pwm[::-1, ::-1], 1, axis=0), 40)
-    queries = [Plain(targets[5].pwm[:1], 20), targets[300], flipped][:3 if complete else 2]
+    queries = [Plain(targets[5].pwm[:1], 20), targets[300], flipped][: 3 if complete else 2]
     hits = tomtom(queries, targets, evalue=EVERYTHING, complete_scores=complete)
     assert_same(hits, reference_rows(queries, targets, complete=complete))
 
 
-@pytest.mark.parametrize("queries, targets", [
-    ([np.full((3, 4), 0.25)], [np.full((5, 4), 0.25)]),
-    ([np.full((3, 4), 0.25)], [np.eye(4)]),
-    ([np.eye(4)[:1]], [np.eye(4)[3:]]),
-    ([np.eye(4)[[0, 0]]], [np.eye(4)[[0, 0, 0, 3, 3, 3]]] * 3),
-    ([np.eye(4)], [np.eye(4)] * 4),
-], ids=["all flat", "flat query", "one column", "poly-A", "palindrome"])
+@pytest.mark.parametrize(
+    "queries, targets",
+    [
+        ([np.full((3, 4), 0.25)], [np.full((5, 4), 0.25)]),
+        ([np.full((3, 4), 0.25)], [np.eye(4)]),
+        ([np.eye(4)[:1]], [np.eye(4)[3:]]),
+        ([np.eye(4)[[0, 0]]], [np.eye(4)[[0, 0, 0, 3, 3, 3]]] * 3),
+        ([np.eye(4)], [np.eye(4)] * 4),
+    ],
+    ids=["all flat", "flat query", "one column", "poly-A", "palindrome"],
+)
 @pytest.mark.parametrize("complete", [True, False])
 def test_degenerate_motifs_equal_the_reference(queries, targets, complete):
     queries, targets = [Plain(q) for q in queries], [Plain(t) for t in targets]
@@ -146,9 +183,20 @@ def scores_of(query, columns, complete):
     """Scores above neutral, and the neutral one, as the compiled steps make them."""
     width, n = len(query), len(columns)
     values, words = np.empty((width, n), np.int16), np.zeros(n // 8 + 1, np.uint64)
-    neutral = score_columns(query, columns, np.ascontiguousarray(columns.T, np.float32), complete,
-                            np.empty((width, n), np.uint16), np.empty(2048, np.int64), words.view(np.uint8), words,
-                            np.empty(n, np.int64), np.empty(n), np.empty(width), values)
+    neutral = score_columns(
+        query,
+        columns,
+        np.ascontiguousarray(columns.T, np.float32),
+        complete,
+        np.empty((width, n), np.uint16),
+        np.empty(2048, np.int64),
+        words.view(np.uint8),
+        words,
+        np.empty(n, np.int64),
+        np.empty(n),
+        np.empty(width),
+        values,
+    )
     return values, neutral
 
 
@@ -166,8 +214,12 @@ def plain_scores(query, columns, complete):
     return np.floor((shifted - offset) * scale + 0.5), -offset * scale if complete else 0
 
 
-@given(st.lists(letters, min_size=1, max_size=4), st.lists(letters, min_size=1, max_size=6),
-       st.lists(st.floats(-1e-9, 1e-9), min_size=6, max_size=6), st.booleans())
+@given(
+    st.lists(letters, min_size=1, max_size=4),
+    st.lists(letters, min_size=1, max_size=6),
+    st.lists(st.floats(-1e-9, 1e-9), min_size=6, max_size=6),
+    st.booleans(),
+)
 @settings(max_examples=150, deadline=None)
 def test_scores_of_columns_that_differ_by_little_are_the_exact_ones(query, columns, shifts, complete):
     # A spread of nearly nothing over a hundred scores leaves every score in doubt until it is computed exactly.
@@ -306,18 +358,26 @@ def test_hits_are_read_only():
         tomtom(random_motifs(2, 0), random_motifs(9, 1), evalue=9)["p_value"] = 0
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"evalue": -1}, "evalue"), ({"qvalue": 2}, "qvalue"), ({"qvalue": 0.5, "qvalues": False}, "qvalues=True"),
-    ({"min_overlap": 0}, "min_overlap"), ({"threads": 0}, "threads"), ({"pseudocount": -1}, "pseudocount"),
-    ({"background": (1, 2, 3)}, "background"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"evalue": -1}, "evalue"),
+        ({"qvalue": 2}, "qvalue"),
+        ({"qvalue": 0.5, "qvalues": False}, "qvalues=True"),
+        ({"min_overlap": 0}, "min_overlap"),
+        ({"threads": 0}, "threads"),
+        ({"pseudocount": -1}, "pseudocount"),
+        ({"background": (1, 2, 3)}, "background"),
+    ],
+)
 def test_bad_options_are_named(options, message):
     with pytest.raises(InputError, match=message):
         tomtom(random_motifs(1, 0), random_motifs(1, 1), **options)
 
 
-@pytest.mark.parametrize("bad", [np.ones((3, 5)), np.ones((0, 4)), np.full((2, 4), np.nan), -np.ones((2, 4)),
-                                 np.zeros((2, 4))])
+@pytest.mark.parametrize(
+    "bad", [np.ones((3, 5)), np.ones((0, 4)), np.full((2, 4), np.nan), -np.ones((2, 4)), np.zeros((2, 4))]
+)
 def test_bad_motifs_are_refused(bad):
     with pytest.raises(InputError, match="motif 0"):
         tomtom([bad], random_motifs(1, 1))
@@ -328,8 +388,10 @@ def test_bad_motifs_are_refused(bad):
 def test_agrees_with_memelite():
     memelite = pytest.importorskip("memelite")
     targets, queries = random_motifs(60, seed=12), random_motifs(5, seed=13)
-    smoothed = [[((motif.pwm * motif.nsites + 0.025) / (motif.nsites + 0.1)).T.copy() for motif in motifs]
-                for motifs in (queries, targets)]
+    smoothed = [
+        [((motif.pwm * motif.nsites + 0.025) / (motif.nsites + 0.1)).T.copy() for motif in motifs]
+        for motifs in (queries, targets)
+    ]
     p = memelite.tomtom(*smoothed, n_target_bins=None, n_jobs=1)[0]
     hits = tomtom(queries, targets, evalue=EVERYTHING)
     ours = np.empty_like(p)
@@ -338,17 +400,25 @@ def test_agrees_with_memelite():
 
 
 def test_compiling_is_said_once_and_kept_in_the_cache(tmp_path):
-    program = ("import numpy as np; from kipoi_motifrep.motifs.tomtom import tomtom; "
-               "print(len(tomtom([np.eye(4)], [np.eye(4)] * 51, evalue=np.inf)))")
+    program = (
+        "import numpy as np; from kipoi_motifrep.motifs.tomtom import tomtom; "
+        "print(len(tomtom([np.eye(4)], [np.eye(4)] * 51, evalue=np.inf)))"
+    )
     said = []
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
-                              env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        )
         assert done.stdout == "51\n"
         said.append(done.stderr)
     assert said == ["compiling the comparison of motifs: once, a few seconds\n", ""]
     assert {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")} == {
-        f"statistics.{name}" for name in ("align_queries", "find_p_values", "report", "skip_draws")}
+        f"statistics.{name}" for name in ("align_queries", "find_p_values", "report", "skip_draws")
+    }
 
 
 def test_code_is_compiled_each_time_where_it_cannot_be_kept(monkeypatch):

@@ -18,7 +18,7 @@ DATA = Path(__file__).parent / "data"
 @settings(deadline=None)
 @given(motif_lists(), pwms(max_width=1))
 def test_meme_round_trip(tmp_path_factory, motifs, background):
-    background = (background[0] + .01) / 1.04
+    background = (background[0] + 0.01) / 1.04
     path = tmp_path_factory.mktemp("meme") / "m.meme"
     write_motifs(motifs, path, background=background)
     file = read_motifs(path)
@@ -44,9 +44,18 @@ def test_jaspar_round_trip(tmp_path_factory, motifs):
 @settings(deadline=None)
 @given(motif_lists(with_counts=True), *[st.lists(WORDS, max_size=2, unique=True)] * 2)
 def test_transfac_round_trip(tmp_path_factory, motifs, classes, families):
-    motifs = [Motif(m.name, m.pwm, "" if m.alt_name == m.name else m.alt_name, m.nsites, m.counts,
-                    [c.replace("::", "") or "x" for c in classes], [f.replace("::", "") or "x" for f in families])
-              for m in motifs]
+    motifs = [
+        Motif(
+            m.name,
+            m.pwm,
+            "" if m.alt_name == m.name else m.alt_name,
+            m.nsites,
+            m.counts,
+            [c.replace("::", "") or "x" for c in classes],
+            [f.replace("::", "") or "x" for f in families],
+        )
+        for m in motifs
+    ]
     path = tmp_path_factory.mktemp("transfac") / "m.transfac"
     write_motifs(motifs, path, "transfac")
     file = read_motifs(path)
@@ -67,7 +76,9 @@ def test_homer_round_trip(tmp_path_factory, motifs):
 
 def test_written_meme_is_the_minimal_format(tmp_path):
     write_motifs([Motif("m", PWM, "alt", 19)], tmp_path / "m.meme")
-    assert (tmp_path / "m.meme").read_text() == """MEME version 4
+    assert (
+        (tmp_path / "m.meme").read_text()
+        == """MEME version 4
 
 ALPHABET= ACGT
 
@@ -83,6 +94,7 @@ letter-probability matrix: alength= 4 w= 4 nsites= 19 E= 0
  0.250000  0.250000  0.250000  0.250000
  0.100000  0.200000  0.300000  0.400000
 """
+    )
 
 
 @pytest.mark.parametrize(("kind", "parser"), [("meme", "minimal"), ("jaspar", "jaspar"), ("transfac", "transfac")])
@@ -113,7 +125,7 @@ def test_gzip_is_written_the_same_each_time(tmp_path):
 
 def test_white_space_in_names_becomes_one_word(tmp_path):
     write_motifs([Motif("a b\tc", PWM, "x  y")], tmp_path / "m.meme")
-    motif, = read_motifs(tmp_path / "m.meme")
+    (motif,) = read_motifs(tmp_path / "m.meme")
     assert (motif.name, motif.alt_name) == ("a_b_c", "x_y")
 
 

@@ -29,18 +29,32 @@ def deepbind():
 
 
 def danq():
-    return keras.Sequential([
-        Input((200, 4)), layers.Conv1D(32, 26, activation="relu", name="first"), layers.MaxPooling1D(13, 13),
-        layers.Dropout(0.2), layers.Bidirectional(layers.LSTM(8, return_sequences=True)), layers.Flatten(),
-        layers.Dense(9, activation="relu"), layers.Dense(5, activation="sigmoid")])
+    return keras.Sequential(
+        [
+            Input((200, 4)),
+            layers.Conv1D(32, 26, activation="relu", name="first"),
+            layers.MaxPooling1D(13, 13),
+            layers.Dropout(0.2),
+            layers.Bidirectional(layers.LSTM(8, return_sequences=True)),
+            layers.Flatten(),
+            layers.Dense(9, activation="relu"),
+            layers.Dense(5, activation="sigmoid"),
+        ]
+    )
 
 
 def factornet():
     """DNA with two signals beside it, forward and reverse, through the same layers; and features of the cell."""
     forward, reverse, meta = Input((120, 6), name="forward"), Input((120, 6), name="reverse"), Input((3,), name="meta")
-    shared = [layers.Conv1D(8, 26, name="first"), layers.Activation("relu", name="act"), layers.Dropout(0.1),
-              layers.TimeDistributed(layers.Dense(6, activation="relu")), layers.MaxPooling1D(5),
-              layers.Bidirectional(layers.LSTM(4)), layers.Flatten()]
+    shared = [
+        layers.Conv1D(8, 26, name="first"),
+        layers.Activation("relu", name="act"),
+        layers.Dropout(0.1),
+        layers.TimeDistributed(layers.Dense(6, activation="relu")),
+        layers.MaxPooling1D(5),
+        layers.Bidirectional(layers.LSTM(4)),
+        layers.Flatten(),
+    ]
     branches = []
     for h in (forward, reverse):
         for layer in shared:
@@ -59,10 +73,16 @@ def deepcpg():
 def cpgenie():
     """Kernels along the last axis, channels first."""
     options = {"data_format": "channels_first", "padding": "same", "activation": "relu"}
-    return keras.Sequential([
-        Input((4, 1, 101)), layers.Conv2D(12, (1, 5), name="first", **options),
-        layers.MaxPooling2D((1, 5), 3, data_format="channels_first", padding="same"),
-        layers.Conv2D(6, (1, 5), **options), layers.Flatten(), layers.Dense(2, activation="softmax")])
+    return keras.Sequential(
+        [
+            Input((4, 1, 101)),
+            layers.Conv2D(12, (1, 5), name="first", **options),
+            layers.MaxPooling2D((1, 5), 3, data_format="channels_first", padding="same"),
+            layers.Conv2D(6, (1, 5), **options),
+            layers.Flatten(),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
 
 
 def bpnet(width=25, crop=False):
@@ -75,8 +95,9 @@ def bpnet(width=25, crop=False):
     if crop:  # ChromBPNet
         profile = layers.Conv1D(1, 15, padding="valid")(h)
     else:  # BPNet
-        profile = layers.Reshape((200, 2))(layers.Conv2DTranspose(2, (5, 1), padding="same")(
-            layers.Reshape((200, 1, 16))(h)))
+        profile = layers.Reshape((200, 2))(
+            layers.Conv2DTranspose(2, (5, 1), padding="same")(layers.Reshape((200, 1, 16))(h))
+        )
     return Model(dna, [profile, layers.Dense(1)(layers.GlobalAveragePooling1D()(h))])
 
 
@@ -89,7 +110,8 @@ def spliceai():
         h = layers.Activation("relu", name=f"act{i}")(layers.BatchNormalization()(conv))
         h = layers.Conv1D(32, width, dilation_rate=rate, padding="same")(h)
         h = layers.Conv1D(32, width, dilation_rate=rate, padding="same")(
-            layers.Activation("relu")(layers.BatchNormalization()(h)))
+            layers.Activation("relu")(layers.BatchNormalization()(h))
+        )
         conv = layers.add([conv, h])
         skip = layers.add([skip, layers.Conv1D(32, 1)(conv)])
     return Model(dna, layers.Conv1D(3, 1, activation="softmax")(layers.Cropping1D(600)(skip)))
@@ -106,10 +128,15 @@ def deepstarr():
 def deepmel():
     """Two inputs, the sequence and its reverse complement, through the same layers."""
     forward, reverse = Input((120, 4)), Input((120, 4))
-    shared = [layers.Conv1D(16, 20, activation="relu", name="first"), layers.MaxPooling1D(10), layers.Dropout(0.2),
-              layers.TimeDistributed(layers.Dense(8, activation="relu")),
-              layers.Bidirectional(layers.LSTM(4, return_sequences=True)), layers.Flatten(),
-              layers.Dense(6, activation="sigmoid")]
+    shared = [
+        layers.Conv1D(16, 20, activation="relu", name="first"),
+        layers.MaxPooling1D(10),
+        layers.Dropout(0.2),
+        layers.TimeDistributed(layers.Dense(8, activation="relu")),
+        layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+        layers.Flatten(),
+        layers.Dense(6, activation="sigmoid"),
+    ]
     branches = []
     for h in (forward, reverse):
         for layer in shared:
@@ -121,8 +148,11 @@ def deepmel():
 def mpra_dragonn():
     stack = [Input((145, 4))]
     for i in range(3):
-        stack += [layers.Conv1D(12, 5, activation="relu", name=f"conv{i}"), layers.BatchNormalization(),
-                  layers.Dropout(0.1)]
+        stack += [
+            layers.Conv1D(12, 5, activation="relu", name=f"conv{i}"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.1),
+        ]
     return keras.Sequential([*stack, layers.Flatten(), layers.Dense(4)])
 
 
@@ -136,9 +166,17 @@ def aparent():
 
 def optimus():
     options = {"padding": "same", "activation": "relu"}
-    return keras.Sequential([
-        Input((50, 4)), layers.Conv1D(24, 8, name="first", **options), layers.Conv1D(12, 8, **options),
-        layers.Dropout(0.1), layers.Flatten(), layers.Dense(4, activation="relu"), layers.Dense(1)])
+    return keras.Sequential(
+        [
+            Input((50, 4)),
+            layers.Conv1D(24, 8, name="first", **options),
+            layers.Conv1D(12, 8, **options),
+            layers.Dropout(0.1),
+            layers.Flatten(),
+            layers.Dense(4, activation="relu"),
+            layers.Dense(1),
+        ]
+    )
 
 
 def xpresso():

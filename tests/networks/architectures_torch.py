@@ -33,9 +33,15 @@ class DeepSEA(nn.Module):
         super().__init__()
         self.strands = strands
         self.first, self.act = nn.Conv2d(4, 20, (1, 8)), nn.Threshold(0, 1e-6)
-        self.rest = nn.Sequential(nn.MaxPool2d((1, 4), (1, 4)), nn.Dropout(0.2), nn.Conv2d(20, 8, (1, 8)),
-                                  nn.Threshold(0, 1e-6), Lambda(lambda x: x.view(x.size(0), -1)), nn.Linear(8 * 41, 5),
-                                  nn.Sigmoid())
+        self.rest = nn.Sequential(
+            nn.MaxPool2d((1, 4), (1, 4)),
+            nn.Dropout(0.2),
+            nn.Conv2d(20, 8, (1, 8)),
+            nn.Threshold(0, 1e-6),
+            Lambda(lambda x: x.view(x.size(0), -1)),
+            nn.Linear(8 * 41, 5),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x):
         n = len(x)
@@ -46,9 +52,17 @@ class DeepSEA(nn.Module):
 
 
 def basset():
-    return nn.Sequential(nn.Conv2d(4, 30, (19, 1)), nn.BatchNorm2d(30), nn.ReLU(), nn.MaxPool2d((3, 1), (3, 1)),
-                         nn.Conv2d(30, 8, (11, 1)), nn.ReLU(), Lambda(lambda x: x.view(x.size(0), -1)),
-                         nn.Linear(8 * 50, 4), nn.Sigmoid())
+    return nn.Sequential(
+        nn.Conv2d(4, 30, (19, 1)),
+        nn.BatchNorm2d(30),
+        nn.ReLU(),
+        nn.MaxPool2d((3, 1), (3, 1)),
+        nn.Conv2d(30, 8, (11, 1)),
+        nn.ReLU(),
+        Lambda(lambda x: x.view(x.size(0), -1)),
+        nn.Linear(8 * 50, 4),
+        nn.Sigmoid(),
+    )
 
 
 class Pangolin(nn.Module):
@@ -77,9 +91,18 @@ class ExplaiNN(nn.Module):
         super().__init__()
         self.n = n
         self.linears = nn.Sequential(
-            nn.Conv1d(4 * n, n, 19, groups=n), nn.BatchNorm1d(n), Lambda(torch.exp), nn.MaxPool1d(7, 7), nn.Flatten(),
-            nn.Unflatten(1, (-1, 1)), nn.Conv1d(n * 26, 5 * n, 1, groups=n), nn.ReLU(),
-            nn.Conv1d(5 * n, n, 1, groups=n), nn.ReLU(), nn.Flatten())
+            nn.Conv1d(4 * n, n, 19, groups=n),
+            nn.BatchNorm1d(n),
+            Lambda(torch.exp),
+            nn.MaxPool1d(7, 7),
+            nn.Flatten(),
+            nn.Unflatten(1, (-1, 1)),
+            nn.Conv1d(n * 26, 5 * n, 1, groups=n),
+            nn.ReLU(),
+            nn.Conv1d(5 * n, n, 1, groups=n),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
         self.final = nn.Linear(n, 2)
 
     def forward(self, x):
@@ -115,8 +138,11 @@ class Enformer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv1d(4, 24, 15, padding=7), Residual(nn.Sequential(
-            nn.BatchNorm1d(24), OwnGELU(), nn.Conv1d(24, 24, 1))), AttentionPool(24))
+        self.stem = nn.Sequential(
+            nn.Conv1d(4, 24, 15, padding=7),
+            Residual(nn.Sequential(nn.BatchNorm1d(24), OwnGELU(), nn.Conv1d(24, 24, 1))),
+            AttentionPool(24),
+        )
         self.head = nn.Sequential(nn.BatchNorm1d(24), OwnGELU(), nn.Conv1d(24, 3, 5, padding=2), nn.Softplus())
 
     def forward(self, x):
@@ -150,10 +176,26 @@ class SqueezeExcite(nn.Module):
 
 def legnet():
     """Sequences of five or six channels there, four here; SiLU, squeeze and excitation, depthwise convolutions."""
-    block = nn.Sequential(nn.Conv1d(16, 32, 1), nn.BatchNorm1d(32), nn.SiLU(), nn.Conv1d(32, 32, 7, groups=32,
-                          padding="same"), SqueezeExcite(32), nn.Conv1d(32, 16, 1), nn.BatchNorm1d(16), nn.SiLU())
-    return nn.Sequential(nn.Conv1d(4, 16, 11, padding="same"), nn.BatchNorm1d(16), nn.SiLU(), Residual(block),
-                         nn.Conv1d(16, 18, 1), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.LogSoftmax(dim=1))
+    block = nn.Sequential(
+        nn.Conv1d(16, 32, 1),
+        nn.BatchNorm1d(32),
+        nn.SiLU(),
+        nn.Conv1d(32, 32, 7, groups=32, padding="same"),
+        SqueezeExcite(32),
+        nn.Conv1d(32, 16, 1),
+        nn.BatchNorm1d(16),
+        nn.SiLU(),
+    )
+    return nn.Sequential(
+        nn.Conv1d(4, 16, 11, padding="same"),
+        nn.BatchNorm1d(16),
+        nn.SiLU(),
+        Residual(block),
+        nn.Conv1d(16, 18, 1),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.LogSoftmax(dim=1),
+    )
 
 
 class AITAC(nn.Module):
@@ -161,8 +203,9 @@ class AITAC(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layer1_conv = nn.Sequential(nn.Conv2d(1, 30, (4, 19), padding=(0, 9)), nn.BatchNorm2d(30), nn.ReLU(),
-                                         nn.MaxPool2d((1, 3), (1, 3)))
+        self.layer1_conv = nn.Sequential(
+            nn.Conv2d(1, 30, (4, 19), padding=(0, 9)), nn.BatchNorm2d(30), nn.ReLU(), nn.MaxPool2d((1, 3), (1, 3))
+        )
         self.layer2 = nn.Sequential(nn.Conv1d(30, 8, 11, padding=5), nn.BatchNorm1d(8), nn.ReLU())
         self.last = nn.Linear(8, 3)
 
@@ -187,7 +230,7 @@ class BPNetLite(nn.Module):
         for conv in self.rconvs:
             x = torch.add(x, torch.relu(conv(x)))
         profile = self.fconv(x)[:, :, start:end]
-        return profile, self.linear(torch.mean(x[:, :, start - 10:end + 10], dim=2))
+        return profile, self.linear(torch.mean(x[:, :, start - 10 : end + 10], dim=2))
 
 
 class FlattenDense(nn.Module):

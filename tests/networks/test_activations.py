@@ -26,12 +26,12 @@ from kipoi_motifrep.networks.types import ReceptiveField
 
 
 def batch_normed(*after):
-    model = sequential((LENGTH, 4), layers.Conv1D(3, 5, padding="same", use_bias=False),
-                       layers.BatchNormalization(name="bn"), *after)
+    model = sequential(
+        (LENGTH, 4), layers.Conv1D(3, 5, padding="same", use_bias=False), layers.BatchNormalization(name="bn"), *after
+    )
     for one, values in zip(model.get_layer("bn").weights, RNG.uniform(0.5, 1.5, (4, 3)), strict=True):
         one.assign(values)
     return model
-
 
 
 @pytest.mark.parametrize("activation", ["relu", "exponential", "gelu", "elu", "softplus", "tanh"])
@@ -44,17 +44,14 @@ def test_keras_activation_after_batch_norm(activation):
     assert network.banks[0].activation == f"bn (BatchNormalization), act ({activation})"
 
 
-
 def test_activation_before_batch_norm_ends_there():
     model = sequential((LENGTH, 4), conv1d(), layers.BatchNormalization(), layers.ReLU())
     assert open_network(model).banks[0].activation == "relu (fused)"
 
 
-
 def test_no_activation_is_said():
     network = open_network(sequential((LENGTH, 4), layers.Conv1D(3, 5, use_bias=False), layers.MaxPooling1D(2)))
     assert "no non-linearity" in network.describe()
-
 
 
 def test_custom_nonlinearity_is_found_without_its_name():
@@ -71,7 +68,6 @@ def test_custom_nonlinearity_is_found_without_its_name():
     np.testing.assert_allclose(given, np.maximum(expected, 0) ** 2, atol=1e-5)
 
 
-
 def test_torch_gate_is_one_activation():
     module = Torch(nn1d, after=lambda x: x * torch.sigmoid(1.702 * x))
     network = open_network(module, length=LENGTH)
@@ -80,19 +76,16 @@ def test_torch_gate_is_one_activation():
     np.testing.assert_allclose(network.activations(x)[0], (raw * torch.sigmoid(1.702 * raw)).transpose(1, 2), atol=1e-5)
 
 
-
 def zeroed(h):
     h = h.clone()
     h[h < 0] = 0
     return h
 
 
-
 def checked(h):
     if torch.isnan(h).any():
         raise ValueError("not a number")
     return torch.relu(torch.where(torch.isfinite(h), h, torch.zeros_like(h)))
-
 
 
 RELUS = {
@@ -110,15 +103,15 @@ RELUS = {
     "squeezed": lambda h: torch.relu(h.squeeze()),
     "batch in the middle": lambda h: torch.relu(h.permute(2, 0, 1)).permute(1, 2, 0),
     "batch last": lambda h: torch.relu(h.permute(1, 2, 0)).permute(2, 0, 1),
-    "batch and positions on one axis":
-        lambda h: torch.relu(h.transpose(1, 2).reshape(-1, 3)).view(h.size(0), -1, 3).transpose(1, 2),
+    "batch and positions on one axis": lambda h: (
+        torch.relu(h.transpose(1, 2).reshape(-1, 3)).view(h.size(0), -1, 3).transpose(1, 2)
+    ),
     "pooled, then viewed": lambda h: torch.relu(nn.functional.max_pool1d(h, 2).view(h.size(0), h.size(1), -1)),
     "cropped": lambda h: torch.relu(h[:, :, 3:-2]),
     "cut to the right": lambda h: torch.relu(h[:, :, :-4]),
     "every third": lambda h: torch.relu(h[:, :, 1::3]),
     "in parts": lambda h: torch.cat([torch.relu(part) for part in h.split(4)]),
 }
-
 
 
 @pytest.mark.parametrize("name", RELUS)
@@ -131,26 +124,28 @@ def test_torch_ways_to_write_relu(name):
         assert_reads_as_described(network, codes=codes)
 
 
-
-@pytest.mark.parametrize(("after", "start", "step"), [
-    (lambda h: torch.relu(h[:, :, 3:-2]), 3, 1), (lambda h: torch.relu(h[:, :, 1::3]), 1, 3)])
+@pytest.mark.parametrize(
+    ("after", "start", "step"),
+    [(lambda h: torch.relu(h[:, :, 3:-2]), 3, 1), (lambda h: torch.relu(h[:, :, 1::3]), 1, 3)],
+)
 def test_field_begins_where_a_cut_does(after, start, step):
     assert open_network(Torch(nn1d, after=after), length=LENGTH).banks[0].field == ReceptiveField(start, 5, step)
 
 
-
-@pytest.mark.parametrize("after", [
-    lambda h: h * 0.5 * (1 + torch.erf(h / 2**0.5)),
-    lambda h: 0.5 * h * (1 + torch.tanh(0.7979 * (h + 0.0447 * h**3))),
-    lambda h: h * torch.tanh(nn.functional.softplus(h)),
-])
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda h: h * 0.5 * (1 + torch.erf(h / 2**0.5)),
+        lambda h: 0.5 * h * (1 + torch.tanh(0.7979 * (h + 0.0447 * h**3))),
+        lambda h: h * torch.tanh(nn.functional.softplus(h)),
+    ],
+)
 def test_torch_activations_written_by_hand(after):
     module = Torch(nn1d, after=after)
     network = open_network(module, length=LENGTH)
     x = network.layout.encode(MANY)
     expected = after(module.conv(torch.from_numpy(x))).detach().numpy().transpose(0, 2, 1)
     np.testing.assert_allclose(network.activations(x)[0], expected, atol=1e-6)
-
 
 
 @pytest.mark.parametrize("size", [1, 4])
@@ -170,7 +165,6 @@ def test_torch_batches_taken_apart(size):
         open_network(Parts(nn1d), length=LENGTH)
 
 
-
 def test_torch_way_that_depends_on_the_sequences():
     class Either(Torch):
         def forward(self, x):
@@ -182,7 +176,6 @@ def test_torch_way_that_depends_on_the_sequences():
         network.activations(network.layout.encode(only_a))
 
 
-
 def test_torch_failure_on_a_batch_is_told():
     module = Torch(nn1d, after=lambda h: torch.relu(h + torch.zeros(2, 1, 1)))
     network = open_network(module, length=LENGTH)
@@ -191,17 +184,18 @@ def test_torch_failure_on_a_batch_is_told():
     assert "\n" not in str(error.value)
 
 
-
-@pytest.mark.parametrize(("after", "reason"), [
-    (lambda h: (h > 0).float(), "its output is compared with something"),
-    (lambda h: torch.relu(h[:, :, [0, 1, 5]]), "positions that are not evenly spaced"),
-    (lambda h: torch.relu(h[:, :2]), "pick some of its filters"),
-    (lambda h: torch.relu(nn.functional.max_pool1d(h, 2)[:, :, 1:]), "cuts what max_pool2d has pooled"),
-])
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        (lambda h: (h > 0).float(), "its output is compared with something"),
+        (lambda h: torch.relu(h[:, :, [0, 1, 5]]), "positions that are not evenly spaced"),
+        (lambda h: torch.relu(h[:, :2]), "pick some of its filters"),
+        (lambda h: torch.relu(nn.functional.max_pool1d(h, 2)[:, :, 1:]), "cuts what max_pool2d has pooled"),
+    ],
+)
 def test_what_follows_is_not_understood(after, reason):
     with pytest.raises(InputError, match=f"layer conv: .*{reason}"):
         open_network(Torch(nn1d, after=after), length=LENGTH)
-
 
 
 @pytest.mark.parametrize("after", [lambda h: h[:, 3:-2], layers.Cropping1D((3, 2))])
@@ -222,7 +216,6 @@ def test_keras_crop_before_the_activation(after):
     np.testing.assert_allclose(ablation.maxima(), expected.max(axis=1), atol=1e-5)
 
 
-
 KERAS_RELUS = {
     "a mask": lambda h: h * keras.ops.cast(h > 0, "float32"),
     "where": lambda h: keras.ops.where(h > 0, h, 0.0),
@@ -230,7 +223,6 @@ KERAS_RELUS = {
     "batch in the middle": lambda h: keras.ops.transpose(keras.ops.relu(keras.ops.transpose(h, (1, 0, 2))), (1, 0, 2)),
     "cropped": lambda h: keras.ops.relu(h[:, 3:-2]),
 }
-
 
 
 @pytest.mark.parametrize("name", KERAS_RELUS)
@@ -252,12 +244,13 @@ def test_keras_ways_to_write_relu(name):
         assert_reads_as_described(network, codes=codes)
 
 
-
 def test_branches_that_are_joined_before_their_activation():
     keras.utils.set_random_seed(2)
     dna = keras.Input((LENGTH, 4))
-    branches = [layers.Conv1D(n, width, padding="same", use_bias=False, name=f"conv{width}")(dna)
-                for n, width in ((3, 3), (4, 7))]
+    branches = [
+        layers.Conv1D(n, width, padding="same", use_bias=False, name=f"conv{width}")(dna)
+        for n, width in ((3, 3), (4, 7))
+    ]
     joined = layers.ReLU(name="act")(layers.Concatenate(name="joined")(branches))
     model = keras.Model(dna, layers.Dense(2)(layers.GlobalMaxPooling1D()(joined)))
     network = open_network(model)
@@ -271,4 +264,3 @@ def test_branches_that_are_joined_before_their_activation():
     values[:, :, 5] = 0.25
     expected = model.layers[-1](values.max(axis=1)).numpy()
     np.testing.assert_allclose(ablation.replaced(5, 0.25), expected, atol=1e-5)
-

@@ -73,8 +73,9 @@ def test_architecture(name, framework):
     axes = [axis for axis, size in enumerate(raw.shape) if axis and size == bank.n_filters][-1:]
     answers = np.moveaxis((raw - empty)[:3], axes[0], -1).reshape(3, -1, bank.n_filters)
     field = bank.field
-    np.testing.assert_allclose(answers, scores(codes, bank.kernels, field.start, field.step, answers.shape[1]),
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        answers, scores(codes, bank.kernels, field.start, field.step, answers.shape[1]), atol=1e-4
+    )
 
     given = network.activations(arrays[network.input_name])[0]
     assert given.shape == (3, bank.n_positions, bank.n_filters)

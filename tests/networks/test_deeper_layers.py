@@ -22,14 +22,12 @@ def stacked():
     return keras.Model(dna, layers.Flatten()(out))
 
 
-
 def changed_positions(network, model_input, position):
     """Positions of the feature map that change when one base does."""
     one = network.activations(model_input)[0]
     other = model_input.copy()
     other[:, position] = np.roll(other[:, position], 1, axis=-1)
     return np.flatnonzero((network.activations(other)[0] != one).any(axis=(0, 2)))
-
 
 
 @pytest.mark.parametrize(("layer", "field"), [("two", ReceptiveField(-4, 10, 2)), ("three", ReceptiveField(-4, 18, 2))])
@@ -50,9 +48,10 @@ def test_deeper_receptive_field(layer, field):
         assert reach.max() <= min(start + field.width, 40) - 1
     middle = bank.n_positions // 2
     reach = np.flatnonzero(seen[:, middle])
-    assert (reach.min(), reach.max()) == (field.start + field.step * middle,
-                                          field.start + field.step * middle + field.width - 1)
-
+    assert (reach.min(), reach.max()) == (
+        field.start + field.step * middle,
+        field.start + field.step * middle + field.width - 1,
+    )
 
 
 def test_torch_deeper_receptive_field():
@@ -61,11 +60,9 @@ def test_torch_deeper_receptive_field():
     assert network.banks[0].field == ReceptiveField(-3, 7 + 2 + 3 * 3, 3)
 
 
-
 def test_layer_that_sees_everything_is_refused():
     with pytest.raises(InputError, match=r"late .* mixes distant positions"):
         open_network(stacked(), layer="late")
-
 
 
 def test_unknown_layer_lists_the_convolutions():
@@ -73,19 +70,20 @@ def test_unknown_layer_lists_the_convolutions():
         open_network(stacked(), layer="four")
 
 
-
-@pytest.mark.parametrize(("make", "reason"), [
-    (lambda: sequential((LENGTH, 5), conv1d()), "no axis of size 4"),
-    (lambda: sequential((LENGTH, 4), layers.Dense(3)), "no convolution uses this input"),
-    (lambda: sequential((LENGTH, 4), layers.LSTM(4, return_sequences=True), conv1d()), "change the sequence"),
-    (lambda: sequential((28, 28, 3), layers.Conv2D(3, 3)), "no axis of size 4"),
-    (lambda: sequential((24,), layers.Embedding(5, 4), conv1d()), "do not take one-hot sequences"),
-    (lambda: nn.Sequential(nn.Conv1d(5, 3, 3)), "no convolution of this model reads DNA"),
-    (lambda: nn.Sequential(nn.Linear(4, 3)), "no convolution"),
-    (lambda: object(), "shows no layers"),
-])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: sequential((LENGTH, 5), conv1d()), "no axis of size 4"),
+        (lambda: sequential((LENGTH, 4), layers.Dense(3)), "no convolution uses this input"),
+        (lambda: sequential((LENGTH, 4), layers.LSTM(4, return_sequences=True), conv1d()), "change the sequence"),
+        (lambda: sequential((28, 28, 3), layers.Conv2D(3, 3)), "no axis of size 4"),
+        (lambda: sequential((24,), layers.Embedding(5, 4), conv1d()), "do not take one-hot sequences"),
+        (lambda: nn.Sequential(nn.Conv1d(5, 3, 3)), "no convolution of this model reads DNA"),
+        (lambda: nn.Sequential(nn.Linear(4, 3)), "no convolution"),
+        (lambda: object(), "shows no layers"),
+    ],
+)
 def test_refusals(make, reason):
     with pytest.raises(InputError, match=reason) as error:
         open_network(make())
     assert "\n" not in str(error.value)
-

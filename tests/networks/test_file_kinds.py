@@ -24,9 +24,11 @@ LENGTH = 12
 @pytest.fixture
 def no_zoo(monkeypatch):
     """Fail where a name is looked up in Kipoi's zoo, which would be cloned."""
+
     def looked_up(name, source):
         assert source != "kipoi", f"{name} was looked up in the zoo"
         raise ValueError("not there")
+
     monkeypatch.setattr("kipoi.get_model_descr", looked_up)
 
 
@@ -37,17 +39,25 @@ def small(path, head=layers.GlobalMaxPooling1D):
 
 
 CONTENTS = {
-    "a Python pickle": b"\x80\x04\x95\x00", "compressed by gzip": b"\x1f\x8b\x08\x00",
+    "a Python pickle": b"\x80\x04\x95\x00",
+    "compressed by gzip": b"\x1f\x8b\x08\x00",
     "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
-    "a web page": b"\n<!DOCTYPE html><html>404</html>", "an ONNX file": b"\x08\x08\x12\x07pytorch:\x01",
-    "a TensorFlow Lite file": b"\x1c\x00\x00\x00TFL3", "a checkpoint of TensorFlow":
-        bytes(40) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
-    "a network's description without its weights": json.dumps(contents_of("recurrent", "h5")[0]).encode()}
-CURES = {"a Python pickle": r"save a PyTorch module's state_dict\(\)", "compressed by gzip": "unpack it",
-         "a pointer of Git LFS": "git lfs pull", "a web page": "address of the download",
-         "an ONNX file": "exported from",
-         "a TensorFlow Lite file": "the Keras model", "a checkpoint of TensorFlow": "save it as one",
-         "a network's description without its weights": "--arch"}
+    "a web page": b"\n<!DOCTYPE html><html>404</html>",
+    "an ONNX file": b"\x08\x08\x12\x07pytorch:\x01",
+    "a TensorFlow Lite file": b"\x1c\x00\x00\x00TFL3",
+    "a checkpoint of TensorFlow": bytes(40) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb",
+    "a network's description without its weights": json.dumps(contents_of("recurrent", "h5")[0]).encode(),
+}
+CURES = {
+    "a Python pickle": r"save a PyTorch module's state_dict\(\)",
+    "compressed by gzip": "unpack it",
+    "a pointer of Git LFS": "git lfs pull",
+    "a web page": "address of the download",
+    "an ONNX file": "exported from",
+    "a TensorFlow Lite file": "the Keras model",
+    "a checkpoint of TensorFlow": "save it as one",
+    "a network's description without its weights": "--arch",
+}
 
 
 @pytest.mark.parametrize("name", ["weights.h5", "network.keras", "x.model", "0123456789abcdef0123456789abcdef", "x.pt"])
@@ -83,8 +93,16 @@ def test_archives_are_told_apart(tmp_path):
     with zipfile.ZipFile(tmp_path / "h", "w") as archive:
         archive.writestr("readme.txt", "text")
     kinds = {name: kind_of(tmp_path / name) for name in "abcdefgh"}
-    assert kinds == {"a": "a NumPy archive", "b": file_kinds.KERAS, "c": file_kinds.STATE, "d": file_kinds.STATE,
-                     "e": file_kinds.SCRIPT, "f": file_kinds.EXPORTED, "g": file_kinds.SAFETENSORS, "h": ""}
+    assert kinds == {
+        "a": "a NumPy archive",
+        "b": file_kinds.KERAS,
+        "c": file_kinds.STATE,
+        "d": file_kinds.STATE,
+        "e": file_kinds.SCRIPT,
+        "f": file_kinds.EXPORTED,
+        "g": file_kinds.SAFETENSORS,
+        "h": "",
+    }
 
 
 @pytest.mark.parametrize("name", ["network.hd5", "x.model", "0123456789abcdef0123456789abcdef", "text.txt", "net.pt"])
@@ -103,9 +121,11 @@ def test_folders(tmp_path, no_zoo):
     (tmp_path / "trained").mkdir()
     (tmp_path / "trained/checkpoint").write_text("model_checkpoint_path")
     (tmp_path / "empty").mkdir()
-    for name, reason in (("saved", "is a SavedModel folder: which shows no layers; .*as one .h5 file"),
-                         ("trained", "is a checkpoint of TensorFlow: "),
-                         ("empty", r"is a folder without a model\.yaml, so no Kipoi model")):
+    for name, reason in (
+        ("saved", "is a SavedModel folder: which shows no layers; .*as one .h5 file"),
+        ("trained", "is a checkpoint of TensorFlow: "),
+        ("empty", r"is a folder without a model\.yaml, so no Kipoi model"),
+    ):
         with pytest.raises(InputError, match=rf"{name}: {reason}"):
             load_model(tmp_path / name)
     (tmp_path / "trained/model-1.index").write_bytes(b"")
@@ -154,8 +174,10 @@ def test_a_whole_file_may_stand_for_its_weights(tmp_path):
     """As ModelCheckpoint saved them, and DeepMEL and FactorNet give them."""
     path = written(tmp_path, "recurrent", "h5")
     (tmp_path / "arch.json").write_text(json.dumps(contents_of("recurrent", "h5")[0]))
-    np.testing.assert_array_equal(load_keras(path, tmp_path / "arch.json").predict(inputs("recurrent"), verbose=0),
-                                  load_keras(path).predict(inputs("recurrent"), verbose=0))
+    np.testing.assert_array_equal(
+        load_keras(path, tmp_path / "arch.json").predict(inputs("recurrent"), verbose=0),
+        load_keras(path).predict(inputs("recurrent"), verbose=0),
+    )
 
 
 def test_an_hdf5_file_of_other_things(tmp_path):
@@ -179,8 +201,7 @@ def bombs(folder):
         for name in good.namelist():
             archive.writestr(name, (folder / "fill.h5").read_bytes() if name.endswith(".h5") else good.read(name))
     zeros = folder / "zeros.keras"
-    with zipfile.ZipFile(small_file(folder)) as good, \
-            zipfile.ZipFile(zeros, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(small_file(folder)) as good, zipfile.ZipFile(zeros, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in good.namelist():
             archive.writestr(name, good.read(name) + bytes(60_000_000 if name.endswith(".h5") else 0))
     module, state = folder / "state.pt", folder / "plain.pt"
@@ -200,14 +221,17 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_by_its_headers(tmp_pa
     monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("unpacked"))
     monkeypatch.setattr(file_kinds, "DEFAULT_LIMIT", 0.05)
     for path in bombs(tmp_path):
-        with pytest.raises(InputError, match=rf"{path.name}: its [\d.]+ MB unpack to [\d.]+ GB, more than the limit of "
-                                             r"0\.05 GB; .*KIPOI_MOTIFREP_MAX_UNPACKED_GB"):
+        with pytest.raises(
+            InputError,
+            match=rf"{path.name}: its [\d.]+ MB unpack to [\d.]+ GB, more than the limit of "
+            r"0\.05 GB; .*KIPOI_MOTIFREP_MAX_UNPACKED_GB",
+        ):
             load_model(path)
 
 
 def test_a_description_of_a_layer_of_gigabytes_is_refused_before_it_is_made(tmp_path):
     def change(config, weights):
-        next(one for one in config["config"]["layers"] if one["config"]["name"] == "out")["config"]["units"] = 10 ** 10
+        next(one for one in config["config"]["layers"] if one["config"]["name"] == "out")["config"]["units"] = 10**10
 
     for suffix in ("h5", "keras"):
         with pytest.raises(InputError, match="layer 'out' has units=10000000000, but its weights are not so many"):
@@ -238,16 +262,51 @@ def evil(kind):
     dense = {"module": "keras.layers", "registered_name": None}
     return {
         "lambda": {"class_name": "Lambda", "config": {"name": "l", "function": ["4wEAAAA=", None, None]}},
-        "function": {"class_name": "Activation", **dense, "config": {"name": "a", "activation": {
-            "class_name": "function", "module": "os", "config": "system", "registered_name": "system"}}},
-        "builtin": {"class_name": "Activation", **dense, "config": {"name": "a", "activation": {
-            "class_name": "function", "module": "builtins", "config": "eval", "registered_name": "function"}}},
-        "module": {"class_name": "Popen", "module": "subprocess", "registered_name": None,
-                   "config": {"args": ["touch", "ran"]}},
-        "keras's own": {"class_name": "get_file", "module": "keras.utils", "registered_name": None,
-                        "config": {"origin": "file:///etc/passwd", "fname": "x"}},
-        "type": {"class_name": "__typespec__", "module": "subprocess", "spec_name": "Popen", "registered_name": None,
-                 "config": ["touch ran"]},
+        "function": {
+            "class_name": "Activation",
+            **dense,
+            "config": {
+                "name": "a",
+                "activation": {
+                    "class_name": "function",
+                    "module": "os",
+                    "config": "system",
+                    "registered_name": "system",
+                },
+            },
+        },
+        "builtin": {
+            "class_name": "Activation",
+            **dense,
+            "config": {
+                "name": "a",
+                "activation": {
+                    "class_name": "function",
+                    "module": "builtins",
+                    "config": "eval",
+                    "registered_name": "function",
+                },
+            },
+        },
+        "module": {
+            "class_name": "Popen",
+            "module": "subprocess",
+            "registered_name": None,
+            "config": {"args": ["touch", "ran"]},
+        },
+        "keras's own": {
+            "class_name": "get_file",
+            "module": "keras.utils",
+            "registered_name": None,
+            "config": {"origin": "file:///etc/passwd", "fname": "x"},
+        },
+        "type": {
+            "class_name": "__typespec__",
+            "module": "subprocess",
+            "spec_name": "Popen",
+            "registered_name": None,
+            "config": ["touch ran"],
+        },
         "savedmodel": {"class_name": "TFSMLayer", **dense, "config": {"name": "t", "filepath": "/tmp/x"}},
         "torch": {"class_name": "TorchModuleWrapper", **dense, "config": {"name": "t", "module": "AAAA"}},
         "words": {"class_name": "StringLookup", **dense, "config": {"name": "s", "vocabulary": "/etc/passwd"}},
@@ -256,8 +315,10 @@ def evil(kind):
 
 
 @pytest.mark.parametrize("form", ["keras 2 h5", "keras 3 h5", "keras 2", "keras 3", "pair", "folder"])
-@pytest.mark.parametrize("kind", ["lambda", "function", "builtin", "module", "keras's own", "type", "savedmodel",
-                                  "torch", "words", "tensorflow"])
+@pytest.mark.parametrize(
+    "kind",
+    ["lambda", "function", "builtin", "module", "keras's own", "type", "savedmodel", "torch", "words", "tensorflow"],
+)
 def test_code_in_a_file_is_not_run(tmp_path, monkeypatch, kind, form):
     monkeypatch.chdir(tmp_path)
     version = "3.9.0" if "3" in form else "2.15.0"

@@ -39,16 +39,20 @@ def test_a_network_of_keras_2_can_be_copied_untrained(tmp_path):
     model = load_keras(written(tmp_path, "recurrent", "keras"))
     fresh = untrained_copy(model)
     fresh.set_weights(model.get_weights())
-    np.testing.assert_array_equal(fresh.predict(inputs("recurrent"), verbose=0),
-                                  model.predict(inputs("recurrent"), verbose=0))
+    np.testing.assert_array_equal(
+        fresh.predict(inputs("recurrent"), verbose=0), model.predict(inputs("recurrent"), verbose=0)
+    )
 
 
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize("name", ["reversed", "local"])
 def test_what_keras_3_does_not_have_is_read(tmp_path, name, suffix):
     x, kernel, bias = inputs(name), weight(0, (10, 12, 1)), weight(1, (10, 1))
-    expected = x[:, ::-1, ::-1].reshape(2, -1) if name == "reversed" else \
-        np.stack([x[:, i:i + 3].reshape(2, 12) @ kernel[i] + bias[i] for i in range(10)], axis=1)
+    expected = (
+        x[:, ::-1, ::-1].reshape(2, -1)
+        if name == "reversed"
+        else np.stack([x[:, i : i + 3].reshape(2, 12) @ kernel[i] + bias[i] for i in range(10)], axis=1)
+    )
     found = load_keras(written(tmp_path, name, suffix)).predict(x, verbose=0)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -69,6 +73,7 @@ def test_an_argument_that_is_not_known_is_not_dropped(tmp_path, suffix):
 
 def test_a_gru_without_a_choice_is_that_of_its_time(tmp_path):
     """Before Keras 2.3 the reset gate came before the multiplication; files do not say so."""
+
     def change(config, weights):
         gru = layer(config, "gru")
         assert gru.pop("reset_after") is False
@@ -79,6 +84,7 @@ def test_a_gru_without_a_choice_is_that_of_its_time(tmp_path):
 
 def spoilt(what):
     """Take a layer's weights out, or change their number or a shape."""
+
     def change(config, weights):
         if what == "layer":
             for place in [place for place in weights if place.split("/")[-1] == "out" or "/dense/" in place]:
@@ -90,6 +96,7 @@ def spoilt(what):
             del values[place]
         else:
             values[place] = values[place][:1]
+
     return change
 
 
@@ -114,9 +121,18 @@ def test_weights_in_another_file_are_not_read(tmp_path):
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_code_in_a_file_of_keras_2_is_not_run(tmp_path, suffix):
     def change(config, weights):
-        config["config"]["layers"][-1] = {"class_name": "Lambda", "config": {
-            "name": "twice", "function": ["4wEAAAAAAAAA", None, None], "function_type": "lambda",
-            "module": "__main__", "output_shape": None, "output_shape_type": "raw", "arguments": {}}}
+        config["config"]["layers"][-1] = {
+            "class_name": "Lambda",
+            "config": {
+                "name": "twice",
+                "function": ["4wEAAAAAAAAA", None, None],
+                "function_type": "lambda",
+                "module": "__main__",
+                "output_shape": None,
+                "output_shape_type": "raw",
+                "arguments": {},
+            },
+        }
 
     with pytest.raises(InputError, match="has a Lambda layer, which is code inside the file, and is not run"):
         load_keras(written(tmp_path, "recurrent", suffix, change))
@@ -140,31 +156,51 @@ def test_a_layer_of_their_own_is_named_and_can_be_given(tmp_path, suffix):
         load_keras(path)
     with tf_keras.saving.custom_object_scope({"Foreign": Foreign}):
         model = load_keras(path)
-    np.testing.assert_allclose(model.predict(inputs("recurrent"), verbose=0), KERAS_2["recurrent"]["predictions"],
-                               atol=3e-6)
+    np.testing.assert_allclose(
+        model.predict(inputs("recurrent"), verbose=0), KERAS_2["recurrent"]["predictions"], atol=3e-6
+    )
 
 
 # As the first versions of Keras 2 wrote: no module, no list of inputs, the layers of a Sequential as a bare list
 
 
 def old_conv(name, **arguments):
-    return {"class_name": "Conv1D", "config": {
-        "name": name, "trainable": True, "filters": 2, "kernel_size": [3], "strides": [1], "padding": "valid",
-        "dilation_rate": [1], "activation": "linear", "use_bias": True, "kernel_initializer": {
-            "class_name": "VarianceScaling", "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform",
-                                                        "seed": None}},
-        "bias_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None,
-        "bias_regularizer": None, "activity_regularizer": None, "kernel_constraint": None,
-        "bias_constraint": None, **arguments}}
+    return {
+        "class_name": "Conv1D",
+        "config": {
+            "name": name,
+            "trainable": True,
+            "filters": 2,
+            "kernel_size": [3],
+            "strides": [1],
+            "padding": "valid",
+            "dilation_rate": [1],
+            "activation": "linear",
+            "use_bias": True,
+            "kernel_initializer": {
+                "class_name": "VarianceScaling",
+                "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None},
+            },
+            "bias_initializer": {"class_name": "Zeros", "config": {}},
+            "kernel_regularizer": None,
+            "bias_regularizer": None,
+            "activity_regularizer": None,
+            "kernel_constraint": None,
+            "bias_constraint": None,
+            **arguments,
+        },
+    }
 
 
 def convolved(x, kernel, bias):
     n = x.shape[1] - len(kernel) + 1
-    return sum(x[:, i:i + n] @ kernel[i] for i in range(len(kernel))) + bias
+    return sum(x[:, i : i + n] @ kernel[i] for i in range(len(kernel))) + bias
 
 
-OLD_WEIGHTS = {"b/conv": {"b/conv/kernel:0": weight(1, (3, 4, 2)), "b/conv/bias:0": weight(2, (2,))},
-               "a/conv": {"a/conv/kernel:0": weight(3, (3, 4, 2)), "a/conv/bias:0": weight(4, (2,))}}
+OLD_WEIGHTS = {
+    "b/conv": {"b/conv/kernel:0": weight(1, (3, 4, 2)), "b/conv/bias:0": weight(2, (2,))},
+    "a/conv": {"a/conv/kernel:0": weight(3, (3, 4, 2)), "a/conv/bias:0": weight(4, (2,))},
+}
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "theano"])
@@ -172,18 +208,41 @@ def test_an_old_functional_network(tmp_path, backend):
     """Layers are found by their names, whatever their order; Theano turns kernels round."""
     x = inputs("recurrent")
     use = [[["dna", 0, 0, {}]]]
-    config = {"class_name": "Model", "config": {
-        "name": "model_1", "input_layers": [["dna", 0, 0]], "output_layers": [["join", 0, 0]], "layers": [
-            {"class_name": "InputLayer", "name": "dna", "inbound_nodes": [], "config": {
-                "batch_input_shape": [None, LENGTH, 4], "dtype": "float32", "sparse": False, "name": "dna"}},
-            {**old_conv("b/conv"), "name": "b/conv", "inbound_nodes": use},
-            {**old_conv("a/conv"), "name": "a/conv", "inbound_nodes": use},
-            {"class_name": "Concatenate", "name": "join", "config": {"name": "join", "trainable": True, "axis": -1},
-             "inbound_nodes": [[["a/conv", 0, 0, {}], ["b/conv", 0, 0, {}]]]}]}}
+    config = {
+        "class_name": "Model",
+        "config": {
+            "name": "model_1",
+            "input_layers": [["dna", 0, 0]],
+            "output_layers": [["join", 0, 0]],
+            "layers": [
+                {
+                    "class_name": "InputLayer",
+                    "name": "dna",
+                    "inbound_nodes": [],
+                    "config": {
+                        "batch_input_shape": [None, LENGTH, 4],
+                        "dtype": "float32",
+                        "sparse": False,
+                        "name": "dna",
+                    },
+                },
+                {**old_conv("b/conv"), "name": "b/conv", "inbound_nodes": use},
+                {**old_conv("a/conv"), "name": "a/conv", "inbound_nodes": use},
+                {
+                    "class_name": "Concatenate",
+                    "name": "join",
+                    "config": {"name": "join", "trainable": True, "axis": -1},
+                    "inbound_nodes": [[["a/conv", 0, 0, {}], ["b/conv", 0, 0, {}]]],
+                },
+            ],
+        },
+    }
     write_h5(tmp_path / "old.h5", config, OLD_WEIGHTS, "2.0.8", backend)
     turn = slice(None, None, -1 if backend == "theano" else 1)
-    expected = [convolved(x, kernel[turn], bias) for kernel, bias in
-                (OLD_WEIGHTS[name].values() for name in ("a/conv", "b/conv"))]
+    expected = [
+        convolved(x, kernel[turn], bias)
+        for kernel, bias in (OLD_WEIGHTS[name].values() for name in ("a/conv", "b/conv"))
+    ]
     found = load_keras(tmp_path / "old.h5").predict(x, verbose=0)
     np.testing.assert_allclose(found, np.concatenate(expected, axis=-1), atol=1e-5)
 
@@ -201,8 +260,11 @@ def test_an_old_sequential_network(tmp_path):
 
 
 def test_a_network_of_unknown_input_is_refused(tmp_path):
-    write_h5(tmp_path / "old.h5", {"class_name": "Sequential", "config": {"name": "s", "layers": [old_conv("b/conv")]}},
-             OLD_WEIGHTS)
+    write_h5(
+        tmp_path / "old.h5",
+        {"class_name": "Sequential", "config": {"name": "s", "layers": [old_conv("b/conv")]}},
+        OLD_WEIGHTS,
+    )
     with pytest.raises(InputError, match="does not say the shape of its input"):
         load_keras(tmp_path / "old.h5")
 

@@ -30,8 +30,12 @@ def network(framework):
     x = layers.GlobalMaxPooling1D()(layers.Bidirectional(layers.GRU(3, return_sequences=True))(x))
     made = framework.Model(start, layers.Dense(2, activation="sigmoid", name="out")(x))
     values = np.random.default_rng(1)
-    made.set_weights([values.normal(size=one.shape) ** (2 if "variance" in name else 1) for one, name in
-                      zip(made.get_weights(), [one.name for one in made.weights], strict=True)])
+    made.set_weights(
+        [
+            values.normal(size=one.shape) ** (2 if "variance" in name else 1)
+            for one, name in zip(made.get_weights(), [one.name for one in made.weights], strict=True)
+        ]
+    )
     made.compile(loss=squares)  # somebody's own, which is of no account
     return made
 
@@ -84,8 +88,9 @@ def made(request):
 
 
 # Keras 3 writes weights as a tree only.
-FORMS = [(tf_keras, form) for form in (as_pair, as_yaml, as_tree, as_whole, as_keras, as_downloads)] + \
-    [(keras, form) for form in (as_tree, as_whole, as_keras)]
+FORMS = [(tf_keras, form) for form in (as_pair, as_yaml, as_tree, as_whole, as_keras, as_downloads)] + [
+    (keras, form) for form in (as_tree, as_whole, as_keras)
+]
 
 
 @pytest.mark.parametrize(("framework", "form"), FORMS)
@@ -148,9 +153,15 @@ OBJECTS = {"Gelu": Gelu, "Scaled": Scaled}
 def test_layers_of_a_folder_written_for_keras_2(tmp_path):
     """As scbasset's; in a process of its own, since tf.keras is Keras 2 after that."""
     layers = tf_keras.layers
-    made = tf_keras.Sequential([tf_keras.Input((LENGTH, 4)), layers.Conv1D(6, 9, name="conv"),
-                                layers.Activation("linear", name="gelu"), layers.Activation("linear", name="scaled"),
-                                layers.GlobalMaxPooling1D()])
+    made = tf_keras.Sequential(
+        [
+            tf_keras.Input((LENGTH, 4)),
+            layers.Conv1D(6, 9, name="conv"),
+            layers.Activation("linear", name="gelu"),
+            layers.Activation("linear", name="scaled"),
+            layers.GlobalMaxPooling1D(),
+        ]
+    )
     arguments = as_pair(made, tmp_path)
     config = json.loads((tmp_path / "model.json").read_text())
     for one in config["config"]["layers"]:
@@ -164,9 +175,11 @@ def test_layers_of_a_folder_written_for_keras_2(tmp_path):
     kipoi_folder(tmp_path, {**arguments, "custom_objects": "own.py"}, (LENGTH, 4))
     z = made.layers[0](X).numpy()
     np.save(tmp_path / "x.npy", X)
-    code = ("import sys, numpy as np, keras\nfrom kipoi_motifrep.networks.loading import load_model\n"
-            "model = load_model('.')\nnp.save('y.npy', model.predict_on_batch(np.load('x.npy')))\n"
-            "assert keras.__version__[0] == '3' and __import__('keras.layers').__version__[0] == '3'\n")
+    code = (
+        "import sys, numpy as np, keras\nfrom kipoi_motifrep.networks.loading import load_model\n"
+        "model = load_model('.')\nnp.save('y.npy', model.predict_on_batch(np.load('x.npy')))\n"
+        "assert keras.__version__[0] == '3' and __import__('keras.layers').__version__[0] == '3'\n"
+    )
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), (3 * z / (1 + np.exp(-1.702 * z))).max(axis=1), atol=1e-5)
@@ -184,8 +197,9 @@ def test_filters_of_a_folder_are_those_of_the_network(tmp_path, made):
     kernel = made.get_layer("conv").get_weights()[0]
     found = open_network(str(tmp_path))
     np.testing.assert_allclose(found.banks[0].kernels, kernel.transpose(2, 0, 1), atol=1e-6)
-    (tmp_path / "s.fa").write_text("".join(f">{i}\n{''.join('ACGT'[base] for base in one.argmax(1))}\n"
-                                           for i, one in enumerate(X)))
+    (tmp_path / "s.fa").write_text(
+        "".join(f">{i}\n{''.join('ACGT'[base] for base in one.argmax(1))}\n" for i, one in enumerate(X))
+    )
     folder = km.extract_filters(str(tmp_path), fasta=tmp_path / "s.fa")
     pair = km.NetworkFile(str(tmp_path / "weights"), str(tmp_path / "model.json"))
     bare = km.extract_filters(pair, fasta=tmp_path / "s.fa")
@@ -195,12 +209,26 @@ def test_filters_of_a_folder_are_those_of_the_network(tmp_path, made):
 def test_kipoi_predict_reads_a_folder_of_keras_2(tmp_path):
     made = network(tf_keras)
     kipoi_folder(tmp_path, as_pair(made, tmp_path), (LENGTH, 4))
-    (tmp_path / "s.fa").write_text("".join(f">{i}\n{''.join('ACGT'[base] for base in one.argmax(1))}\n"
-                                           for i, one in enumerate(X)))
+    (tmp_path / "s.fa").write_text(
+        "".join(f">{i}\n{''.join('ACGT'[base] for base in one.argmax(1))}\n" for i, one in enumerate(X))
+    )
     arguments = json.dumps({"fasta_file": str(tmp_path / "s.fa"), "auto_resize_len": LENGTH})
-    run = subprocess.run([sys.executable, "-m", "kipoi_motifrep", "predict", str(tmp_path), "--source=dir",
-                          f"--dataloader_args={arguments}", "-o", str(tmp_path / "out.tsv")],
-                         capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "kipoi_motifrep",
+            "predict",
+            str(tmp_path),
+            "--source=dir",
+            f"--dataloader_args={arguments}",
+            "-o",
+            str(tmp_path / "out.tsv"),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
     columns = [i for i, name in enumerate(rows[0]) if name.startswith("preds")]

@@ -21,10 +21,16 @@ def tiny(kind, keras=keras):
     layers = keras.layers
     start = keras.Input((LENGTH, 4), name="sequence")
     if kind == "sequential":
-        return keras.Sequential([
-            keras.Input((LENGTH, 4)), layers.Conv1D(5, 3, activation="softplus", name="conv"),
-            layers.AveragePooling1D(2, name="pool"), layers.Flatten(name="flat"),
-            layers.Dense(6, activation="tanh", name="hidden"), layers.Dense(3, activation="sigmoid", name="out")])
+        return keras.Sequential(
+            [
+                keras.Input((LENGTH, 4)),
+                layers.Conv1D(5, 3, activation="softplus", name="conv"),
+                layers.AveragePooling1D(2, name="pool"),
+                layers.Flatten(name="flat"),
+                layers.Dense(6, activation="tanh", name="hidden"),
+                layers.Dense(3, activation="sigmoid", name="out"),
+            ]
+        )
     x = layers.Conv1D(5, 3, padding="same", use_bias=False, name="conv")(start)
     if kind == "functional":
         x = layers.BatchNormalization(name="norm")(x)
@@ -130,11 +136,20 @@ def same(z):
     return z
 
 
-@pytest.mark.parametrize("kind, layer, function", [
-    ("sequential", "conv", softplus), ("sequential", "hidden", np.tanh), ("sequential", "out", sigmoid),
-    ("functional", "act", lambda z: np.where(z > 0, z, np.exp(z) - 1)), ("functional", "out", sigmoid),
-    ("functional", "elu", lambda z: np.where(z > 0, z, np.exp(z) - 1)),
-    ("functional", "conv", same), ("functional", "logits", same), ("functional", "flat", same)])
+@pytest.mark.parametrize(
+    "kind, layer, function",
+    [
+        ("sequential", "conv", softplus),
+        ("sequential", "hidden", np.tanh),
+        ("sequential", "out", sigmoid),
+        ("functional", "act", lambda z: np.where(z > 0, z, np.exp(z) - 1)),
+        ("functional", "out", sigmoid),
+        ("functional", "elu", lambda z: np.where(z > 0, z, np.exp(z) - 1)),
+        ("functional", "conv", same),
+        ("functional", "logits", same),
+        ("functional", "flat", same),
+    ],
+)
 def test_pre_nonlinearity_is_what_the_activation_gets(models, x, kind, layer, function):
     model = models[kind][0]
     before = model.predict_activation_on_batch(x, layer, pre_nonlinearity=True)
@@ -155,8 +170,9 @@ def test_a_layer_that_is_not_there(models, x, layer):
 def reduced(values, reduction):
     """One number a sequence."""
     values = values.reshape(len(values), -1)
-    return {None: values.sum, "sum": values.sum, "max": values.max, "min": values.min,
-            "absmax": abs(values).max}[reduction](axis=1)
+    return {None: values.sum, "sum": values.sum, "max": values.max, "min": values.min, "absmax": abs(values).max}[
+        reduction
+    ](axis=1)
 
 
 def finite_differences(function, x, step=1e-2):
@@ -171,12 +187,18 @@ def finite_differences(function, x, step=1e-2):
 
 
 CASES = [
-    ({"filter_idx": 1}, lambda out: out[:, 1]), ({"filter_idx": (2,)}, lambda out: out[:, 2]),
-    ({"filter_idx": [2]}, lambda out: out[:, 2]), ({"filter_idx": np.int64(2)}, lambda out: out[:, 2]),
-    ({"filter_idx": -1}, lambda out: out[:, 2]), ({"filter_idx": slice(0, 2)}, lambda out: out[:, :2]),
-    ({"filter_idx": (slice(None), 0)}, lambda out: out[:, 0]), ({"avg_func": "sum"}, lambda out: out),
-    ({"avg_func": "max"}, lambda out: out), ({"avg_func": "min"}, lambda out: out),
-    ({"avg_func": "absmax"}, lambda out: out), ({"filter_idx": slice(1, 3), "avg_func": "max"}, lambda out: out[:, 1:]),
+    ({"filter_idx": 1}, lambda out: out[:, 1]),
+    ({"filter_idx": (2,)}, lambda out: out[:, 2]),
+    ({"filter_idx": [2]}, lambda out: out[:, 2]),
+    ({"filter_idx": np.int64(2)}, lambda out: out[:, 2]),
+    ({"filter_idx": -1}, lambda out: out[:, 2]),
+    ({"filter_idx": slice(0, 2)}, lambda out: out[:, :2]),
+    ({"filter_idx": (slice(None), 0)}, lambda out: out[:, 0]),
+    ({"avg_func": "sum"}, lambda out: out),
+    ({"avg_func": "max"}, lambda out: out),
+    ({"avg_func": "min"}, lambda out: out),
+    ({"avg_func": "absmax"}, lambda out: out),
+    ({"filter_idx": slice(1, 3), "avg_func": "max"}, lambda out: out[:, 1:]),
     ({"filter_idx": 1, "avg_func": "max"}, lambda out: out[:, 1:2]),
 ]
 
@@ -190,11 +212,16 @@ def test_gradients_of_the_output_are_finite_differences(models, x, options, chos
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-@pytest.mark.parametrize("layer, options, chosen", [
-    ("conv", {"filter_idx": 2}, lambda out: out[:, :, 2]), ("conv", {"filter_idx": (4, 2)}, lambda out: out[:, 4, 2]),
-    ("conv", {"filter_idx": (slice(None), slice(2, 5), 1)}, lambda out: out[:, 2:5, 1]),
-    (1, {"filter_idx": (slice(2, 5), slice(None)), "avg_func": "max"}, lambda out: out[:, 2:5]),
-    ("logits", {"avg_func": "absmax"}, lambda out: out)])
+@pytest.mark.parametrize(
+    "layer, options, chosen",
+    [
+        ("conv", {"filter_idx": 2}, lambda out: out[:, :, 2]),
+        ("conv", {"filter_idx": (4, 2)}, lambda out: out[:, 4, 2]),
+        ("conv", {"filter_idx": (slice(None), slice(2, 5), 1)}, lambda out: out[:, 2:5, 1]),
+        (1, {"filter_idx": (slice(2, 5), slice(None)), "avg_func": "max"}, lambda out: out[:, 2:5]),
+        ("logits", {"avg_func": "absmax"}, lambda out: out),
+    ],
+)
 def test_gradients_of_a_layer_are_finite_differences(models, x, layer, options, chosen):
     model, network = models["functional"]
     part = kit(network).Model(network.inputs[0], network.get_layer("conv" if layer == 1 else layer).output)
@@ -224,7 +251,7 @@ def test_a_gradient_does_not_depend_on_the_batch(models, x, options):
     model = models["functional"][0]
     together = model.input_grad(x, **options)
     for i in range(len(x)):
-        np.testing.assert_allclose(model.input_grad(x[i:i + 1], **options)[0], together[i], rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(model.input_grad(x[i : i + 1], **options)[0], together[i], rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(model.input_grad(x[::-1].copy(), **options)[::-1], together, rtol=1e-4, atol=1e-7)
 
 
@@ -240,14 +267,21 @@ def test_gradients_of_one_hot_integers(models, x):
     np.testing.assert_allclose(model.input_grad(hot, filter_idx=0), expected)
 
 
-@pytest.mark.parametrize("options, words", [
-    ({}, "needs filter_idx"), ({"avg_func": "mean"}, "avg_func is 'mean'; it must be one of sum, max, min, absmax"),
-    ({"filter_idx": 0, "final_layer": False}, "needs layer"),
-    ({"filter_idx": 0, "layer": "no"}, "there is no layer 'no'"),
-    ({"filter_idx": 0, "selected_fwd_node": 1}, "selected_fwd_node"), ({"filter_idx": (0, 0, 0, 0)}, "has 4 axes"),
-    ({"filter_idx": 3}, r"filter_idx is 3; the layer gives \(3\) values"),
-    ({"filter_idx": (-13, 0), "layer": "conv"}, "filter_idx"), ({"filter_idx": "first"}, "filter_idx is 'first'"),
-    ({"filter_idx": 1.5}, "filter_idx is 1.5")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({}, "needs filter_idx"),
+        ({"avg_func": "mean"}, "avg_func is 'mean'; it must be one of sum, max, min, absmax"),
+        ({"filter_idx": 0, "final_layer": False}, "needs layer"),
+        ({"filter_idx": 0, "layer": "no"}, "there is no layer 'no'"),
+        ({"filter_idx": 0, "selected_fwd_node": 1}, "selected_fwd_node"),
+        ({"filter_idx": (0, 0, 0, 0)}, "has 4 axes"),
+        ({"filter_idx": 3}, r"filter_idx is 3; the layer gives \(3\) values"),
+        ({"filter_idx": (-13, 0), "layer": "conv"}, "filter_idx"),
+        ({"filter_idx": "first"}, "filter_idx is 'first'"),
+        ({"filter_idx": 1.5}, "filter_idx is 1.5"),
+    ],
+)
 def test_wrong_arguments_of_gradients(models, x, options, words):
     with pytest.raises(InputError, match=words):
         models["sequential"][0].input_grad(x, **options)
@@ -262,14 +296,24 @@ def test_a_gradient_of_a_layer_used_twice_is_refused(models, x):
 
 
 @pytest.mark.parametrize("method", ["predict_on_batch", "predict_activation_on_batch", "input_grad"])
-@pytest.mark.parametrize("shape, words", [
-    ((2, 20, 4), r"reads sequences of shape \(12, 4\), these have \(20, 4\); give the dataloader auto_resize_len=12"),
-    ((2, 4, 12), r"these have \(4, 12\); set alphabet_axis and dummy_axis"),
-    ((2, 12, 1, 4), r"these have \(12, 1, 4\); set alphabet_axis and dummy_axis"),
-    ((12, 4), "set alphabet_axis and dummy_axis")])
+@pytest.mark.parametrize(
+    "shape, words",
+    [
+        (
+            (2, 20, 4),
+            r"reads sequences of shape \(12, 4\), these have \(20, 4\); give the dataloader auto_resize_len=12",
+        ),
+        ((2, 4, 12), r"these have \(4, 12\); set alphabet_axis and dummy_axis"),
+        ((2, 12, 1, 4), r"these have \(12, 1, 4\); set alphabet_axis and dummy_axis"),
+        ((12, 4), "set alphabet_axis and dummy_axis"),
+    ],
+)
 def test_sequences_of_the_wrong_shape(models, method, shape, words):
-    options = {"predict_on_batch": {}, "predict_activation_on_batch": {"layer": "conv"},
-               "input_grad": {"filter_idx": 0}}
+    options = {
+        "predict_on_batch": {},
+        "predict_activation_on_batch": {"layer": "conv"},
+        "input_grad": {"filter_idx": 0},
+    }
     with pytest.raises(InputError, match=words):
         getattr(models["functional"][0], method)(np.zeros(shape, np.float32), **options[method])
 
@@ -329,7 +373,7 @@ def test_an_md5_is_checked_when_given_or_in_the_name(saved, tmp_path):
 def test_a_cut_off_download_is_named(saved, tmp_path, suffix, part):
     whole = (saved[0] / f"network{suffix}").read_bytes()
     path = tmp_path / f"cut{suffix}"
-    path.write_bytes(whole[:int(len(whole) * part)])
+    path.write_bytes(whole[: int(len(whole) * part)])
     with pytest.raises(InputError) as error:
         kipoi_motifrep.Keras3Model(str(path))
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)

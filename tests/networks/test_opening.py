@@ -33,23 +33,42 @@ def test_bare_files(tmp_path, suffix):
     np.testing.assert_array_equal(network.banks[0].kernels, open_network(model).banks[0].kernels)
 
 
-
 def test_keras_2_file(tmp_path):
     """A file as Keras 2 wrote it: the input's shape inside the first layer, old class names."""
     kernel = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
-    conv = {"class_name": "Conv1D", "config": {
-        "name": "conv1d_1", "trainable": True, "batch_input_shape": [None, LENGTH, 4], "dtype": "float32",
-        "filters": 3, "kernel_size": [5], "strides": [1], "padding": "valid", "data_format": "channels_last",
-        "dilation_rate": [1], "activation": "relu", "use_bias": False,
-        "kernel_initializer": {"class_name": "VarianceScaling", "config": {
-            "scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None}},
-        "bias_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None,
-        "bias_regularizer": None, "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None}}
+    conv = {
+        "class_name": "Conv1D",
+        "config": {
+            "name": "conv1d_1",
+            "trainable": True,
+            "batch_input_shape": [None, LENGTH, 4],
+            "dtype": "float32",
+            "filters": 3,
+            "kernel_size": [5],
+            "strides": [1],
+            "padding": "valid",
+            "data_format": "channels_last",
+            "dilation_rate": [1],
+            "activation": "relu",
+            "use_bias": False,
+            "kernel_initializer": {
+                "class_name": "VarianceScaling",
+                "config": {"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": None},
+            },
+            "bias_initializer": {"class_name": "Zeros", "config": {}},
+            "kernel_regularizer": None,
+            "bias_regularizer": None,
+            "activity_regularizer": None,
+            "kernel_constraint": None,
+            "bias_constraint": None,
+        },
+    }
     path = tmp_path / "old.h5"
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"], file.attrs["backend"] = b"2.2.4", b"tensorflow"
         file.attrs["model_config"] = json.dumps(
-            {"class_name": "Sequential", "config": {"name": "sequential_1", "layers": [conv]}}).encode()
+            {"class_name": "Sequential", "config": {"name": "sequential_1", "layers": [conv]}}
+        ).encode()
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = [b"conv1d_1"]
         weights.attrs["keras_version"], weights.attrs["backend"] = b"2.2.4", b"tensorflow"
@@ -61,10 +80,8 @@ def test_keras_2_file(tmp_path):
     assert_reads_as_described(network)
 
 
-
 def with_lambda():
     return sequential((LENGTH, 4), layers.Lambda(lambda x: x * 2), conv1d())
-
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -76,11 +93,9 @@ def test_code_in_a_file_is_not_run(tmp_path, suffix):
     assert "\n" not in str(error.value)
 
 
-
 @keras.saving.register_keras_serializable("strangers")
 class Foreign(layers.Layer):
     pass
-
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -97,7 +112,6 @@ def test_custom_objects_are_named(tmp_path, suffix):
         keras.saving.get_custom_objects()["strangers>Foreign"] = registered
 
 
-
 def move_module(path):
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -105,7 +119,6 @@ def move_module(path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-
 
 
 def test_broken_files(tmp_path):
@@ -127,7 +140,6 @@ def test_broken_files(tmp_path):
         open_network(tmp_path / "none.keras")
 
 
-
 MODEL_YAML = """\
 defined_as: {defined_as}
 args: {args}
@@ -137,7 +149,6 @@ schema:
   inputs: {{name: seq, shape: "{shape}", doc: DNA, special_type: DNASeq}}
   targets: {{name: y, shape: "(1, )", doc: y}}
 """
-
 
 
 LOADER_YAML = """\
@@ -150,7 +161,6 @@ output_schema:
 """
 
 
-
 def kipoi_model(folder, **fields):
     folder.mkdir()
     (folder / "model.yaml").write_text(MODEL_YAML.format(**fields))
@@ -159,15 +169,19 @@ def kipoi_model(folder, **fields):
     return folder
 
 
-
 def test_kipoi_pytorch_model(tmp_path):
-    folder = kipoi_model(tmp_path / "torch", defined_as="kipoi.model.PyTorchModel", shape="(4, 23)",
-                         args="{weights: weights.pt, module_file: module.py, module_class: Net}")
+    folder = kipoi_model(
+        tmp_path / "torch",
+        defined_as="kipoi.model.PyTorchModel",
+        shape="(4, 23)",
+        args="{weights: weights.pt, module_file: module.py, module_class: Net}",
+    )
     (folder / "module.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"
         "    def __init__(self):\n"
-        "        super().__init__(nn.Conv1d(4, 3, 5, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(57, 1))\n")
+        "        super().__init__(nn.Conv1d(4, 3, 5, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(57, 1))\n"
+    )
     torch.manual_seed(0)
     module = nn.Sequential(nn1d(), nn.ReLU(), nn.Flatten(), nn.Linear(57, 1))
     torch.save(module.state_dict(), folder / "weights.pt")
@@ -177,14 +191,13 @@ def test_kipoi_pytorch_model(tmp_path):
     assert_reads_as_described(network)
 
 
-
 def test_pickled_models_are_refused_before_they_are_opened(tmp_path):
-    folder = kipoi_model(tmp_path / "sklearn", defined_as="kipoi.model.SklearnModel", shape="(4, 23)",
-                         args="{pkl_file: model.pkl}")
+    folder = kipoi_model(
+        tmp_path / "sklearn", defined_as="kipoi.model.SklearnModel", shape="(4, 23)", args="{pkl_file: model.pkl}"
+    )
     (folder / "model.pkl").write_bytes(b"not even a pickle")
     with pytest.raises(InputError, match="scikit-learn"):
         open_network(str(folder))
-
 
 
 def test_unknown_kipoi_model(tmp_path):
@@ -192,9 +205,7 @@ def test_unknown_kipoi_model(tmp_path):
         open_network(str(tmp_path / "nothing"), source="dir")
 
 
-
 def test_kipoi_model_with_a_broken_description(tmp_path):
     folder = kipoi_model(tmp_path / "broken", defined_as="kipoi.model.PyTorchModel", shape="[4, 23]", args="{}")
     with pytest.raises(InputError, match=r"broken/model\.yaml: Kipoi cannot read it"):
         open_network(str(folder))
-

@@ -74,7 +74,7 @@ def test_signals_beside_the_dna(axes, channels):
     assert "".join(network.layout.axes) == axes
     assert_reads_as_described(network)
     kernel = model.get_layer("first").get_weights()[0]
-    np.testing.assert_array_equal(network.banks[0].kernels, kernel[:, first:first + 4].transpose(2, 0, 1))
+    np.testing.assert_array_equal(network.banks[0].kernels, kernel[:, first : first + 4].transpose(2, 0, 1))
     # Signals that are given reach the network; without, they are zero, and that is said.
     x = network.layout.encode(CODES)
     signals = x.copy()
@@ -99,8 +99,13 @@ def test_order_of_bases_that_nothing_states_is_assumed():
 
 
 def test_the_activation_can_be_named():
-    model = sequential((LENGTH, 4), layers.Conv1D(3, 5, use_bias=False), layers.ReLU(name="one"),
-                       layers.Rescaling(2.0, name="two"), layers.Activation("tanh", name="three"))
+    model = sequential(
+        (LENGTH, 4),
+        layers.Conv1D(3, 5, use_bias=False),
+        layers.ReLU(name="one"),
+        layers.Rescaling(2.0, name="two"),
+        layers.Activation("tanh", name="three"),
+    )
     given = open_network(model, activation="two").activations(Layout.parse("L,4").encode(CODES))[0]
     expected = open_network(model).activations(Layout.parse("L,4").encode(CODES))[0]
     np.testing.assert_allclose(given, 2 * expected, atol=1e-6)
@@ -109,8 +114,11 @@ def test_the_activation_can_be_named():
 
 
 LONG = {
-    "valid, stride 3": {"strides": 3}, "same": {"padding": "same"}, "dilated": {"padding": "same", "dilation_rate": 4},
-    "even, stride 2": {"padding": "same", "strides": 2}}
+    "valid, stride 3": {"strides": 3},
+    "same": {"padding": "same"},
+    "dilated": {"padding": "same", "dilation_rate": 4},
+    "even, stride 2": {"padding": "same", "strides": 2},
+}
 
 
 @pytest.mark.parametrize("framework", ["Keras", "PyTorch"])
@@ -120,13 +128,28 @@ def test_parts_of_long_sequences_say_what_the_whole_does(name, framework):
     options = LONG[name]
     if framework == "Keras":
         keras.utils.set_random_seed(5)
-        model = keras.Sequential([keras.Input((length, 4)), layers.Conv1D(filters, 6, activation="relu", **options),
-                                  layers.GlobalMaxPooling1D()])
+        model = keras.Sequential(
+            [
+                keras.Input((length, 4)),
+                layers.Conv1D(filters, 6, activation="relu", **options),
+                layers.GlobalMaxPooling1D(),
+            ]
+        )
     else:
         padding = 7 if options.get("padding") else 0
         torch.manual_seed(5)
-        model = nn.Sequential(nn.Conv1d(4, filters, 6, padding=padding, stride=options.get("strides", 1),
-                                        dilation=options.get("dilation_rate", 1)), nn.ReLU(), nn.AdaptiveMaxPool1d(1))
+        model = nn.Sequential(
+            nn.Conv1d(
+                4,
+                filters,
+                6,
+                padding=padding,
+                stride=options.get("strides", 1),
+                dilation=options.get("dilation_rate", 1),
+            ),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool1d(1),
+        )
     network = open_network(model, length=length)
     codes = np.random.default_rng(0).integers(0, 4, (1, length)).astype(np.uint8)
     given = network.activations(network.layout.encode(codes))[0]
@@ -151,10 +174,16 @@ def test_torchscript():
 
 def test_model_of_keras_2():
     keras_2 = pytest.importorskip("tf_keras")
-    model = keras_2.Sequential([
-        keras_2.Input((LENGTH, 4)), keras_2.layers.Conv1D(3, 5, use_bias=False, padding="same", name="first"),
-        keras_2.layers.BatchNormalization(name="norm"), keras_2.layers.Activation("relu", name="act"),
-        keras_2.layers.Bidirectional(keras_2.layers.LSTM(2)), keras_2.layers.Dense(2)])
+    model = keras_2.Sequential(
+        [
+            keras_2.Input((LENGTH, 4)),
+            keras_2.layers.Conv1D(3, 5, use_bias=False, padding="same", name="first"),
+            keras_2.layers.BatchNormalization(name="norm"),
+            keras_2.layers.Activation("relu", name="act"),
+            keras_2.layers.Bidirectional(keras_2.layers.LSTM(2)),
+            keras_2.layers.Dense(2),
+        ]
+    )
     network = open_network(model)
     bank = network.banks[0]
     assert (bank.layer, bank.activation) == ("first", "norm (BatchNormalization), act (relu)")

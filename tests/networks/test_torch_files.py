@@ -78,12 +78,17 @@ def wrapped(prefix, state):
 
 
 STATES = {
-    "state dict": lambda m: m.state_dict(), "whole module": lambda m: m,
+    "state dict": lambda m: m.state_dict(),
+    "whole module": lambda m: m,
     "checkpoint": lambda m: {"epoch": 3, "model_state_dict": m.state_dict(), "optim": {"state": {0: torch.ones(2)}}},
     "data parallel": lambda m: wrapped("module.", m.state_dict()),
-    "lightning": lambda m: {"state_dict": {**wrapped("model.", m.state_dict()), "loss.weight": torch.ones(2)},
-                            "pytorch-lightning_version": "2.1.0", "hyper_parameters": {"lr": 0.1, "n_filters": 3}},
-    "before 0.4.1": lambda m: {name: one for name, one in m.state_dict().items() if "num_batches" not in name}}
+    "lightning": lambda m: {
+        "state_dict": {**wrapped("model.", m.state_dict()), "loss.weight": torch.ones(2)},
+        "pytorch-lightning_version": "2.1.0",
+        "hyper_parameters": {"lr": 0.1, "n_filters": 3},
+    },
+    "before 0.4.1": lambda m: {name: one for name, one in m.state_dict().items() if "num_batches" not in name},
+}
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -93,8 +98,11 @@ def test_weights_are_put_into_the_users_class(place, module, tmp_path, capsys, f
         pytest.skip("its classes can be listed in the present format only")
     path = tmp_path / "weights"  # no suffix
     torch.save(STATES[form](module), path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(InputError, match=r"weights: holds weights without a network; .*--arch FILE\.py:Class.*"
-                                         r"kipoi_motifrep\.interpret\(module, \.\.\.\)"):
+    with pytest.raises(
+        InputError,
+        match=r"weights: holds weights without a network; .*--arch FILE\.py:Class.*"
+        r"kipoi_motifrep\.interpret\(module, \.\.\.\)",
+    ):
         load_model(path)
     found = opened(path, f"{place / 'net.py'}:Net")
     np.testing.assert_array_equal(predicted(found), predicted(module))
@@ -113,6 +121,7 @@ def test_settings_of_a_lightning_checkpoint_make_the_class(place, module, tmp_pa
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_layer_inside_has_the_name_of_one_outside(place, tmp_path, prefix):
     """As in residual networks, whose blocks have a conv1 as the whole has."""
+
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
@@ -133,8 +142,10 @@ def test_a_layer_inside_has_the_name_of_one_outside(place, tmp_path, prefix):
     residual = Residual().eval()
     state = wrapped(prefix, residual.state_dict())
     torch.save(dict(sorted(state.items())), tmp_path / "w.pt")  # "block.conv1" comes before "conv1"
-    code = f"import torch\nfrom torch import nn\n\n\n{textwrap.dedent(inspect.getsource(Block))}\n\n\n" \
-           f"{textwrap.dedent(inspect.getsource(Residual))}\n"
+    code = (
+        f"import torch\nfrom torch import nn\n\n\n{textwrap.dedent(inspect.getsource(Block))}\n\n\n"
+        f"{textwrap.dedent(inspect.getsource(Residual))}\n"
+    )
     (tmp_path / "residual.py").write_text(code)
     found = opened(tmp_path / "w.pt", f"{tmp_path / 'residual.py'}:Residual")
     np.testing.assert_array_equal(predicted(found), predicted(residual))
@@ -145,14 +156,20 @@ def test_safetensors(place, module, tmp_path):
     np.testing.assert_array_equal(predicted(opened(tmp_path / "w", f"{place / 'net.py'}:Net")), predicted(module))
 
 
-@pytest.mark.parametrize(("arch", "reason"), [
-    ("net.py:Other", r"net\.py: defines no 'Other'"), ("net.py", r"--arch .*net\.py: for weights of PyTorch give FILE"),
-    ("none.py:Net", "a file of Python that is here"), ("model.json", "for weights of PyTorch give FILE"),
-    ("net.py:needs", r"needs cannot be made \(TypeError: .*a function without arguments"),
-    ("net.py:text", "text makes a str, which is no torch.nn.Module"),
-    ("broken.py:Net", r"Net cannot be made \(ZeroDivisionError"),
-    ("net.py:wide", "its weights are not those of .*wide: .*size mismatch"),
-    ("other.py:Net", "its weights are not those of .*: (it has|.*size mismatch)")])
+@pytest.mark.parametrize(
+    ("arch", "reason"),
+    [
+        ("net.py:Other", r"net\.py: defines no 'Other'"),
+        ("net.py", r"--arch .*net\.py: for weights of PyTorch give FILE"),
+        ("none.py:Net", "a file of Python that is here"),
+        ("model.json", "for weights of PyTorch give FILE"),
+        ("net.py:needs", r"needs cannot be made \(TypeError: .*a function without arguments"),
+        ("net.py:text", "text makes a str, which is no torch.nn.Module"),
+        ("broken.py:Net", r"Net cannot be made \(ZeroDivisionError"),
+        ("net.py:wide", "its weights are not those of .*wide: .*size mismatch"),
+        ("other.py:Net", "its weights are not those of .*: (it has|.*size mismatch)"),
+    ],
+)
 def test_a_wrong_architecture(place, module, tmp_path, arch, reason):
     (place / "broken.py").write_text("1 / 0\n")
     (place / "other.py").write_text("from torch import nn\nNet = lambda: nn.PReLU()\n")
@@ -191,8 +208,13 @@ def test_weights_of_a_gpu_open_on_a_cpu(place, module, tmp_path, as_on_a_gpu, fo
         found = predicted(opened(folder / "w.pth", f"{place / 'net.py'}:Net"))
     else:
         (folder / "net.py").write_text(CODE.replace("from neighbour import WIDTH", "WIDTH = 5"))
-        kipoi_folder(folder, {"module_file": "net.py", "module_class": "Net", "weights": "w.pth"}, (4, 20),
-                     "kipoi.model.PyTorchModel", "pytorch" if form == "old folder" else None)
+        kipoi_folder(
+            folder,
+            {"module_file": "net.py", "module_class": "Net", "weights": "w.pth"},
+            (4, 20),
+            "kipoi.model.PyTorchModel",
+            "pytorch" if form == "old folder" else None,
+        )
         found = load_model(str(folder)).predict_on_batch(X)
     np.testing.assert_array_equal(found, predicted(module))
 
@@ -211,7 +233,7 @@ def test_torchscript(module, tmp_path, how):
 
 @pytest.mark.parametrize("batch", [None, 1, 4])
 def test_exported(module, tmp_path, batch):
-    x = torch.from_numpy(X[:batch or 2])
+    x = torch.from_numpy(X[: batch or 2])
     shapes = {"x": {0: torch.export.Dim("n")}} if batch is None else None
     with open(tmp_path / "x", "wb") as file:
         torch.export.save(torch.export.export(module, (x,), dynamic_shapes=shapes), file)
@@ -245,8 +267,9 @@ class Evil:
 @pytest.mark.parametrize("old", [False, True])
 def test_a_pickle_is_not_run(place, module, tmp_path, old):
     marker = tmp_path / "ran"
-    torch.save({**module.state_dict(), "evil": Evil(str(marker))}, tmp_path / "w.pt",
-               _use_new_zipfile_serialization=not old)
+    torch.save(
+        {**module.state_dict(), "evil": Evil(str(marker))}, tmp_path / "w.pt", _use_new_zipfile_serialization=not old
+    )
     try:
         found = opened(tmp_path / "w.pt", f"{place / 'net.py'}:Net")
         np.testing.assert_array_equal(predicted(found), predicted(module))
@@ -282,12 +305,16 @@ def exported_with(module, path, member, change):
             archive.writestr(name, change(content) if name.endswith(member) else content)
 
 
-@pytest.mark.parametrize(("member", "old", "new"), [
-    ("models/model.json", b"torch.ops.aten.relu.default", b"torch.os.system"),
-    ("models/model.json", b"torch.ops.aten.relu.default", b"torch.hub.load"),
-    ("models/model.json", b"Symbol('", b"exec(chr(49))+Symbol('"),
-    ("models/model.json", b"Symbol('", b"open('/tmp/x','w')+Symbol('"),
-    ("weights_config.json", b'"use_pickle": false', b'"use_pickle": true')])
+@pytest.mark.parametrize(
+    ("member", "old", "new"),
+    [
+        ("models/model.json", b"torch.ops.aten.relu.default", b"torch.os.system"),
+        ("models/model.json", b"torch.ops.aten.relu.default", b"torch.hub.load"),
+        ("models/model.json", b"Symbol('", b"exec(chr(49))+Symbol('"),
+        ("models/model.json", b"Symbol('", b"open('/tmp/x','w')+Symbol('"),
+        ("weights_config.json", b'"use_pickle": false', b'"use_pickle": true'),
+    ],
+)
 def test_an_exported_network_with_code_is_not_opened(module, tmp_path, member, old, new):
     def change(content):
         assert old in content
@@ -310,7 +337,7 @@ def test_an_exported_network_with_a_pickle_beside_it_is_not_opened(module, tmp_p
 def test_a_damaged_file(module, tmp_path):
     torch.save(module.state_dict(), tmp_path / "w.pt")
     whole = (tmp_path / "w.pt").read_bytes()
-    (tmp_path / "w.pt").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "w.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"w\.pt: no whole \.keras or PyTorch file; was its download cut off"):
         load_model(tmp_path / "w.pt")
     torch.save(module.state_dict(), tmp_path / "o.pt", _use_new_zipfile_serialization=False)

@@ -36,7 +36,12 @@ def labelled_windows(peaks, lengths, rule, blacklist=()):
             if start < 0 or start + rule.window > length or bad & set(range(start, start + rule.window)):
                 continue
             found[chromosome, start] = [
-                int(any(where == chromosome and len(bases & set(range(*peak))) > rule.fraction * rule.bin
-                        for where, *peak in (merged(rows) if rule.merge else rows)))
-                for rows in peaks.values()]
+                int(
+                    any(
+                        where == chromosome and len(bases & set(range(*peak))) > rule.fraction * rule.bin
+                        for where, *peak in (merged(rows) if rule.merge else rows)
+                    )
+                )
+                for rows in peaks.values()
+            ]
     return found

@@ -2,8 +2,24 @@
 
 import numpy as np
 
-BASES_OF = {"A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
-            "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT"}
+BASES_OF = {
+    "A": "A",
+    "C": "C",
+    "G": "G",
+    "T": "T",
+    "U": "T",
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+    "N": "ACGT",
+}
 PARTNER = {"A": "T", "C": "G", "G": "C", "T": "A"}
 PAD = "."
 
@@ -49,5 +65,5 @@ def fasta(sequences, widths, newline="\n", last_newline=True):
     for (name, sequence), width in zip(sequences.items(), widths, strict=True):
         text += f">{name} some words{newline}"
         for i in range(0, len(sequence), width):
-            text += sequence[i:i + width] + newline
+            text += sequence[i : i + width] + newline
     return text if last_newline else text.removesuffix(newline)

@@ -158,7 +158,7 @@ class Reference:
         position = 0
         for strand, matrix in enumerate(self.strands):
             n = len(matrix)
-            own = [row[position:position + n] for row in scores]
+            own = [row[position : position + n] for row in scores]
             position += n
             find = self._complete if self.complete else self._incomplete
             p, k, overlap = find(own, w, n, unaligned)
@@ -212,8 +212,9 @@ class Reference:
         if (first, length) not in self._spans:
             if length == 0:
                 return [1.0]
-            self._spans[first, length] = convolve(self._span(first, length - 1),
-                                                  self._distributions[first + length - 1])
+            self._spans[first, length] = convolve(
+                self._span(first, length - 1), self._distributions[first + length - 1]
+            )
         return self._spans[first, length]
 
     def _q_values(self, p_values):

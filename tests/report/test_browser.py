@@ -25,8 +25,10 @@ def opened(browser, tmp_path, report):
     return browser
 
 
-NAMES = "[...document.querySelectorAll('#filter-table > tbody')].filter(b => !b.hidden).map(b => " \
+NAMES = (
+    "[...document.querySelectorAll('#filter-table > tbody')].filter(b => !b.hidden).map(b => "
     "b.rows[0].cells[0].firstChild.textContent.trim())"
+)
 
 
 def press(browser, key):
@@ -35,8 +37,10 @@ def press(browser, key):
 
 
 def choose(browser, control, value):
-    browser.run(f"(e => {{ e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
-                f"(document.getElementById('{control}'))")
+    browser.run(
+        f"(e => {{ e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
+        f"(document.getElementById('{control}'))"
+    )
     return browser.run(NAMES)
 
 
@@ -65,11 +69,13 @@ def test_sorting(opened, report):
     assert press(opened, "e") == expected_order(report, e_value, True)
     assert press(opened, "coverage") == expected_order(report, lambda row: row.coverage, True)
     assert press(opened, "sites") == expected_order(report, lambda row: row.n_sites, True)
-    by_name = [row.name for row in sorted((row for row in report.filters if row.best),
-                                          key=lambda row: row.best.name.lower())]
-    assert press(opened, "name")[:len(by_name)] == by_name
+    by_name = [
+        row.name for row in sorted((row for row in report.filters if row.best), key=lambda row: row.best.name.lower())
+    ]
+    assert press(opened, "name")[: len(by_name)] == by_name
     assert opened.run("[...document.querySelectorAll('[aria-sort]')].map(h => h.dataset.sort + h.ariaSort)") == [
-        "nameascending"]
+        "nameascending"
+    ]
     assert press(opened, "n") == [row.name for row in report.filters]
     assert opened.errors == []
 
@@ -87,8 +93,9 @@ def test_filtering(opened, report):
     assert choose(opened, "kind", "silent") == [row.name for row in report.filters if row.status != "active"]
     assert opened.run("document.getElementById('shown').textContent") == "2 of 20 filters"
     choose(opened, "kind", "")
-    assert choose(opened, "find", "sp1-RELATED") == [row.name for row in report.filters
-                                                    if row.best and row.best.name == "SP1"]
+    assert choose(opened, "find", "sp1-RELATED") == [
+        row.name for row in report.filters if row.best and row.best.name == "SP1"
+    ]
     choose(opened, "find", "")
     assert choose(opened, "output", "1") == [row.name for row in report.filters if "CEBPB" in row.speaks_for]
     assert choose(opened, "find", "nothing like this") == []
@@ -97,8 +104,9 @@ def test_filtering(opened, report):
     assert len(opened.run(NAMES)) == len(report.filters)
     # A link to a filter that is not shown brings it back.
     choose(opened, "kind", "silent")
-    opened.run("new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); "
-               "location.hash = '#filter-0' })")
+    opened.run(
+        "new Promise(done => { addEventListener('hashchange', () => setTimeout(done)); location.hash = '#filter-0' })"
+    )
     assert "filter0" in opened.run(NAMES)
     assert opened.errors == []
 
@@ -107,8 +115,10 @@ def test_filtering(opened, report):
 def test_pictures_stay_the_same_when_they_are_joined(browser, tmp_path, report):
     path = tmp_path / "report.html"
     path.write_text(report_page(report), encoding="utf-8")
-    boxes = "[...document.querySelectorAll('.picture svg')].map(s => { const b = s.getBBox(); " \
+    boxes = (
+        "[...document.querySelectorAll('.picture svg')].map(s => { const b = s.getBBox(); "
         "return [b.x, b.y, b.width, b.height] })"
+    )
     browser.open(path, script=False)
     before = browser.run(boxes)
     browser.open(path)
@@ -148,8 +158,9 @@ def test_long_names_fit_a_narrow_screen(browser, tmp_path, report):
     browser.open(path, width=400)
     assert browser.run("document.documentElement.scrollWidth") <= 400
     cells = "[...document.querySelectorAll('.figures td, svg.chart')]"
-    assert browser.run(f"{cells}.every(e => e.scrollWidth <= e.clientWidth + 1 && "
-                       "e.getBoundingClientRect().right <= 400)")
+    assert browser.run(
+        f"{cells}.every(e => e.scrollWidth <= e.clientWidth + 1 && e.getBoundingClientRect().right <= 400)"
+    )
 
 
 @needs_chromium

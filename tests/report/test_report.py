@@ -13,26 +13,37 @@ from kipoi_motifrep.report.comparison import comparison_page
 from kipoi_motifrep.report.drawings import PICTURE, PIXELS, aligned_logos, filter_logo, row_logos
 from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
 from kipoi_motifrep.report.page import report_page, target_url, write_report
-from kipoi_motifrep.report.schema import (
-    FilterRow,
-    MatchRow,
-    Metric,
-    write_interpretation,
-)
+from kipoi_motifrep.report.schema import FilterRow, MatchRow, Metric, write_interpretation
 
 # Numbers.
 
-@pytest.mark.parametrize(("value", "text"), [
-    (None, "\u2013"), (0, "0"), (0.0123, "0.012"), (0.999, "1.0"), (3.14e-5, "3.1\u00d710\u207b\u2075"),
-    (-2.5, "\u22122.5"), (1234, "1200"), (6.02e23, "6.0\u00d710\u00b2\u00b3"), (9.96e-4, "0.0010")])
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "\u2013"),
+        (0, "0"),
+        (0.0123, "0.012"),
+        (0.999, "1.0"),
+        (3.14e-5, "3.1\u00d710\u207b\u2075"),
+        (-2.5, "\u22122.5"),
+        (1234, "1200"),
+        (6.02e23, "6.0\u00d710\u00b2\u00b3"),
+        (9.96e-4, "0.0010"),
+    ],
+)
 def test_significant(value, text):
     assert significant(value) == text
 
 
 def test_other_numbers():
     assert [count(1234567), count(2.25), count(None)] == ["1,234,567", "2.2", "\u2013"]
-    assert [percent(0.5), percent(0.004), percent(0), percent(1)] == ["50\u00a0%", "0.4\u00a0%", "0\u00a0%",
-                                                                     "100\u00a0%"]
+    assert [percent(0.5), percent(0.004), percent(0), percent(1)] == [
+        "50\u00a0%",
+        "0.4\u00a0%",
+        "0\u00a0%",
+        "100\u00a0%",
+    ]
     assert [signed(0.123), signed(-0.5), signed(0.0001), signed(-0.0001)] == ["+0.12", "\u22120.50", "0", "0"]
     assert metric(0.5, "fraction", 30) == "15 of 30 (50\u00a0%)" and metric(12, "count", 12) == "12 of 12"
     assert metric(0.8123, "number") == "0.812"
@@ -40,13 +51,15 @@ def test_other_numbers():
 
 # Pictures.
 
+
 def starts(svg):
     """Left end of the axis of each logo of a picture, in positions."""
     return [float(x) / 20 for x in re.findall(r'class="ax" d="M(-?[\d.]+) ', svg)]
 
 
-@pytest.mark.parametrize(("offset", "query", "target", "columns"), [(0, 0, 0, 8), (2, 2, 0, 8), (-3, 0, 3, 11),
-                                                                    (6, 6, 0, 12)])
+@pytest.mark.parametrize(
+    ("offset", "query", "target", "columns"), [(0, 0, 0, 8), (2, 2, 0, 8), (-3, 0, 3, 11), (6, 6, 0, 12)]
+)
 def test_a_filter_lies_over_its_target_at_the_offset(offset, query, target, columns):
     rng = np.random.default_rng(0)
     row = FilterRow("f", pwm(rng, 9), (2, 8), 1, 1, 1)
@@ -71,8 +84,10 @@ def test_a_filter_without_a_match_is_drawn_no_larger_than_the_others():
     """The browser scales a picture down to its column; letters of the widest are the smallest."""
     rng = np.random.default_rng(0)
     wide, narrow = (MatchRow("MA0001.1", "X", 1, 1, 1, offset, "+", 9, pwm(rng, n)) for offset, n in ((2, 35), (0, 9)))
-    rows = [FilterRow(name, pwm(rng, 19), (3, 15), 1, 1, 1, matches=found)
-            for name, found in (("alone", ()), ("wide", (wide,)), ("narrow", (narrow,)))]
+    rows = [
+        FilterRow(name, pwm(rng, 19), (3, 15), 1, 1, 1, matches=found)
+        for name, found in (("alone", ()), ("wide", (wide,)), ("narrow", (narrow,)))
+    ]
     rows.append(FilterRow("dead", np.full((19, 4), 0.25), (0, 19), 0, 0, 0, "dead"))
     alone, *others, dead = row_logos(rows)
     scales = []
@@ -85,6 +100,7 @@ def test_a_filter_without_a_match_is_drawn_no_larger_than_the_others():
 
 # The page.
 
+
 def test_structure(page, report):
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == 1 and len(page.all("main")) == 1
@@ -96,8 +112,17 @@ def test_structure(page, report):
     targets = {attributes["href"][1:] for attributes in page.all("a") if attributes["href"].startswith("#")}
     assert targets <= set(page.ids)
     words = " ".join(page.text)
-    for said in (report.sentence, "Only 20 sequences.", "shuffled columns", "JASPAR2026 CORE vertebrates", "1,019",
-                 "ab" * 32, "Koo PK, Eddy SR (2019).", "1.26.4", "one convolution reads DNA"):
+    for said in (
+        report.sentence,
+        "Only 20 sequences.",
+        "shuffled columns",
+        "JASPAR2026 CORE vertebrates",
+        "1,019",
+        "ab" * 32,
+        "Koo PK, Eddy SR (2019).",
+        "1.26.4",
+        "one convolution reads DNA",
+    ):
         assert said in words
 
 
@@ -128,8 +153,12 @@ def loads(page):
     found = [attributes["src"] for _, attributes in page.tags if "src" in attributes]
     found += [attributes["href"] for attributes in page.all("link")]
     found += [attributes["href"] for attributes in page.all("use") if not attributes["href"].startswith("#")]
-    found += [value for _, attributes in page.tags for key, value in attributes.items()
-              if key in ("srcset", "poster", "background", "xlink:href", "action", "formaction", "data", "ping")]
+    found += [
+        value
+        for _, attributes in page.tags
+        for key, value in attributes.items()
+        if key in ("srcset", "poster", "background", "xlink:href", "action", "formaction", "data", "ping")
+    ]
     css = " ".join(page.styles + [attributes["style"] for _, attributes in page.tags if "style" in attributes])
     return found + re.findall(r"url\([^)]*\)|@import[^;]*", css)
 
@@ -153,9 +182,16 @@ def test_texts_are_harmless(evil, page):
     assert len(Page(report_page(evil)).tags) <= len(page.tags)
 
 
-@pytest.mark.parametrize(("target", "database", "url"), [
-    ("MA0139.1", "JASPAR2026", "https://jaspar.elixir.no/matrix/MA0139.1/"), ("UN0116.2", "JASPAR2024", True),
-    ("MA0139.1", "mine.meme", ""), ("../x", "JASPAR2026", ""), ("MA0139.1", "", "")])
+@pytest.mark.parametrize(
+    ("target", "database", "url"),
+    [
+        ("MA0139.1", "JASPAR2026", "https://jaspar.elixir.no/matrix/MA0139.1/"),
+        ("UN0116.2", "JASPAR2024", True),
+        ("MA0139.1", "mine.meme", ""),
+        ("../x", "JASPAR2026", ""),
+        ("MA0139.1", "", ""),
+    ],
+)
 def test_jaspar_links(target, database, url):
     found = target_url(MatchRow(target, "CTCF", 1, 1, 1, 0, "+", 1, [[0.25] * 4], database=database))
     assert bool(found) if url is True else found == url
@@ -177,6 +213,7 @@ def test_kinds_add_up(report):
 
 
 # Commands.
+
 
 def test_report_command(tmp_path, report, capsys):
     write_interpretation(tmp_path, report)

@@ -37,36 +37,75 @@ def test_only_the_network_and_filters_are_needed():
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.text(max_size=20), st.lists(finite, min_size=4, max_size=4), st.none() | finite, st.booleans(),
-       st.dictionaries(st.text(max_size=5), st.none() | finite | st.text(max_size=5) | st.lists(st.integers())))
+@given(
+    st.text(max_size=20),
+    st.lists(finite, min_size=4, max_size=4),
+    st.none() | finite,
+    st.booleans(),
+    st.dictionaries(st.text(max_size=5), st.none() | finite | st.text(max_size=5) | st.lists(st.integers())),
+)
 def test_json_round_trip_of_any_values(text, row, number, flag, parameters):
     filters = [FilterRow("f", [row], (0, 1), 3, 0.5, 1.0, importance=[number], kernel=[row] if flag else None)]
-    made = Report(NetworkSummary(text, 1, 1, description=text), filters, text, [Metric("k", text, number)],
-                  outputs=[text], parameters=parameters, groups=[] if flag else None)
+    made = Report(
+        NetworkSummary(text, 1, 1, description=text),
+        filters,
+        text,
+        [Metric("k", text, number)],
+        outputs=[text],
+        parameters=parameters,
+        groups=[] if flag else None,
+    )
     assert Report.from_json(made.to_json()) == made
 
 
 def test_arrays_become_plain_values():
-    row = FilterRow("f", np.full((2, 4), 0.25), np.array([0, 2]), np.int64(3), np.float32(0.5), np.float64(2),
-                    importance=np.array([0.5, np.nan]))
+    row = FilterRow(
+        "f",
+        np.full((2, 4), 0.25),
+        np.array([0, 2]),
+        np.int64(3),
+        np.float32(0.5),
+        np.float64(2),
+        importance=np.array([0.5, np.nan]),
+    )
     assert row.pwm == ((0.25,) * 4,) * 2 and row.trim == (0, 2) and row.importance == (0.5, None)
     assert type(row.n_sites) is int and type(row.fraction_firing) is float
     hash(row)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"pwm": np.full((3, 3), 0.3)}, "four columns"), ({"pwm": [[np.nan] * 4]}, "finite"), ({"trim": (2, 2)}, "trim"),
-    ({"trim": (0, 99)}, "trim"), ({"status": "asleep"}, "status"), ({"extent": "half"}, "extent")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pwm": np.full((3, 3), 0.3)}, "four columns"),
+        ({"pwm": [[np.nan] * 4]}, "finite"),
+        ({"trim": (2, 2)}, "trim"),
+        ({"trim": (0, 99)}, "trim"),
+        ({"status": "asleep"}, "status"),
+        ({"extent": "half"}, "extent"),
+    ],
+)
 def test_filters_are_checked(changes, message):
-    values = {"name": "f", "pwm": np.full((4, 4), 0.25), "trim": (0, 4), "n_sites": 1, "fraction_firing": 1,
-              "maximum": 1}
+    values = {
+        "name": "f",
+        "pwm": np.full((4, 4), 0.25),
+        "trim": (0, 4),
+        "n_sites": 1,
+        "fraction_firing": 1,
+        "maximum": 1,
+    }
     with pytest.raises(InputError, match=message):
         FilterRow(**values | changes)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"outputs": ("a",)}, "outputs"), ({"nulls": ()}, "nulls"), ({"heat_maps": (HeatMap("h", ()),)}, "filters"),
-    ({"groups": (FilterGroup(1, (GroupMember("nobody"),)),)}, "nobody")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"outputs": ("a",)}, "outputs"),
+        ({"nulls": ()}, "nulls"),
+        ({"heat_maps": (HeatMap("h", ()),)}, "filters"),
+        ({"groups": (FilterGroup(1, (GroupMember("nobody"),)),)}, "nobody"),
+    ],
+)
 def test_parts_must_fit_together(report, changes, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(report, **changes)
@@ -77,9 +116,21 @@ def test_filter_names_are_unique(report):
         dataclasses.replace(report, filters=(report.filters[0],) * 2, groups=None, heat_maps=())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1}', '{"format": 1, "filters": 3}',
-                                  '{"format": 1, "network": [], "filters": []}', '{"format": 1, "network": "a"}',
-                                  '{"format": 1, "network": null, "filters": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"format": 99}',
+        '{"format": 1}',
+        '{"format": 1, "filters": 3}',
+        '{"format": 1, "network": [], "filters": []}',
+        '{"format": 1, "network": "a"}',
+        '{"format": 1, "network": null, "filters": [1]}',
+    ],
+)
 def test_damaged_files_are_named(tmp_path, text):
     (tmp_path / "interpretation.json").write_text(text)
     with pytest.raises(InputError, match=r"interpretation\.json.*interpret"):
@@ -89,6 +140,6 @@ def test_damaged_files_are_named(tmp_path, text):
 def test_a_cut_off_file_is_named(tmp_path, report):
     text = write_interpretation(tmp_path, report).read_text()
     assert read_interpretation(tmp_path) == report
-    (tmp_path / "interpretation.json").write_text(text[:len(text) // 2])
+    (tmp_path / "interpretation.json").write_text(text[: len(text) // 2])
     with pytest.raises(InputError, match=r"interpretation\.json"):
         read_interpretation(tmp_path)

@@ -27,10 +27,19 @@ CODES = np.random.default_rng(3).integers(0, 4, (N, LENGTH)).astype(np.uint8)
 
 def keras_network():
     keras.utils.set_random_seed(11)
-    model = keras.Sequential([
-        keras.Input((LENGTH, 4)), layers.Conv1D(5, 4, padding="same", name="first"), layers.BatchNormalization(),
-        layers.ReLU(name="act"), layers.MaxPooling1D(2), layers.Dropout(0.5), layers.Flatten(),
-        layers.Dense(7, activation="tanh"), layers.Dense(3, activation="sigmoid")])
+    model = keras.Sequential(
+        [
+            keras.Input((LENGTH, 4)),
+            layers.Conv1D(5, 4, padding="same", name="first"),
+            layers.BatchNormalization(),
+            layers.ReLU(name="act"),
+            layers.MaxPooling1D(2),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(7, activation="tanh"),
+            layers.Dense(3, activation="sigmoid"),
+        ]
+    )
     for weight in model.weights:  # no layer may be the identity
         change = np.random.default_rng(2).uniform(-0.2, 0.2, weight.shape)
         weight.assign(weight + (abs(change) if "variance" in weight.path else change))
@@ -93,16 +102,22 @@ def test_replaced_activations_against_layers_by_hand(case):
         np.testing.assert_allclose(ablation.predictions(), reference(model, x[rows], None, 0.0), atol=1e-5)
         for one in range(5):
             for fill in (0.0, 0.7):
-                np.testing.assert_allclose(ablation.replaced(one, fill), reference(model, x[rows], one, fill),
-                                           atol=1e-5)
+                np.testing.assert_allclose(
+                    ablation.replaced(one, fill), reference(model, x[rows], one, fill), atol=1e-5
+                )
 
 
 def naive_importance(model, network, x, reference):
     """One sequence and one filter at a time; both strands of the PyTorch network count."""
     with torch.no_grad():
-        maps = [network.activations(x)[0]] if isinstance(model, keras.Model) else [
-            model.eval().strand(torch.as_tensor(strand)).numpy().transpose(0, 2, 1)
-            for strand in (x, np.ascontiguousarray(x[:, ::-1, ::-1]))]
+        maps = (
+            [network.activations(x)[0]]
+            if isinstance(model, keras.Model)
+            else [
+                model.eval().strand(torch.as_tensor(strand)).numpy().transpose(0, 2, 1)
+                for strand in (x, np.ascontiguousarray(x[:, ::-1, ::-1]))
+            ]
+        )
     activations = np.concatenate(maps, axis=1)
     mean = activations.mean(axis=(0, 1))
     before = reference(model, x, None, 0.0)
@@ -120,7 +135,7 @@ def test_importance_against_a_naive_loop_whatever_the_batches(case, tmp_path):
     labels = np.random.default_rng(0).integers(-1, 2, (N, 3)).astype(np.int8)
     labels[:, 2] = np.where(np.arange(N) < 4, 1, -1)  # known and constant
     for size in (N, 8):
-        batches = [Batch(x[i:i + size], {}, labels[i:i + size]) for i in range(0, N, size)]
+        batches = [Batch(x[i : i + size], {}, labels[i : i + size]) for i in range(0, N, size)]
         found = measure_importance(Ablation(network), batches, N, ["a", "b", "c"], ["A", "B", "C"])
         np.testing.assert_allclose(found.mean_activation, mean, rtol=1e-5)
         np.testing.assert_allclose(found.change, np.abs(difference).mean(axis=1), atol=1e-5)
@@ -128,12 +143,14 @@ def test_importance_against_a_naive_loop_whatever_the_batches(case, tmp_path):
         np.testing.assert_allclose(found.spread, before.std(axis=0), rtol=1e-4)
         for i in range(5):
             for j in range(3):
-                assert found.correlation[i, j] == pytest.approx(pearson(maxima[:, i], before[:, j]), abs=1e-4,
-                                                                nan_ok=True)
+                assert found.correlation[i, j] == pytest.approx(
+                    pearson(maxima[:, i], before[:, j]), abs=1e-4, nan_ok=True
+                )
                 known = labels[:, j] >= 0
                 if j < 2:
                     assert found.label_correlation[i, j] == pytest.approx(
-                        pearson(maxima[known, i], labels[known, j]), abs=1e-4, nan_ok=True)
+                        pearson(maxima[known, i], labels[known, j]), abs=1e-4, nan_ok=True
+                    )
                 else:
                     assert np.isnan(found.label_correlation[i, j])
     path = tmp_path / "importance.tsv"
@@ -167,14 +184,16 @@ def test_branches_nested_models_and_several_outputs_keep_their_rest():
     ablation = Ablation(network)
     ablation.begin(x)
     whole = [keras.ops.convert_to_numpy(one) for one in model(x)]
-    np.testing.assert_allclose(ablation.predictions(), np.concatenate([whole[0], whole[1].mean(axis=1)], axis=1),
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        ablation.predictions(), np.concatenate([whole[0], whole[1].mean(axis=1)], axis=1), atol=1e-5
+    )
     kernel, bias = (weight.numpy().copy() for weight in model.get_layer("first").weights)
     kernel[:, :, 2], bias[2] = 0, 0.4
     model.get_layer("first").set_weights([kernel, bias])  # filter 2 gives 0.4 everywhere
     changed = [keras.ops.convert_to_numpy(one) for one in model(x)]
-    np.testing.assert_allclose(ablation.replaced(2, 0.4), np.concatenate([changed[0], changed[1].mean(axis=1)], axis=1),
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        ablation.replaced(2, 0.4), np.concatenate([changed[0], changed[1].mean(axis=1)], axis=1), atol=1e-5
+    )
 
 
 def test_networks_whose_rest_cannot_be_run_say_why():
@@ -216,7 +235,7 @@ def test_spaced_rows(n, most):
 def test_gathered_rows_do_not_depend_on_batches():
     values, targets = np.arange(50).reshape(50, 1), np.arange(50) * 2
     for size in (50, 7, 1):
-        batches = [Batch({"a": values[i:i + size]}, {}, targets[i:i + size]) for i in range(0, 50, size)]
+        batches = [Batch({"a": values[i : i + size]}, {}, targets[i : i + size]) for i in range(0, 50, size)]
         inputs, known = gather(batches, np.array([0, 6, 7, 49]))
         assert inputs["a"].ravel().tolist() == [0, 6, 7, 49] and known.tolist() == [0, 12, 14, 98]
 
@@ -229,13 +248,20 @@ def test_constant_columns_have_no_correlation():
 
 # The untrained network
 
+
 @pytest.mark.parametrize("make", [keras_network, Two])
 def test_untrained_copy_is_fresh_seeded_and_leaves_the_model_alone(make):
     model = make()
 
     def weights(one):
-        return [np.array(w) for w in (one.get_weights() if isinstance(one, keras.Model) else
-                                      [value.detach().numpy() for value in one.state_dict().values()])]
+        return [
+            np.array(w)
+            for w in (
+                one.get_weights()
+                if isinstance(one, keras.Model)
+                else [value.detach().numpy() for value in one.state_dict().values()]
+            )
+        ]
 
     before = weights(model)
     one, two, other = (weights(untrained_copy(model, seed)) for seed in (0, 0, 1))

@@ -48,9 +48,15 @@ def test_truth_in_rows_and_with_commas_is_the_same(tmp_path):
     assert one == two == {"A": ("M1.1", "M2.1"), "B": ("M3",)}
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("A\tM1\nB\tM1\n", ["row 2", "M1", "A"]), ("A\n", ["row 1", "tab"]), ("# nothing\n", ["no labels"]),
-    ("A\t , \n", ["row 1"])])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A\tM1\nB\tM1\n", ["row 2", "M1", "A"]),
+        ("A\n", ["row 1", "tab"]),
+        ("# nothing\n", ["no labels"]),
+        ("A\t , \n", ["row 1"]),
+    ],
+)
 def test_bad_truth_is_named(tmp_path, text, words):
     with pytest.raises(InputError) as error:
         read_known_motifs(truth_file(tmp_path, text))

@@ -35,10 +35,14 @@ def matches_of(queries, targets, evalue=0.1, dead=()):
 
 # Coverage
 
+
 def slow_coverage(query, target, offset, orientation):
     target = target[::-1, ::-1] if orientation == "-" else target
-    held = sum(min(information_content(query[i]), information_content(target[i + offset]))
-               for i in range(len(query)) if 0 <= i + offset < len(target))
+    held = sum(
+        min(information_content(query[i]), information_content(target[i + offset]))
+        for i in range(len(query))
+        if 0 <= i + offset < len(target)
+    )
     return held / sum(information_content(row) for row in target)
 
 
@@ -69,10 +73,17 @@ def test_index_counts_filters_without_a_match():
 def test_the_borders_lie_where_the_page_on_the_method_says(checkout):
     """The index of the paper's localist and distributed networks, in the results that are kept with the project."""
     rows = read_table(checkout / "docs/results/synthetic/networks.tsv")
-    localist, distributed = ([float(row["localist_index"]) for row in rows if row["variant"] in names
-                              and (row["first_activation"], row["layer"]) == ("relu", "conv1")]
-                             for names in (("cnn_10", "cnn_25", "cnn_50", "cnn_100", "cnn_50_2", "cnn9_25"),
-                                           ("cnn_2", "cnn_4", "cnn9_4", "cnn3_2")))
+    localist, distributed = (
+        [
+            float(row["localist_index"])
+            for row in rows
+            if row["variant"] in names and (row["first_activation"], row["layer"]) == ("relu", "conv1")
+        ]
+        for names in (
+            ("cnn_10", "cnn_25", "cnn_50", "cnn_100", "cnn_50_2", "cnn9_25"),
+            ("cnn_2", "cnn_4", "cnn9_4", "cnn3_2"),
+        )
+    )
     assert (len(localist), len(distributed)) == (30, 20)
     assert max(distributed) < LOCALIST_FROM < min(localist)
     text = " ".join((checkout / "docs/method.md").read_text().split())
@@ -81,6 +92,7 @@ def test_the_borders_lie_where_the_page_on_the_method_says(checkout):
 
 
 # What matches mean
+
 
 def test_verdicts_follow_the_hits_in_plain_loops(tmp_path):
     random = np.random.default_rng(0)
@@ -101,8 +113,11 @@ def test_verdicts_follow_the_hits_in_plain_loops(tmp_path):
         assert found.best_labels[i] == (labels[0] if labels else None)
         assert found.family_labels[i] == next((label for label in by_family if label), None)
         decisive = next((hit for hit, label in zip(own, labels, strict=True) if label), own[0] if own else None)
-        expected = 0 if decisive is None else slow_coverage(
-            query.pwm, targets[decisive["target"]].pwm, decisive["offset"], decisive["orientation"])
+        expected = (
+            0
+            if decisive is None
+            else slow_coverage(query.pwm, targets[decisive["target"]].pwm, decisive["offset"], decisive["orientation"])
+        )
         assert found.coverage[i] == pytest.approx(expected)
     figures = found.metrics(truth)
     assert figures["true"] == pytest.approx(sum(label is not None for label in found.labels) / 9)
@@ -114,9 +129,14 @@ def test_verdicts_follow_the_hits_in_plain_loops(tmp_path):
 def planted(order=None):
     """Whole motifs, a part, a stranger, a dead filter, against targets they are from."""
     targets = [Motif(f"M{i}", pwm(i, 10, 0.05), nsites=50) for i in range(40)]
-    queries = [Motif("whole", targets[3].pwm, nsites=10), Motif("turned", targets[3].pwm[::-1, ::-1], nsites=10),
-               Motif("part", targets[5].pwm[:5], nsites=5), Motif("stranger", pwm(999, 8, 5), nsites=8),
-               Motif("dead", np.full((10, 4), 0.25), "dead", nsites=10), Motif("other", targets[7].pwm, nsites=10)]
+    queries = [
+        Motif("whole", targets[3].pwm, nsites=10),
+        Motif("turned", targets[3].pwm[::-1, ::-1], nsites=10),
+        Motif("part", targets[5].pwm[:5], nsites=5),
+        Motif("stranger", pwm(999, 8, 5), nsites=8),
+        Motif("dead", np.full((10, 4), 0.25), "dead", nsites=10),
+        Motif("other", targets[7].pwm, nsites=10),
+    ]
     if order is not None:
         queries = [queries[i] for i in order]
     dead = [i for i, query in enumerate(queries) if query.name == "dead"]
@@ -146,7 +166,8 @@ def test_figures_do_not_depend_on_the_order_of_filters(order):
     one, two = (represent(planted(chosen), shuffle=False) for chosen in (None, order))
     assert one.metrics == pytest.approx(two.metrics)
     assert {one.names[i]: one.assignment.coverage[i] for i in range(6)} == pytest.approx(
-        {two.names[i]: two.assignment.coverage[i] for i in range(6)})
+        {two.names[i]: two.assignment.coverage[i] for i in range(6)}
+    )
 
 
 def test_null_is_seeded_and_bounded():
@@ -167,14 +188,23 @@ def test_network_without_any_live_filter():
 
 # Groups
 
+
 def test_groups_join_shifted_and_turned_filters_and_lay_them_out():
     one, two = pwm(1, 12, 0.05), pwm(2, 12, 0.05)
-    motifs = [Motif("part", one[2:10], nsites=8), Motif("turned", one[::-1, ::-1], nsites=12),
-              Motif("two", two, nsites=12), Motif("whole", one, nsites=12), Motif("flat", pwm(8, 9, 9), nsites=9),
-              Motif("turned part", one[1:9][::-1, ::-1], nsites=8)]
+    motifs = [
+        Motif("part", one[2:10], nsites=8),
+        Motif("turned", one[::-1, ::-1], nsites=12),
+        Motif("two", two, nsites=12),
+        Motif("whole", one, nsites=12),
+        Motif("flat", pwm(8, 9, 9), nsites=9),
+        Motif("turned part", one[1:9][::-1, ::-1], nsites=8),
+    ]
     found = similar_filters(motifs, range(6))
     assert {frozenset(motifs[member.filter].name for member in group) for group in found.groups} == {
-        frozenset(("part", "turned", "whole", "turned part")), frozenset(("two",)), frozenset(("flat",))}
+        frozenset(("part", "turned", "whole", "turned part")),
+        frozenset(("two",)),
+        frozenset(("flat",)),
+    }
     assert [len(group) for group in found.groups] == [4, 1, 1]
     # Laid out as told, every member shows the same columns.
     picture = {}
@@ -192,12 +222,14 @@ def test_groups_join_shifted_and_turned_filters_and_lay_them_out():
 def test_groups_are_connected_components():
     random = np.random.default_rng(5)
     seeds = [pwm(i, 10, 0.05) for i in range(3)]
-    motifs = [Motif(f"f{i}", 0.9 * seeds[i % 3][random.integers(0, 3):] + 0.025, nsites=10) for i in range(15)]
+    motifs = [Motif(f"f{i}", 0.9 * seeds[i % 3][random.integers(0, 3) :] + 0.025, nsites=10) for i in range(15)]
     hits = tomtom(motifs, motifs, evalue=np.inf)
     p = np.ones((15, 15))
     p[hits["query"], hits["target"]] = hits["p_value"]
     alike = np.maximum(p, p.T) <= 1e-4
-    expected = {frozenset(np.flatnonzero(np.linalg.matrix_power(alike.astype(float) + np.eye(15), 15)[i]).tolist())
-                for i in range(15)}
+    expected = {
+        frozenset(np.flatnonzero(np.linalg.matrix_power(alike.astype(float) + np.eye(15), 15)[i]).tolist())
+        for i in range(15)
+    }
     found = similar_filters(motifs, range(15))
     assert {frozenset(member.filter for member in group) for group in found.groups} == expected

@@ -1,6 +1,5 @@
 """Letters, one-hot arrays and their layouts, against plain Python strings."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -92,8 +91,10 @@ def test_reverse_complement_works_on_the_last_axis():
             np.testing.assert_array_equal(reverse_complement(codes)[i, j], reverse_complement(codes[i, j]))
 
 
-@pytest.mark.parametrize("alphabet_axis, dummy_axis",
-                         [(a, d) for a in range(3) for d in (None, 0, 1, 2) if a != d and (d is not None or a < 2)])
+@pytest.mark.parametrize(
+    "alphabet_axis, dummy_axis",
+    [(a, d) for a in range(3) for d in (None, 0, 1, 2) if a != d and (d is not None or a < 2)],
+)
 def test_arrange_equals_kipoiseq(alphabet_axis, dummy_axis):
     from kipoiseq.transforms import ReorderedOneHot
 
@@ -104,9 +105,18 @@ def test_arrange_equals_kipoiseq(alphabet_axis, dummy_axis):
     assert ours.flags.c_contiguous
 
 
-@pytest.mark.parametrize("axes", [
-    {"alphabet_axis": 2}, {"alphabet_axis": -1}, {"alphabet_axis": 3, "dummy_axis": 0}, {"alphabet_axis": None},
-    {"alphabet_axis": 1, "dummy_axis": 1}, {"dummy_axis": 3}, {"dummy_axis": -1}])
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"alphabet_axis": 2},
+        {"alphabet_axis": -1},
+        {"alphabet_axis": 3, "dummy_axis": 0},
+        {"alphabet_axis": None},
+        {"alphabet_axis": 1, "dummy_axis": 1},
+        {"dummy_axis": 3},
+        {"dummy_axis": -1},
+    ],
+)
 def test_arrange_refuses_axes_that_do_not_exist(axes):
     with pytest.raises(InputError, match=r"alphabet_axis|dummy_axis"):
         arrange(np.zeros((1, 5, 4)), **axes)

@@ -18,13 +18,22 @@ from kipoi_motifrep.sequences.alphabet import decode
 from kipoi_motifrep.sequences.fasta import read_fasta
 from kipoi_motifrep.sequences.spool import Spool, TextSpool
 
-record_texts = st.dictionaries(st.text("abcxyz_|.:0123456789", min_size=1, max_size=8),
-                               st.text(LETTER + LETTER.lower(), min_size=1, max_size=40), min_size=1, max_size=5)
+record_texts = st.dictionaries(
+    st.text("abcxyz_|.:0123456789", min_size=1, max_size=8),
+    st.text(LETTER + LETTER.lower(), min_size=1, max_size=40),
+    min_size=1,
+    max_size=5,
+)
 
 
 @several
-@given(records=record_texts, width=st.integers(1, 50), newline=st.sampled_from(["\n", "\r\n"]), last=st.booleans(),
-       packed=st.booleans())
+@given(
+    records=record_texts,
+    width=st.integers(1, 50),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    packed=st.booleans(),
+)
 def test_read_fasta_gives_every_record(tmp_path, records, width, newline, last, packed):
     text = naive.fasta(records, [width] * len(records), newline, last).encode()
     path = write(tmp_path / "records.fa", gzip.compress(text) if packed else text)
@@ -53,13 +62,25 @@ def test_read_fasta_skips_a_byte_order_mark(tmp_path):
     assert [record.name for record in read_fasta(path)] == ["one"]
 
 
-@pytest.mark.parametrize("text, row, words", [
-    ("", None, "empty"), ("\n\n", None, "no sequences"), ("ACGT\n", 1, "no FASTA"), ("\n\nchr1\t0\t9\n", 3, "no FASTA"),
-    (">a\nACGT\n>b\n>c\nA\n", 3, "'b' is empty"), (">a\nACGT\n>b\n", 3, "'b' is empty"),
-    (">a\nACGT\nAC-T\n", 3, "'-'"), (">a\nACGT\n>b\nACGT\nMEEPQSDPSV\n", 5, "'E'"), (">a\nAC GT\n", 2, "' '"),
-    (">a\nACGT\n>b\rACGT\n", 3, "carriage returns"), (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
-    (">a\nAC\0\0GT\n", 2, "x00"), (">a\nAC*\n", 2, "'*'"), (">a\nAC\u00c9\n", 2, "no DNA letter"),
-])
+@pytest.mark.parametrize(
+    "text, row, words",
+    [
+        ("", None, "empty"),
+        ("\n\n", None, "no sequences"),
+        ("ACGT\n", 1, "no FASTA"),
+        ("\n\nchr1\t0\t9\n", 3, "no FASTA"),
+        (">a\nACGT\n>b\n>c\nA\n", 3, "'b' is empty"),
+        (">a\nACGT\n>b\n", 3, "'b' is empty"),
+        (">a\nACGT\nAC-T\n", 3, "'-'"),
+        (">a\nACGT\n>b\nACGT\nMEEPQSDPSV\n", 5, "'E'"),
+        (">a\nAC GT\n", 2, "' '"),
+        (">a\nACGT\n>b\rACGT\n", 3, "carriage returns"),
+        (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
+        (">a\nAC\0\0GT\n", 2, "x00"),
+        (">a\nAC*\n", 2, "'*'"),
+        (">a\nAC\u00c9\n", 2, "no DNA letter"),
+    ],
+)
 def test_read_fasta_says_what_is_wrong_and_where(tmp_path, text, row, words):
     path = write(tmp_path / "bad.fa", text)
     with pytest.raises(InputError) as error:
@@ -71,9 +92,18 @@ def test_read_fasta_says_what_is_wrong_and_where(tmp_path, text, row, words):
 PACKED = gzip.compress(b">a\n" + bytes(random.Random(0).choices(b"ACGT", k=5000)), mtime=0)
 
 
-@pytest.mark.parametrize("contents", [PACKED[:300], PACKED[:-4], PACKED[:-8] + bytes(8), PACKED[:5],
-                                      PACKED[:200] + bytes(50) + PACKED[250:], PACKED + b"trailing garbage"],
-                         ids=["cut", "cut at the end", "wrong checksum", "only a header", "overwritten", "appended"])
+@pytest.mark.parametrize(
+    "contents",
+    [
+        PACKED[:300],
+        PACKED[:-4],
+        PACKED[:-8] + bytes(8),
+        PACKED[:5],
+        PACKED[:200] + bytes(50) + PACKED[250:],
+        PACKED + b"trailing garbage",
+    ],
+    ids=["cut", "cut at the end", "wrong checksum", "only a header", "overwritten", "appended"],
+)
 def test_a_damaged_gzip_file_is_named(tmp_path, contents):
     path = write(tmp_path / "cut.fa.gz", contents)
     with pytest.raises(InputError, match="damaged or cut off") as error:

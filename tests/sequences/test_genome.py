@@ -19,8 +19,11 @@ from kipoi_motifrep.sequences import genome as genome_module
 from kipoi_motifrep.sequences.alphabet import decode
 from kipoi_motifrep.sequences.genome import Genome
 
-chromosomes = st.lists(st.tuples(st.text(LETTER[:-1] + LETTER[:-1].lower(), min_size=1, max_size=90),
-                                 st.integers(1, 25)), min_size=1, max_size=4)
+chromosomes = st.lists(
+    st.tuples(st.text(LETTER[:-1] + LETTER[:-1].lower(), min_size=1, max_size=90), st.integers(1, 25)),
+    min_size=1,
+    max_size=4,
+)
 queries = st.lists(st.tuples(st.integers(0, 3), st.integers(-40, 120)), min_size=1, max_size=20)
 
 
@@ -34,8 +37,13 @@ def open_genome(folder, text, packed):
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
 @several
-@given(parts=chromosomes, newline=st.sampled_from(["\n", "\r\n"]), last=st.booleans(), asked=queries,
-       width=st.integers(0, 70))
+@given(
+    parts=chromosomes,
+    newline=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    asked=queries,
+    width=st.integers(0, 70),
+)
 def test_fetch_equals_slicing_a_string(tmp_path_factory, packed, parts, newline, last, asked, width):
     sequences = {f"chr{i}": sequence for i, (sequence, _) in enumerate(parts)}
     text = naive.fasta(sequences, [line for _, line in parts], newline, last)
@@ -105,9 +113,12 @@ def test_names_that_are_not_utf8(tmp_path, packed):
 
 
 TWICE = {
-    "at the end": ">a\nACGT\n>b\nTT\n>a\nGGGG\nGG\n", "between": ">a\nACGT\n>a x\nGG\n>b\nTT\n",
-    "blank lines": ">a\nACGT\n\n\n>a\nGG\n\n>b\nTT\n", "whole file": ">a\nACGT\n>b\nTT\n" * 2,
-    "without bases": ">a\nACGT\n>none\n>a\n>b\nTT\n", "carriage returns": ">a\r\nACGT\r\n>b\r\nTT\r\n>a\r\nGG\r\n",
+    "at the end": ">a\nACGT\n>b\nTT\n>a\nGGGG\nGG\n",
+    "between": ">a\nACGT\n>a x\nGG\n>b\nTT\n",
+    "blank lines": ">a\nACGT\n\n\n>a\nGG\n\n>b\nTT\n",
+    "whole file": ">a\nACGT\n>b\nTT\n" * 2,
+    "without bases": ">a\nACGT\n>none\n>a\n>b\nTT\n",
+    "carriage returns": ">a\r\nACGT\r\n>b\r\nTT\r\n>a\r\nGG\r\n",
     "one of many": "".join(f">s{i} {'x' * (i % 50)}\nACGT\n" for i in range(300)) + ">s7\n" + "ACGT\n" * 40 + ">z\nA\n",
     "long": ">a\n" + "ACGT\n" * 40_000 + ">b\nAC\n>a\n" + "TTTT\n" * 40_000 + ">c\nAC\n",
 }
@@ -127,12 +138,28 @@ def test_other_headers_between_sequences_do_no_harm(tmp_path, packed):
     assert open_genome(tmp_path, text, packed).names == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("names, asked, found", [
-    (["chr1", "chr2"], "2", 1), (["1", "2"], "chr2", 1), (["chr1", "1"], "1", 1), (["chr1", "1"], "chr1", 0),
-    (["chrM"], "MT", 0), (["MT"], "chrM", 0), (["M"], "chrMT", 0), (["chr1"], "chrM", -1), (["1"], "3", -1),
-    (["X"], "chrX", 0), (["chr10"], "chr1", -1), (["chrUn_gl000220"], "Un_gl000220", 0), (["1"], "", -1),
-    (["1"], "chr", -1), (["Chr1"], "chr1", 0), (["Chr1"], "1", 0), (["chr1"], "CHR1", 0),
-])
+@pytest.mark.parametrize(
+    "names, asked, found",
+    [
+        (["chr1", "chr2"], "2", 1),
+        (["1", "2"], "chr2", 1),
+        (["chr1", "1"], "1", 1),
+        (["chr1", "1"], "chr1", 0),
+        (["chrM"], "MT", 0),
+        (["MT"], "chrM", 0),
+        (["M"], "chrMT", 0),
+        (["chr1"], "chrM", -1),
+        (["1"], "3", -1),
+        (["X"], "chrX", 0),
+        (["chr10"], "chr1", -1),
+        (["chrUn_gl000220"], "Un_gl000220", 0),
+        (["1"], "", -1),
+        (["1"], "chr", -1),
+        (["Chr1"], "chr1", 0),
+        (["Chr1"], "1", 0),
+        (["chr1"], "CHR1", 0),
+    ],
+)
 def test_chromosomes_are_found_with_and_without_chr(tmp_path, names, asked, found):
     genome = open_genome(tmp_path, naive.fasta(dict.fromkeys(names, "ACGT"), [4] * len(names)), False)
     assert genome.find(asked) == found
@@ -219,8 +246,18 @@ def test_an_index_of_another_file_is_not_believed(tmp_path):
         Genome(path)
 
 
-@pytest.mark.parametrize("text", ["a\t4\n", "nonsense\n", "a\tx\t3\t4\t5\n", b"\xff\xfe\0bad", "a\t4\t-3\t4\t5\n",
-                                  f"a\t{10**25}\t3\t4\t5\n", "a\t4\t3\t4\t0\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\t4\n",
+        "nonsense\n",
+        "a\tx\t3\t4\t5\n",
+        b"\xff\xfe\0bad",
+        "a\t4\t-3\t4\t5\n",
+        f"a\t{10**25}\t3\t4\t5\n",
+        "a\t4\t3\t4\t0\n",
+    ],
+)
 def test_a_damaged_index_is_named_with_the_cure(tmp_path, text):
     path = write(tmp_path / "genome.fa", ">a\nACGT\n")
     fai = write(tmp_path / "genome.fa.fai", text)
@@ -229,17 +266,27 @@ def test_a_damaged_index_is_named_with_the_cure(tmp_path, text):
     assert str(error.value).startswith(f"{fai}, row 1: ")
 
 
-@pytest.mark.parametrize("contents, row, words", [
-    (b"", None, "empty"), (b"\n\n", None, "empty"), (b"chr1\t0\t10\n", 1, "no FASTA"),
-    (gzip.compress(b">a\nACGT\n"), None, "bgzip"), (b">", None, "no sequences"), (b">a\n\n>b\n", None, "no sequences"),
-    (b">a\nACGT\n>b\n\n", 3, "sequence 'b' is empty"), (b">a\nACGT\n>b", 3, "sequence 'b' is empty"),
-    (b"\xef\xbb\xbf>a\nACGT\n", 1, "byte-order mark"), (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
-    (b">a\rACGT\r>b\rACGT\r", 1, "carriage returns"), (b">a\nACGT\n>b\rACGT\r", 3, "carriage returns"),
-    (b">a\nACGT\nAC\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
-    (b">a\nACGT\n>b\nACGT\nACGTA\n", 5, "lines of different lengths in sequence 'b'"),
-    (b">a\nACGT\n\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
-    (b">a\nACGT\nACGT\r\n", 3, "lines of different lengths in sequence 'a'"),
-])
+@pytest.mark.parametrize(
+    "contents, row, words",
+    [
+        (b"", None, "empty"),
+        (b"\n\n", None, "empty"),
+        (b"chr1\t0\t10\n", 1, "no FASTA"),
+        (gzip.compress(b">a\nACGT\n"), None, "bgzip"),
+        (b">", None, "no sequences"),
+        (b">a\n\n>b\n", None, "no sequences"),
+        (b">a\nACGT\n>b\n\n", 3, "sequence 'b' is empty"),
+        (b">a\nACGT\n>b", 3, "sequence 'b' is empty"),
+        (b"\xef\xbb\xbf>a\nACGT\n", 1, "byte-order mark"),
+        (">a\nACGT\n".encode("utf-16"), None, "UTF-16"),
+        (b">a\rACGT\r>b\rACGT\r", 1, "carriage returns"),
+        (b">a\nACGT\n>b\rACGT\r", 3, "carriage returns"),
+        (b">a\nACGT\nAC\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
+        (b">a\nACGT\n>b\nACGT\nACGTA\n", 5, "lines of different lengths in sequence 'b'"),
+        (b">a\nACGT\n\nACGT\n", 4, "lines of different lengths in sequence 'a'"),
+        (b">a\nACGT\nACGT\r\n", 3, "lines of different lengths in sequence 'a'"),
+    ],
+)
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "bgzip"])
 def test_files_that_are_no_genome(tmp_path, capfd, contents, row, words, packed):
     path = write(tmp_path / "genome.fa", contents)
@@ -285,7 +332,7 @@ def bgzip_genome(tmp_path):
 def block_ends(packed):
     ends = [0]
     while ends[-1] < len(packed):
-        ends.append(ends[-1] + int.from_bytes(packed[ends[-1] + 16:ends[-1] + 18], "little") + 1)
+        ends.append(ends[-1] + int.from_bytes(packed[ends[-1] + 16 : ends[-1] + 18], "little") + 1)
     return ends
 
 
@@ -295,7 +342,7 @@ def test_a_cut_off_bgzip_file_is_named(bgzip_genome, index_first, at_block):
     if index_first:
         Genome(bgzip_genome)
     whole = bgzip_genome.read_bytes()
-    write(bgzip_genome, whole[:block_ends(whole)[2] - (0 if at_block else 100)])
+    write(bgzip_genome, whole[: block_ends(whole)[2] - (0 if at_block else 100)])
     for index in bgzip_genome.parent.glob("*.*i"):
         os.utime(index, ns=(bgzip_genome.stat().st_mtime_ns,) * 2)
     with pytest.raises(InputError, match=r"genome\.fa\.bgz: is cut off") as error:
@@ -307,7 +354,7 @@ def test_a_damaged_block_of_a_bgzip_file_is_named(bgzip_genome):
     Genome(bgzip_genome)
     packed = bytearray(bgzip_genome.read_bytes())
     middle = sum(block_ends(packed)[2:4]) // 2
-    packed[middle:middle + 100] = bytes(100)
+    packed[middle : middle + 100] = bytes(100)
     write(bgzip_genome, bytes(packed))
     for index in bgzip_genome.parent.glob("*.*i"):
         os.utime(index, ns=(bgzip_genome.stat().st_mtime_ns,) * 2)

@@ -51,23 +51,46 @@ NARROW_PEAK = "".join(f"{c}\t{s}\t{e}\tpeak{i}\t1000\t.\t8.5\t-1\t4.2\t5\n" for 
 BED12 = "".join(f"{c}\t{s}\t{e}\tgene\t0\t-\t{s}\t{e}\t255,0,0\t2\t1,1,\t0,9,\n" for c, s, e in ROWS)
 
 
-@pytest.mark.parametrize("contents", [
-    PLAIN, PLAIN.rstrip("\n"), PLAIN.replace("\n", "\r\n"), PLAIN.replace("\t", " "), PLAIN.replace("\t", "   "),
-    "\n\n" + PLAIN.replace("\n", "\n\n  \n"), PLAIN.replace("\n", "\t\n"), PLAIN.replace("\n", "\t\t \n"),
-    "# a comment\n#chrom\tstart\tend\n" + PLAIN + "# the end\n",
-    "track name=peaks description=\"my peaks\"\n" + PLAIN, "browser position chr1:1-10\nbrowser hide all\n" + PLAIN,
-    "track\tname=peaks\n" + PLAIN, PLAIN + "track name=again\n", "chrom\tstart\tend\n" + PLAIN,
-    "chrom\tchromStart\tchromEnd\tname\n" + PLAIN, "Chr Start Stop\n" + PLAIN, "\ufeff" + PLAIN,
-    "seqnames begin stop\n" + PLAIN, "chrom\tleft\tright\n" + PLAIN, "Track name=peaks\n" + PLAIN,
-    "\ufeffchrom\tstart\tend\n" + PLAIN, "\ufeff# a comment\n" + PLAIN, gzip.compress(PLAIN.encode()),
-    gzip.compress(PLAIN[:20].encode()) + gzip.compress(PLAIN[20:].encode()), NARROW_PEAK, BED12,
-    PLAIN.replace("chr1", "1").replace("chr2", "2"), PLAIN.replace("chr1", "CHR1"),
-    PLAIN.replace("\t0\t", "\t00\t").replace("\t5\t", "\t +5 \t"),
-], ids=lambda contents: repr(contents[:24]))
+@pytest.mark.parametrize(
+    "contents",
+    [
+        PLAIN,
+        PLAIN.rstrip("\n"),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("\t", " "),
+        PLAIN.replace("\t", "   "),
+        "\n\n" + PLAIN.replace("\n", "\n\n  \n"),
+        PLAIN.replace("\n", "\t\n"),
+        PLAIN.replace("\n", "\t\t \n"),
+        "# a comment\n#chrom\tstart\tend\n" + PLAIN + "# the end\n",
+        'track name=peaks description="my peaks"\n' + PLAIN,
+        "browser position chr1:1-10\nbrowser hide all\n" + PLAIN,
+        "track\tname=peaks\n" + PLAIN,
+        PLAIN + "track name=again\n",
+        "chrom\tstart\tend\n" + PLAIN,
+        "chrom\tchromStart\tchromEnd\tname\n" + PLAIN,
+        "Chr Start Stop\n" + PLAIN,
+        "\ufeff" + PLAIN,
+        "seqnames begin stop\n" + PLAIN,
+        "chrom\tleft\tright\n" + PLAIN,
+        "Track name=peaks\n" + PLAIN,
+        "\ufeffchrom\tstart\tend\n" + PLAIN,
+        "\ufeff# a comment\n" + PLAIN,
+        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN[:20].encode()) + gzip.compress(PLAIN[20:].encode()),
+        NARROW_PEAK,
+        BED12,
+        PLAIN.replace("chr1", "1").replace("chr2", "2"),
+        PLAIN.replace("chr1", "CHR1"),
+        PLAIN.replace("\t0\t", "\t00\t").replace("\t5\t", "\t +5 \t"),
+    ],
+    ids=lambda contents: repr(contents[:24]),
+)
 def test_messy_files_give_the_same_intervals(bed, fasta, contents):
     found, batch = read(bed(contents), fasta)
     assert [(name.lower().removeprefix("chr"), *rest) for name, *rest in found] == [
-        (name.removeprefix("chr"), *rest) for name, *rest in ROWS]
+        (name.removeprefix("chr"), *rest) for name, *rest in ROWS
+    ]
     assert batch.number.tolist() == [0, 1, 0]
     assert batch.strand.tolist() == ["*"] * 3 and not batch.reverse.any()
 
@@ -144,12 +167,19 @@ def test_widths_that_differ_are_refused_with_the_row_they_differ_from(bed, fasta
         read(bed("#\nchr1\t0\t10\nchr1\t10\t20\nchr1\t20\t32\n"), fasta)
 
 
-@pytest.mark.parametrize("contents, reason", [
-    ("", "the file is empty"), ("\n\n", "holds no intervals"), ("# only\n# comments\n", "holds no intervals"),
-    ("track name=x\n", "holds no intervals"), ("chrom\tstart\tend\n", "holds no intervals"),
-    (PLAIN.encode("utf-16"), "UTF-16"),
-    (gzip.compress(b""), "the file is empty"), (gzip.compress(PLAIN.encode())[:30], "damaged or cut off"),
-])
+@pytest.mark.parametrize(
+    "contents, reason",
+    [
+        ("", "the file is empty"),
+        ("\n\n", "holds no intervals"),
+        ("# only\n# comments\n", "holds no intervals"),
+        ("track name=x\n", "holds no intervals"),
+        ("chrom\tstart\tend\n", "holds no intervals"),
+        (PLAIN.encode("utf-16"), "UTF-16"),
+        (gzip.compress(b""), "the file is empty"),
+        (gzip.compress(PLAIN.encode())[:30], "damaged or cut off"),
+    ],
+)
 def test_files_without_intervals(bed, fasta, contents, reason):
     path = bed(contents)
     with pytest.raises(InputError) as error:
@@ -167,8 +197,15 @@ def test_the_first_problem_says_how_many_more_there_are(bed, fasta):
         read(bed("chr1\t0\t10\nchr9\t0\t10\nchr1\t5\t5\nchr1\t-1\t9\n"), fasta)
 
 
-@pytest.mark.parametrize("column, words", [("?", "strand '?' must be + or -"), ("plus", "strand 'plus'"),
-                                           ("", "has no strand in column 6"), (None, "has no strand in column 6")])
+@pytest.mark.parametrize(
+    "column, words",
+    [
+        ("?", "strand '?' must be + or -"),
+        ("plus", "strand 'plus'"),
+        ("", "has no strand in column 6"),
+        (None, "has no strand in column 6"),
+    ],
+)
 def test_strands_that_are_none(bed, fasta, column, words):
     contents = "chr1\t0\t4\n" if column is None else f"chr1\t0\t4\tx\t0\t{column}\tmore\n"
     path = bed(contents)
@@ -198,9 +235,16 @@ def test_an_interval_that_resizing_takes_off_the_chromosome_is_refused(bed, fast
     assert found == [("chr1", 98, 118)]
 
 
-@pytest.mark.parametrize("options, words", [({"length": 0}, "at least 1"), ({"length": -200}, "at least 1"),
-                                            ({"length": 10**12}, "at most"), ({"outside": "zero"}, "outside is 'zero'"),
-                                            ({"outside": None}, "outside is None")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"length": 0}, "at least 1"),
+        ({"length": -200}, "at least 1"),
+        ({"length": 10**12}, "at most"),
+        ({"outside": "zero"}, "outside is 'zero'"),
+        ({"outside": None}, "outside is None"),
+    ],
+)
 def test_arguments_that_make_no_sense(bed, fasta, options, words):
     with pytest.raises(InputError, match=words):
         read(bed(PLAIN), fasta, **options)
@@ -224,8 +268,13 @@ def test_resizing_is_that_of_kipoiseq(tmp_path, fasta, start, width, length):
 
 
 @several
-@given(st.lists(st.tuples(st.sampled_from(["chr1", "1", "chr2", "chrX"]), st.integers(-20, 130), st.integers(-20, 130)),
-                min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["chr1", "1", "chr2", "chrX"]), st.integers(-20, 130), st.integers(-20, 130)),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_rows_with_problems_are_just_those_a_plain_check_finds(tmp_path, fasta, rows):
     size = {"chr1": len(CHR1), "1": len(CHR1), "chr2": len(CHR2)}
     path = tmp_path / "rows.bed"
@@ -246,8 +295,10 @@ def test_rows_with_problems_are_just_those_a_plain_check_finds(tmp_path, fasta, 
 # The command
 
 
-MANY = ("track name=bad\nchr1\t0\t10\nchr9\t0\t10\nchr1\t10\nchr1\t5\t5\nchr1\t9\t3\nchr1\t-1\t9\nchr1\t500\t510\n"
-        "chr1\t0\t12\nchr1\tx1\t9\n\nchr2\t0\t10\n")
+MANY = (
+    "track name=bad\nchr1\t0\t10\nchr9\t0\t10\nchr1\t10\nchr1\t5\t5\nchr1\t9\t3\nchr1\t-1\t9\nchr1\t500\t510\n"
+    "chr1\t0\t12\nchr1\tx1\t9\n\nchr2\t0\t10\n"
+)
 
 
 def test_validate_lists_every_problem_by_row(bed, fasta, capsys):
@@ -301,8 +352,10 @@ def test_validate_finds_letters_that_are_none_in_the_genome(bed, tmp_path, capsy
     genome.write_text(">chr1\nACGTEACGT\n")
     path = bed("# two\nchr1\t5\t9\nchr1\t1\t5\n")
     assert cli.main(["validate", "--intervals", str(path), "--fasta", str(genome)]) == 2
-    assert capsys.readouterr().err == (f"kipoi-motifrep: error: {path}, row 3: {genome}: chr1, base 5 is no DNA "
-                                       "letter; replace it, for example with N\n")
+    assert capsys.readouterr().err == (
+        f"kipoi-motifrep: error: {path}, row 3: {genome}: chr1, base 5 is no DNA "
+        "letter; replace it, for example with N\n"
+    )
 
 
 @pytest.mark.parametrize("which", ["--intervals", "--fasta"])

@@ -27,8 +27,10 @@ LAYOUTS = [(a, d) for a in range(3) for d in (None, 0, 1, 2) if a != d and (d is
 def genome(tmp_path_factory):
     """Sequences by name, their FASTA file, and the same packed with bgzip."""
     dice = random.Random(11)
-    sequences = {f"chr{i}": "".join(dice.choices("ACGTacgtN", [9] * 8 + [1], k=size))
-                 for i, size in enumerate([5000, 811, 2000], 1)}
+    sequences = {
+        f"chr{i}": "".join(dice.choices("ACGTacgtN", [9] * 8 + [1], k=size))
+        for i, size in enumerate([5000, 811, 2000], 1)
+    }
     path = tmp_path_factory.mktemp("genome") / "genome.fa"
     path.write_text(naive.fasta(sequences, [60, 50, 61]))
     pysam.tabix_compress(str(path), f"{path}.bgz")
@@ -90,8 +92,9 @@ def test_intervals_equal_slices_of_strings(genome, bed, packed, outside, value):
         name, size = dice.choice([("chr1", 5000), ("2", 811), ("chr3", 2000)])
         start = dice.randrange(size)
         rows.append((name, start, start + dice.randrange(1, 50), "x", 0, dice.choice("+-.")))
-    loader = kipoi_motifrep.IntervalsDl(bed(rows), str(genome[1 + packed]), auto_resize_len=51, use_strand=True,
-                                        outside=outside)
+    loader = kipoi_motifrep.IntervalsDl(
+        bed(rows), str(genome[1 + packed]), auto_resize_len=51, use_strand=True, outside=outside
+    )
     found = all_rows(loader, batch_size=37)
     for i, (name, start, end, _, _, strand) in enumerate(rows):
         begin = naive.resized(start, end, 51)
@@ -102,11 +105,22 @@ def test_intervals_equal_slices_of_strings(genome, bed, packed, outside, value):
     assert found["inputs"].dtype == np.float32
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"auto_resize_len": 40}, {"auto_resize_len": 81}, {"use_strand": True},
-    {"use_strand": True, "auto_resize_len": 33}, {"dtype": np.float64}, {"dtype": np.float16},
-    {"alphabet": "AGCT"}, *({"alphabet_axis": a, "dummy_axis": d} for a, d in LAYOUTS),
-    {"alphabet_axis": 0, "dummy_axis": 1, "use_strand": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"auto_resize_len": 40},
+        {"auto_resize_len": 81},
+        {"use_strand": True},
+        {"use_strand": True, "auto_resize_len": 33},
+        {"dtype": np.float64},
+        {"dtype": np.float16},
+        {"alphabet": "AGCT"},
+        *({"alphabet_axis": a, "dummy_axis": d} for a, d in LAYOUTS),
+        {"alphabet_axis": 0, "dummy_axis": 1, "use_strand": True},
+    ],
+    ids=str,
+)
 def test_intervals_equal_kipoiseq_on_clean_input(genome, bed, options):
     from kipoiseq.dataloaders import SeqIntervalDl
 
@@ -135,12 +149,12 @@ def test_batches_do_not_depend_on_their_size_or_the_workers(genome, bed, batch_s
 def test_a_loader_is_a_sequence_of_batches(genome, bed):
     loader = kipoi_motifrep.IntervalsDl(bed(random_rows(70, 30)), str(genome[1]))
     assert len(loader) == 3
-    np.testing.assert_array_equal(np.concatenate([loader[i]["inputs"] for i in range(3)]),
-                                  loader.load_all()["inputs"])
+    np.testing.assert_array_equal(np.concatenate([loader[i]["inputs"] for i in range(3)]), loader.load_all()["inputs"])
     with pytest.raises(IndexError):
         loader[3]
-    np.testing.assert_array_equal(np.concatenate(list(loader.batch_predict_iter(batch_size=9))),
-                                  loader.load_all()["inputs"])
+    np.testing.assert_array_equal(
+        np.concatenate(list(loader.batch_predict_iter(batch_size=9))), loader.load_all()["inputs"]
+    )
 
 
 def test_memory_does_not_hold_the_intervals(genome, bed):
@@ -173,37 +187,75 @@ def test_intervals_are_refused_over_an_end_when_asked(genome, bed):
 def test_arguments_may_come_as_text(genome, bed):
     """As ``kipoi predict --dataloader_args key=value`` gives them."""
     path = bed(random_rows(10, 30, strand=True))
-    text = kipoi_motifrep.IntervalsDl(path, str(genome[1]), auto_resize_len="21", use_strand="True", alphabet_axis="0",
-                                      dummy_axis="1", dtype="float64")
-    plain = kipoi_motifrep.IntervalsDl(path, str(genome[1]), auto_resize_len=21, use_strand=True, alphabet_axis=0,
-                                       dummy_axis=1, dtype=np.float64)
+    text = kipoi_motifrep.IntervalsDl(
+        path,
+        str(genome[1]),
+        auto_resize_len="21",
+        use_strand="True",
+        alphabet_axis="0",
+        dummy_axis="1",
+        dtype="float64",
+    )
+    plain = kipoi_motifrep.IntervalsDl(
+        path, str(genome[1]), auto_resize_len=21, use_strand=True, alphabet_axis=0, dummy_axis=1, dtype=np.float64
+    )
     same(all_rows(text), all_rows(plain))
     stranded = kipoi_motifrep.IntervalsDl(path, str(genome[1]), use_strand="False", dummy_axis="None")
     assert set(all_rows(stranded)["strand"]) == {"*"}
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"auto_resize_len": "wide"}, "auto_resize_len is 'wide'"), ({"auto_resize_len": 20.5}, "auto_resize_len is 20.5"),
-    ({"auto_resize_len": 0}, "at least 1"), ({"auto_resize_len": -1}, "at least 1"),
-    ({"use_strand": "treu"}, "use_strand is 'treu'"), ({"outside": "N"}, "outside is 'N'"),
-    ({"alphabet_axis": "x"}, "alphabet_axis is 'x'"), ({"alphabet_axis": 5}, "alphabet_axis is 5"),
-    ({"alphabet_axis": None}, "alphabet_axis is None"), ({"dummy_axis": 1}, "dummy_axis is 1"),
-    ({"alphabet": "ACGU"}, "alphabet"), ({"dtype": "floaty"}, "dtype is 'floaty'"),
-    ({"dtype": "object"}, "dtype"), ({"dtype": "U3"}, "dtype")], ids=str)
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"auto_resize_len": "wide"}, "auto_resize_len is 'wide'"),
+        ({"auto_resize_len": 20.5}, "auto_resize_len is 20.5"),
+        ({"auto_resize_len": 0}, "at least 1"),
+        ({"auto_resize_len": -1}, "at least 1"),
+        ({"use_strand": "treu"}, "use_strand is 'treu'"),
+        ({"outside": "N"}, "outside is 'N'"),
+        ({"alphabet_axis": "x"}, "alphabet_axis is 'x'"),
+        ({"alphabet_axis": 5}, "alphabet_axis is 5"),
+        ({"alphabet_axis": None}, "alphabet_axis is None"),
+        ({"dummy_axis": 1}, "dummy_axis is 1"),
+        ({"alphabet": "ACGU"}, "alphabet"),
+        ({"dtype": "floaty"}, "dtype is 'floaty'"),
+        ({"dtype": "object"}, "dtype"),
+        ({"dtype": "U3"}, "dtype"),
+    ],
+    ids=str,
+)
 def test_arguments_that_make_no_sense(genome, bed, options, words):
     with pytest.raises(InputError, match=words):
         kipoi_motifrep.IntervalsDl(bed(random_rows(3, 30)), str(genome[1]), **options)
 
 
 def test_kipoi_names_a_missing_argument(genome, bed, checkout, tmp_path, one_problem):
-    for loader, arguments, name in (("intervals", [f"fasta_file={genome[1]}"], "intervals_file"),
-                                    ("intervals", ["intervals_file=x"], "fasta_file"),
-                                    ("intervals", ["use_strand=True"], "'intervals_file' and 'fasta_file'"),
-                                    ("sequences", ["outside=zeros"], "fasta_file"),
-                                    ("dataset", ["split=test"], "dataset_file")):
-        done = subprocess.run([sys.executable, "-m", "kipoi", "preproc", str(checkout / "dataloaders" / loader),
-                               "--source", "dir", "--dataloader_args", *arguments, "-o", str(tmp_path / "out.h5")],
-                              capture_output=True, text=True, check=False, cwd=tmp_path)
+    for loader, arguments, name in (
+        ("intervals", [f"fasta_file={genome[1]}"], "intervals_file"),
+        ("intervals", ["intervals_file=x"], "fasta_file"),
+        ("intervals", ["use_strand=True"], "'intervals_file' and 'fasta_file'"),
+        ("sequences", ["outside=zeros"], "fasta_file"),
+        ("dataset", ["split=test"], "dataset_file"),
+    ):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "kipoi",
+                "preproc",
+                str(checkout / "dataloaders" / loader),
+                "--source",
+                "dir",
+                "--dataloader_args",
+                *arguments,
+                "-o",
+                str(tmp_path / "out.h5"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
         one_problem(done, name, "missing", "--dataloader_args")
 
 
@@ -250,7 +302,8 @@ def test_the_descriptions_load_and_the_examples_fit_them(checkout, name):
     parameters = dict(list(inspect.signature(loader.__init__).parameters.items())[1:])
     assert list(loader.args) == list(parameters)
     assert {argument: of.optional for argument, of in loader.args.items()} == {
-        argument: parameter.default is not parameter.empty for argument, parameter in parameters.items()}
+        argument: parameter.default is not parameter.empty for argument, parameter in parameters.items()
+    }
 
 
 # Sequences
@@ -290,12 +343,22 @@ def test_sequences_from_standard_input(monkeypatch):
 def test_sequences_in_every_layout_resized(fasta, axis, dummy):
     from kipoi_motifrep.sequences.alphabet import arrange
 
-    loader = kipoi_motifrep.SequencesDl(fasta(">a\nACGTA\n>b\nACGTACGTAC\n"), auto_resize_len=6, outside="zeros",
-                                        alphabet_axis=axis, dummy_axis=dummy, alphabet="TGCA", dtype="float64")
-    expected = [naive.one_hot(naive.fetch(text, naive.resized(0, len(text), 6), 6), "TGCA", 0)
-                for text in ("ACGTA", "ACGTACGTAC")]
-    np.testing.assert_array_equal(loader[0]["inputs"], arrange(np.array(expected), alphabet_axis=axis,
-                                                               dummy_axis=dummy))
+    loader = kipoi_motifrep.SequencesDl(
+        fasta(">a\nACGTA\n>b\nACGTACGTAC\n"),
+        auto_resize_len=6,
+        outside="zeros",
+        alphabet_axis=axis,
+        dummy_axis=dummy,
+        alphabet="TGCA",
+        dtype="float64",
+    )
+    expected = [
+        naive.one_hot(naive.fetch(text, naive.resized(0, len(text), 6), 6), "TGCA", 0)
+        for text in ("ACGTA", "ACGTACGTAC")
+    ]
+    np.testing.assert_array_equal(
+        loader[0]["inputs"], arrange(np.array(expected), alphabet_axis=axis, dummy_axis=dummy)
+    )
     assert loader[0]["inputs"].dtype == np.float64
 
 
@@ -312,15 +375,25 @@ def test_many_sequences_keep_their_order(fasta, monkeypatch, batch_size, num_wor
     np.testing.assert_array_equal(found["inputs"], [naive.one_hot(text) for text in records.values()])
 
 
-@pytest.mark.parametrize("text, options, row, words", [
-    ("", {}, None, "empty"), ("hello\n", {}, 1, "no FASTA"), (">a\nACGT\n>b\nACG\n", {}, 3, "auto_resize_len=4"),
-    (">a\nACGT\n>b\nACG\n>c\nA\n", {}, 3,
-     "give auto_resize_len=4 (--auto-resize-len 4) to centre and resize all (1 more problem)"),
-    (">a\nACGX\n", {}, 2, "'X'"),
-    (">a\n", {}, 1, "'a' is empty"),
-    (">a\nACGTAC\n>b\nACG\n", {"auto_resize_len": 5, "outside": "refuse"}, 3, "shorter than 5"),
-    (gzip.compress(b">a\nACGT\n")[:20], {}, None, "damaged or cut off"),
-], ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    "text, options, row, words",
+    [
+        ("", {}, None, "empty"),
+        ("hello\n", {}, 1, "no FASTA"),
+        (">a\nACGT\n>b\nACG\n", {}, 3, "auto_resize_len=4"),
+        (
+            ">a\nACGT\n>b\nACG\n>c\nA\n",
+            {},
+            3,
+            "give auto_resize_len=4 (--auto-resize-len 4) to centre and resize all (1 more problem)",
+        ),
+        (">a\nACGX\n", {}, 2, "'X'"),
+        (">a\n", {}, 1, "'a' is empty"),
+        (">a\nACGTAC\n>b\nACG\n", {"auto_resize_len": 5, "outside": "refuse"}, 3, "shorter than 5"),
+        (gzip.compress(b">a\nACGT\n")[:20], {}, None, "damaged or cut off"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
 def test_sequences_that_are_wrong_are_told_by_row(fasta, text, options, row, words):
     path = fasta(text)
     with pytest.raises(InputError) as error:
@@ -329,9 +402,14 @@ def test_sequences_that_are_wrong_are_told_by_row(fasta, text, options, row, wor
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"auto_resize_len": 0}, "at least 1"), ({"auto_resize_len": -3}, "at least 1"),
-    ({"outside": "nothing"}, "outside is 'nothing'")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"auto_resize_len": 0}, "at least 1"),
+        ({"auto_resize_len": -3}, "at least 1"),
+        ({"outside": "nothing"}, "outside is 'nothing'"),
+    ],
+)
 def test_arguments_of_sequences_that_make_no_sense(fasta, options, words):
     with pytest.raises(InputError, match=words):
         kipoi_motifrep.SequencesDl(fasta(">a\nACGT\n"), **options)
@@ -343,8 +421,10 @@ def test_arguments_of_sequences_that_make_no_sense(fasta, options, words):
 @pytest.fixture
 def dataset(tmp_path):
     random = np.random.default_rng(0)
-    contents = {split: (random.integers(0, 5, (n, 12)).astype(np.uint8), random.integers(-1, 2, (n, 3)).astype(np.int8))
-                for split, n in [("train", 20), ("valid", 5), ("test", 11)]}
+    contents = {
+        split: (random.integers(0, 5, (n, 12)).astype(np.uint8), random.integers(-1, 2, (n, 3)).astype(np.int8))
+        for split, n in [("train", 20), ("valid", 5), ("test", 11)]
+    }
     path = tmp_path / "data.h5"
     with create_dataset(path, 12, ["x", "y", "z"], {}) as writer:
         for split, (sequences, labels) in contents.items():

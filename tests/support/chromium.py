@@ -14,11 +14,20 @@ from pathlib import Path
 import pytest
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-         "--remote-debugging-pipe")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
 WAIT = 60
-
 
 
 def needs_chromium(test):
@@ -41,9 +50,14 @@ class Browser:
         # High numbers first, so that 3 and 4 do not collide with the pipes themselves.
         to_browser, from_browser = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (to_browser, from_browser))
         self._process = subprocess.Popen(
-            [PROGRAM, *FLAGS, f"--user-data-dir={self._folder.name}"], close_fds=False, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            preexec_fn=lambda: (os.dup2(to_browser, 3), os.dup2(from_browser, 4)))
+            [PROGRAM, *FLAGS, f"--user-data-dir={self._folder.name}"],
+            close_fds=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=lambda: (os.dup2(to_browser, 3), os.dup2(from_browser, 4)),
+        )
         self._buffer, self._number, self._session = b"", 0, None
         self.requests, self.errors, self._loaded = [], [], 0
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -101,14 +115,18 @@ class Browser:
         """Take a picture of the whole page, or of (x, y, width, height)."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         x, y, width, height = clip or (0, 0, size["width"], size["height"])
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=True,
-                         clip={"x": x, "y": y, "width": width, "height": height, "scale": 1})["data"]
+        data = self.call(
+            "Page.captureScreenshot",
+            captureBeyondViewport=True,
+            clip={"x": x, "y": y, "width": width, "height": height, "scale": 1},
+        )["data"]
         Path(path).write_bytes(base64.b64decode(data))
 
     def print(self, path):
         """Print to PDF, A4."""
-        answer = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True,
-                           printBackground=True)
+        answer = self.call(
+            "Page.printToPDF", paperWidth=8.27, paperHeight=11.69, preferCSSPageSize=True, printBackground=True
+        )
         Path(path).write_bytes(base64.b64decode(answer["data"]))
 
     def _read(self):

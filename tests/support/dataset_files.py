@@ -15,8 +15,10 @@ some = settings(max_examples=25, deadline=None, suppress_health_check=[HealthChe
 
 LENGTHS = {"chr1": 1500, "chr2": 430}
 RANDOM = random.Random(3)
-GENOME = {name: "".join(RANDOM.choices("ACGTacgtN", [9, 9, 9, 9, 2, 2, 2, 2, 1], k=length))
-          for name, length in LENGTHS.items()}
+GENOME = {
+    name: "".join(RANDOM.choices("ACGTacgtN", [9, 9, 9, 9, 2, 2, 2, 2, 1], k=length))
+    for name, length in LENGTHS.items()
+}
 
 
 DIGITS = """#idx\tregion\tcodes_A_B_C\tseq
@@ -46,7 +48,7 @@ def write_fasta(path, sequences, width=50):
     with open(path, "w") as file:
         for name, letters in sequences.items():
             file.write(f">{name}\n")
-            file.writelines(letters[i:i + width] + "\n" for i in range(0, len(letters), width))
+            file.writelines(letters[i : i + width] + "\n" for i in range(0, len(letters), width))
     return path
 
 

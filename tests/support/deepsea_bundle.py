@@ -30,9 +30,12 @@ def write_matlab73(path, variables, **storage):
 
 
 def expected_rows(columns):
-    return {(split, f"{split}_{i}"): (letters[i], labels[i, columns].tolist())
-            for split, (letters, _, labels) in PARTS.items()
-            for i in range(len(letters)) if labels[i, columns].any()}
+    return {
+        (split, f"{split}_{i}"): (letters[i], labels[i, columns].tolist())
+        for split, (letters, _, labels) in PARTS.items()
+        for i in range(len(letters))
+        if labels[i, columns].any()
+    }
 
 
 PAPER = [592, 602, 344, 345, 635, 636, 349, 642, 359, 361, 661, 369]

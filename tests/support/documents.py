@@ -74,8 +74,12 @@ def blocks(page):
 def commands(block):
     """Split a bash block into its commands."""
     text = re.sub(r"\\\n\s*", " ", block.text)
-    return [one.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")
-            for one in line.split(" && ")]
+    return [
+        one.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("#")
+        for one in line.split(" && ")
+    ]
 
 
 def why_not(command):
@@ -122,8 +126,11 @@ def _letters(codes):
 
 
 def _peaks(random, narrow):
-    rows = [(f"chr{number}", start, start + 300) for number in (1, 7, 8, 9)
-            for start in sorted(random.choice(np.arange(2_000, 56_000, 400), 12, replace=False).tolist())]
+    rows = [
+        (f"chr{number}", start, start + 300)
+        for number in (1, 7, 8, 9)
+        for start in sorted(random.choice(np.arange(2_000, 56_000, 400), 12, replace=False).tolist())
+    ]
     more = "\t.\t0\t.\t1\t-1\t-1\t150" if narrow else ""
     return "".join(f"{name}\t{start}\t{end}{more}\n" for name, start, end in rows)
 
@@ -164,8 +171,8 @@ def run_python(block, page, names):
         if said and hasattr(value, "shape"):
             expected = said[1].split(", ")
             assert len(expected) == len(value.shape) and all(
-                size.isidentifier() or int(size) == real for size, real in zip(expected, value.shape, strict=True)), \
-                f"{page}, line {statement.end_lineno}: the shape is {value.shape}"
+                size.isidentifier() or int(size) == real for size, real in zip(expected, value.shape, strict=True)
+            ), f"{page}, line {statement.end_lineno}: the shape is {value.shape}"
 
 
 def run_command(command, folder, where):
@@ -178,7 +185,7 @@ def run_command(command, folder, where):
     plain = not any(word in ("|", "<", ";") for word in words)
     redirected = words[words.index(">") + 1] if ">" in words else None
     if redirected:
-        words = words[:words.index(">")]
+        words = words[: words.index(">")]
     program = {"kipoi-motifrep": cli.main, "kipoi": _kipoi}.get(words[0])
     if plain and program:
         status, said = _in_process(program, words[1:])
@@ -186,8 +193,14 @@ def run_command(command, folder, where):
             (folder / redirected).write_text(filled(said) if "--example-info" in words else said)
     else:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False,
-                              env={**os.environ, "PATH": path})
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": path},
+        )
         status, said = done.returncode, done.stdout + done.stderr
     assert not status, f"{where}: {command}\n{said}"
 

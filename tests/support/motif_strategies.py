@@ -6,9 +6,9 @@ from hypothesis.extra import numpy as hnp
 
 from kipoi_motifrep.motifs import Motif
 
-PWM = np.array([[.7, .1, .1, .1], [0, 1, 0, 0], [.25, .25, .25, .25], [.1, .2, .3, .4]])
+PWM = np.array([[0.7, 0.1, 0.1, 0.1], [0, 1, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4]])
 COUNTS = np.array([[7, 1, 1, 1], [0, 10, 0, 0], [4, 2, 2, 2], [1, 2, 3, 4]], float)
-BACKGROUND = [.3, .2, .2, .3]
+BACKGROUND = [0.3, 0.2, 0.2, 0.3]
 
 
 @st.composite

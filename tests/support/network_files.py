@@ -21,8 +21,10 @@ def weight(number, shape):
 
 
 def inputs(name):
-    made = [np.cos(np.arange(2 * np.prod(shape)) * 0.37 + i).reshape(2, *shape).astype(np.float32)
-            for i, shape in enumerate(KERAS_2[name]["inputs"])]
+    made = [
+        np.cos(np.arange(2 * np.prod(shape)) * 0.37 + i).reshape(2, *shape).astype(np.float32)
+        for i, shape in enumerate(KERAS_2[name]["inputs"])
+    ]
     return made if len(made) > 1 else made[0]
 
 
@@ -59,8 +61,9 @@ def contents_of(name, suffix):
     one = KERAS_2[name]["files"][suffix]
     if suffix == "keras":
         return one["config"], {place: weight(*what) for place, what in one["weights"].items()}
-    return one["config"], {layer: {place: weight(*what) for place, what in values.items()}
-                           for layer, values in one["weights"].items()}
+    return one["config"], {
+        layer: {place: weight(*what) for place, what in values.items()} for layer, values in one["weights"].items()
+    }
 
 
 def written(folder, name, suffix, change=lambda config, weights: None):
@@ -80,25 +83,53 @@ def layer_1(kind, name, **arguments):
 
 
 def conv_1(name, n_filters, width, **arguments):
-    return layer_1("Convolution1D", name, nb_filter=n_filters, filter_length=width, init="glorot_uniform", bias=True,
-                   activation="relu", border_mode="valid", subsample_length=1, W_regularizer=None, b_regularizer=None,
-                   activity_regularizer=None, W_constraint=None, b_constraint=None, input_dim=4, input_length=None,
-                   **arguments)
+    return layer_1(
+        "Convolution1D",
+        name,
+        nb_filter=n_filters,
+        filter_length=width,
+        init="glorot_uniform",
+        bias=True,
+        activation="relu",
+        border_mode="valid",
+        subsample_length=1,
+        W_regularizer=None,
+        b_regularizer=None,
+        activity_regularizer=None,
+        W_constraint=None,
+        b_constraint=None,
+        input_dim=4,
+        input_length=None,
+        **arguments,
+    )
 
 
 def dense_1(name, units, activation):
-    return layer_1("Dense", name, output_dim=units, init="glorot_uniform", activation=activation, bias=True,
-                   W_regularizer={"name": "WeightRegularizer", "l1": 0.0, "l2": 1e-5}, b_regularizer=None,
-                   activity_regularizer=None, W_constraint={"name": "MaxNorm", "m": 2}, b_constraint=None,
-                   input_dim=None)
+    return layer_1(
+        "Dense",
+        name,
+        output_dim=units,
+        init="glorot_uniform",
+        activation=activation,
+        bias=True,
+        W_regularizer={"name": "WeightRegularizer", "l1": 0.0, "l2": 1e-5},
+        b_regularizer=None,
+        activity_regularizer=None,
+        W_constraint={"name": "MaxNorm", "m": 2},
+        b_constraint=None,
+        input_dim=None,
+    )
 
 
 def safetensors(arrays):
     """Give the contents of a .safetensors file."""
     header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, value in arrays.items():
-        header[name] = {"dtype": {"float32": "F32", "int64": "I64"}[str(value.dtype)], "shape": list(value.shape),
-                        "data_offsets": [len(data), len(data) + value.nbytes]}
+        header[name] = {
+            "dtype": {"float32": "F32", "int64": "I64"}[str(value.dtype)],
+            "shape": list(value.shape),
+            "data_offsets": [len(data), len(data) + value.nbytes],
+        }
         data += value.tobytes()
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data

@@ -20,8 +20,13 @@ trained_on: Nothing at all.
 
 def filled(example):
     """Fill in the example of an author's file, as its reader would."""
-    for old, new in (("Your Name", "Ada"), ("your-account", "ada"), ("10.xxxx/xxxxx", "10.1/2"), ("One or two", "Two"),
-                     ("Which data", "Data")):
+    for old, new in (
+        ("Your Name", "Ada"),
+        ("your-account", "ada"),
+        ("10.xxxx/xxxxx", "10.1/2"),
+        ("One or two", "Two"),
+        ("Which data", "Data"),
+    ):
         assert old in example
         example = example.replace(old, new)
     return example
@@ -31,9 +36,14 @@ def small_network(length=LENGTH, n_outputs=3, seed=0, filters=4):
     import keras
 
     keras.utils.set_random_seed(seed)
-    return keras.Sequential([
-        keras.layers.Input((length, 4)), keras.layers.Conv1D(filters, 7, activation="relu", padding="same"),
-        keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(n_outputs, activation="sigmoid")])
+    return keras.Sequential(
+        [
+            keras.layers.Input((length, 4)),
+            keras.layers.Conv1D(filters, 7, activation="relu", padding="same"),
+            keras.layers.GlobalMaxPooling1D(),
+            keras.layers.Dense(n_outputs, activation="sigmoid"),
+        ]
+    )
 
 
 def read_table(path):

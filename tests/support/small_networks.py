@@ -19,8 +19,14 @@ CODES = codes_of()
 
 def network_of(width=5, filters=4, **options):
     keras.utils.set_random_seed(7)
-    return keras.Sequential([
-        keras.Input((LENGTH, 4)), layers.Conv1D(filters, width, use_bias=True, bias_initializer="random_normal",
-                                                name="first", **options),
-        layers.BatchNormalization(), layers.ReLU(name="act"), layers.MaxPooling1D(2), layers.Flatten(),
-        layers.Dense(1)])
+    return keras.Sequential(
+        [
+            keras.Input((LENGTH, 4)),
+            layers.Conv1D(filters, width, use_bias=True, bias_initializer="random_normal", name="first", **options),
+            layers.BatchNormalization(),
+            layers.ReLU(name="act"),
+            layers.MaxPooling1D(2),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )

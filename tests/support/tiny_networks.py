@@ -23,15 +23,12 @@ def sequential(shape, *stack):
     return keras.Sequential([keras.Input(shape), *stack, layers.Flatten(), layers.Dense(2)])
 
 
-
 def conv1d(width=5, **options):
     return layers.Conv1D(3, width, use_bias=False, activation="relu", name="first", **options)
 
 
-
 def conv2d(size, **options):
     return layers.Conv2D(3, size, use_bias=False, activation="relu", name="first", **options)
-
 
 
 def assert_reads_as_described(network, bank=0, codes=CODES):
@@ -44,7 +41,6 @@ def assert_reads_as_described(network, bank=0, codes=CODES):
     assert given.max() > 0
 
 
-
 KERAS = {
     "same": lambda: sequential((LENGTH, 4), conv1d(padding="same")),
     "same, even width": lambda: sequential((LENGTH, 4), conv1d(6, padding="same")),
@@ -53,8 +49,9 @@ KERAS = {
     "causal, dilated": lambda: sequential((LENGTH, 4), conv1d(4, padding="causal", dilation_rate=2)),
     "same, dilated": lambda: sequential((LENGTH, 4), conv1d(4, padding="same", dilation_rate=3)),
     "groups": lambda: sequential((LENGTH, 4), layers.Conv1D(6, 5, groups=2, use_bias=False, activation="relu")),
-    "depthwise": lambda: sequential((LENGTH, 4), layers.DepthwiseConv1D(5, depth_multiplier=2, use_bias=False,
-                                                                        activation="relu")),
+    "depthwise": lambda: sequential(
+        (LENGTH, 4), layers.DepthwiseConv1D(5, depth_multiplier=2, use_bias=False, activation="relu")
+    ),
     "separable": lambda: sequential((LENGTH, 4), layers.SeparableConv1D(3, 5, use_bias=False, activation="relu")),
     "L,1,4": lambda: sequential((LENGTH, 1, 4), conv2d((5, 1))),
     "L,1,4 same, wide kernel": lambda: sequential((LENGTH, 1, 4), conv2d((5, 3), padding="same")),
@@ -64,15 +61,15 @@ KERAS = {
     "permuted": lambda: sequential((4, LENGTH), layers.Permute((2, 1)), conv1d(padding="same")),
     "reshaped": lambda: sequential((LENGTH, 4), layers.Reshape((LENGTH, 1, 4)), conv2d((5, 1))),
     "flat": lambda: sequential((LENGTH * 4,), layers.Reshape((LENGTH, 4)), conv1d()),
-    "flat, bases first": lambda: sequential((LENGTH * 4,), layers.Reshape((4, LENGTH)), layers.Permute((2, 1)),
-                                            conv1d()),
+    "flat, bases first": lambda: sequential(
+        (LENGTH * 4,), layers.Reshape((4, LENGTH)), layers.Permute((2, 1)), conv1d()
+    ),
     "padded by hand": lambda: sequential((LENGTH, 4), layers.ZeroPadding1D((2, 4)), conv1d()),
     "cropped": lambda: sequential((LENGTH, 4), layers.Cropping1D((3, 1)), conv1d()),
     "dropout before": lambda: sequential((LENGTH, 4), layers.Dropout(0.5), conv1d()),
     "channels first": lambda: sequential((4, LENGTH), conv1d(data_format="channels_first")),
     "channels first, 2D": lambda: sequential((4, 1, LENGTH), conv2d((1, 5), data_format="channels_first")),
 }
-
 
 
 class Torch(nn.Module):
@@ -85,7 +82,5 @@ class Torch(nn.Module):
         return self.after(self.conv(self.before(x))).flatten(1).sum(dim=1)
 
 
-
 def nn1d(width=5, **options):
     return nn.Conv1d(4, 3, width, bias=False, **options)
-

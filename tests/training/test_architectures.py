@@ -99,9 +99,13 @@ def test_weight_decay_on_kernels_dense_weights_and_output_bias_only(network):
     assert decayed == {**{name: {"kernel"} for name in [*blocks, "dense"]}, "logits": {"kernel", "bias"}}
 
 
-@pytest.mark.parametrize("name, length, n_outputs", [
-    *((name, 200, 12) for name in PAPER),
-    *((name, 1000, 3) for name in ("cnn_1", "cnn_25", "cnn_50_2", "cnn_100", "cnn_2_1", "cnn_1_3"))])
+@pytest.mark.parametrize(
+    "name, length, n_outputs",
+    [
+        *((name, 200, 12) for name in PAPER),
+        *((name, 1000, 3) for name in ("cnn_1", "cnn_25", "cnn_50_2", "cnn_100", "cnn_2_1", "cnn_1_3")),
+    ],
+)
 def test_outputs_are_probabilities_of_every_label(name, length, n_outputs):
     network = build(name, length, n_outputs)
     assert network.input_shape == (None, length, 4) and network.output_shape == (None, n_outputs)

@@ -69,8 +69,13 @@ def test_candidates_by_name_and_by_truth(tmp_path):
 
 def test_names_of_factors():
     pwm = np.full((5, 4), 0.25)
-    motifs = [Motif("MA1.1", pwm, alt_name="FOS::JUN(var.2)"), Motif("JUN", pwm, alt_name="MA2.1"), Motif("JUN", pwm),
-              Motif("JUN", np.eye(4)), Motif("JUNB", pwm)]
+    motifs = [
+        Motif("MA1.1", pwm, alt_name="FOS::JUN(var.2)"),
+        Motif("JUN", pwm, alt_name="MA2.1"),
+        Motif("JUN", pwm),
+        Motif("JUN", np.eye(4)),
+        Motif("JUNB", pwm),
+    ]
     found = candidates(["jun", "FOS::JUN", "FOS"], Database(tuple(motifs), "mine"))
     # The third is the second once more; the fourth has its name only.
     assert [len(one.pwm) for one in found["jun"]] == [5, 5, 4]
@@ -88,7 +93,7 @@ def planted(tmp_path_factory):
             labels = rng.integers(-1, 2, (n, 3), dtype=np.int8)
             for i in np.flatnonzero(labels[:, 0] == 1):
                 start = rng.integers(0, 60 - motif.width)
-                codes[i, start:start + motif.width] = [rng.choice(4, p=row / row.sum()) for row in motif.pwm]
+                codes[i, start : start + motif.width] = [rng.choice(4, p=row / row.sum()) for row in motif.pwm]
             writer.append(split, codes, labels)
     return path
 
@@ -117,8 +122,9 @@ def test_the_matrix_that_is_chosen_is_judged_as_by_a_plain_loop(planted):
             labels = data[split].read("labels")[:, 0]
             sites = [naive_best_site(row, motif) for row in data[split].read("sequences")]
             known = labels != -1
-            scores[motif.name] = [judge(labels[known], np.array(sites)[known])
-                                  for judge in (roc_auc_score, average_precision_score)]
+            scores[motif.name] = [
+                judge(labels[known], np.array(sites)[known]) for judge in (roc_auc_score, average_precision_score)
+            ]
     best = max(in_training, key=lambda name: in_training[name][0])
     one = found["MAX"]
     assert one.motif.name == best and one.n_candidates == len(in_training)
@@ -177,8 +183,19 @@ def one_class(path, split):
 def test_a_label_with_one_class(tmp_path, capsys):
     [one] = scan_baseline(one_class(tmp_path / "train.h5", "train"), database="JASPAR2016")
     assert one.motif is None and one.n_candidates > 1  # nothing to choose by
-    assert main(["baseline", str(one_class(tmp_path / "test.h5", "test")), "--database", "JASPAR2016", "-o",
-                 str(tmp_path / "x.tsv")]) == 0
+    assert (
+        main(
+            [
+                "baseline",
+                str(one_class(tmp_path / "test.h5", "test")),
+                "--database",
+                "JASPAR2016",
+                "-o",
+                str(tmp_path / "x.tsv"),
+            ]
+        )
+        == 0
+    )
     assert "no label with a matrix has both classes in the test split" in capsys.readouterr().err
     assert read_table(tmp_path / "x.tsv")[0]["auroc"] == ""
 

@@ -28,8 +28,7 @@ RESULTS = Path(__file__).parents[2] / "docs/results/synthetic"
 def finished(tmp_path_factory):
     """One network, one epoch."""
     folder = tmp_path_factory.mktemp("experiment")
-    experiment = Experiment(folder, str(EXAMPLE), ("cnn9_25",), 1, protocol=Protocol(epochs=1),
-                            truth="synthetic")
+    experiment = Experiment(folder, str(EXAMPLE), ("cnn9_25",), 1, protocol=Protocol(epochs=1), truth="synthetic")
     results = list(run_experiment(experiment))
     assert [error for _, _, error in results] == [""]
     return experiment, results[0][1]
@@ -50,8 +49,18 @@ def test_a_record_reads_back_as_written(finished):
 
 def test_files_keep_their_keys(finished):
     saved = json.loads((finished[0].folder / "units/cnn9_25.0.json").read_text())
-    assert set(saved) == {"format", "variant", "first_activation", "trial", "random_seed", "task", "training", "layers",
-                          "figures", "database"}
+    assert set(saved) == {
+        "format",
+        "variant",
+        "first_activation",
+        "trial",
+        "random_seed",
+        "task",
+        "training",
+        "layers",
+        "figures",
+        "database",
+    }
     assert saved["variant"] == saved["training"]["variant"] == "cnn9_25"
     shipped = json.loads((RESULTS / "units/cnn9_25.0.json").read_text())
     assert set(shipped) == set(saved) and set(shipped["layers"][0]) == set(saved["layers"][0])
@@ -178,8 +187,11 @@ def test_plots(tmp_path):
 
 
 def test_the_contrast_of_the_paper_is_in_the_shipped_results():
-    rows = {row.architecture: dict(zip([column.name for column in COLUMNS], row.mean, strict=True))
-            for row in tabulate(read_records(RESULTS)) if row.layer == "conv1" and row.first_activation == "relu"}
+    rows = {
+        row.architecture: dict(zip([column.name for column in COLUMNS], row.mean, strict=True))
+        for row in tabulate(read_records(RESULTS))
+        if row.layer == "conv1" and row.first_activation == "relu"
+    }
     for name in ("cnn_10", "cnn_25", "cnn_50", "cnn_100", "cnn9_25"):
         assert rows[name]["match"] > 0.85 and rows[name]["tfs_covered"] >= 10.5
     for name in ("cnn_2", "cnn9_4", "cnn3_2", "cnn3_50"):

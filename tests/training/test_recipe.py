@@ -32,8 +32,15 @@ class Stopped(BaseException):
 
 
 def test_the_papers_protocol_is_written_as_before():
-    assert QUICK.saved() == {"batch_size": 16, "epochs": 3, "patience": 20, "learning_rate": 0.001, "beta_1": 0.95,
-                             "beta_2": 0.999, "first_activation": "relu"}
+    assert QUICK.saved() == {
+        "batch_size": 16,
+        "epochs": 3,
+        "patience": 20,
+        "learning_rate": 0.001,
+        "beta_1": 0.95,
+        "beta_2": 0.999,
+        "first_activation": "relu",
+    }
     assert RECIPE.saved() == {**QUICK.saved(), "augment_reverse_complement": True, "weight_rare_labels": True}
 
 
@@ -57,8 +64,14 @@ def test_options_are_recorded(with_recipe):
     assert read_metadata(folder / "network.keras")["training"]["protocol"] == RECIPE.saved()
 
 
-@pytest.mark.parametrize("protocol", [QUICK, Protocol(batch_size=16, epochs=3, weight_rare_labels=True),
-                                      Protocol(batch_size=16, epochs=3, augment_reverse_complement=True)])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        QUICK,
+        Protocol(batch_size=16, epochs=3, weight_rare_labels=True),
+        Protocol(batch_size=16, epochs=3, augment_reverse_complement=True),
+    ],
+)
 def test_runs_with_other_options_are_refused(dataset, with_recipe, protocol):
     with pytest.raises(InputError, match="other data, settings or seed"):
         train_run(RUN, dataset, with_recipe[0].parent.parent, protocol)
@@ -86,6 +99,7 @@ def test_plain_keras_opens_the_network(with_recipe):
 @pytest.fixture
 def epochs_seen(dataset, tmp_path, monkeypatch):
     """Train with nothing learned, and keep what each epoch showed: one-hot sequences and labels."""
+
     def seen(protocol, name):
         shown = []
 
@@ -160,25 +174,37 @@ def test_the_weighted_loss_weighs_each_label_by_its_class():
     for _ in range(10):
         labels, p = random.integers(-1, 2, (7, 4)), random.uniform(0.01, 0.99, (7, 4)).astype(np.float32)
         weights = random.uniform(0.1, 9, (2, 4)).astype(np.float32)
-        losses = [-float(weights[labels[i, t], t]) * float(np.log(p[i, t] if labels[i, t] else 1 - p[i, t]))
-                  for i in range(7) for t in range(4) if labels[i, t] != -1]
+        losses = [
+            -float(weights[labels[i, t], t]) * float(np.log(p[i, t] if labels[i, t] else 1 - p[i, t]))
+            for i in range(7)
+            for t in range(4)
+            if labels[i, t] != -1
+        ]
         found = float(masked_binary_crossentropy(labels.astype(np.float32), p, weights))
         assert found == pytest.approx(sum(losses) / len(losses), rel=1e-5)
         ones = np.ones((2, 4), np.float32)
         assert float(masked_binary_crossentropy(labels.astype(np.float32), p, ones)) == pytest.approx(
-            float(masked_binary_crossentropy(labels.astype(np.float32), p)), rel=1e-6)
+            float(masked_binary_crossentropy(labels.astype(np.float32), p)), rel=1e-6
+        )
 
 
 def test_the_weighted_loss_with_another_backend():
     pytest.importorskip("torch")
-    program = ("import numpy, keras; from kipoi_motifrep.training.train import masked_binary_crossentropy as loss; "
-               "random = numpy.random.default_rng(0); y = random.integers(-1, 2, (5, 3)); "
-               "p, w = random.random((5, 3)).astype('f4'), random.random((2, 3)).astype('f4'); "
-               "print(keras.backend.backend(), float(loss(*map(keras.ops.convert_to_tensor, (y, p)), w)))")
+    program = (
+        "import numpy, keras; from kipoi_motifrep.training.train import masked_binary_crossentropy as loss; "
+        "random = numpy.random.default_rng(0); y = random.integers(-1, 2, (5, 3)); "
+        "p, w = random.random((5, 3)).astype('f4'), random.random((2, 3)).astype('f4'); "
+        "print(keras.backend.backend(), float(loss(*map(keras.ops.convert_to_tensor, (y, p)), w)))"
+    )
     found = {}
     for backend in ("tensorflow", "torch"):
-        done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "KERAS_BACKEND": backend},
-                              capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "KERAS_BACKEND": backend},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         name, loss = done.stdout.split()
         found[name] = float(loss)
     assert found["torch"] == pytest.approx(found["tensorflow"], rel=1e-5)
@@ -190,11 +216,17 @@ def test_the_validation_loss_of_a_run_is_the_weighted_one(dataset, with_recipe):
     labels = dataset["valid"].read("labels")
     predictions = network.predict_on_batch(one_hot(dataset["valid"].read("sequences")))
     weights = naive_weights(dataset["train"].read("labels"))
-    losses = [-weights[label, t] * np.log(p if label else 1 - p)
-              for row, ps in zip(labels, predictions.astype(float), strict=True)
-              for t, (label, p) in enumerate(zip(row, ps, strict=True)) if label != -1]
-    decay = sum(1e-6 * float((weight.numpy() ** 2).sum()) for weight in network.trainable_weights
-                if weight.name in ("kernel", "bias"))
+    losses = [
+        -weights[label, t] * np.log(p if label else 1 - p)
+        for row, ps in zip(labels, predictions.astype(float), strict=True)
+        for t, (label, p) in enumerate(zip(row, ps, strict=True))
+        if label != -1
+    ]
+    decay = sum(
+        1e-6 * float((weight.numpy() ** 2).sum())
+        for weight in network.trainable_weights
+        if weight.name in ("kernel", "bias")
+    )
     lines = (folder / "history.csv").read_text().splitlines()[1:]
     best = float(lines[result["best_epoch"] - 1].split(",")[2])
     assert np.mean(losses) + decay == pytest.approx(best, rel=1e-4)

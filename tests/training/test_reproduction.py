@@ -10,8 +10,11 @@ from kipoi_motifrep.cli.program import build_parser
 
 PAGE = Path(__file__).parents[2] / "docs/REPRODUCTION.md"
 # Shown in blocks of text, because their data is too large to be run by the tests of the documents.
-COMMANDS = [command for block in re.findall(r"```text\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-            for command in re.sub(r"\s*\\\n\s*", " ", block).strip().splitlines()]
+COMMANDS = [
+    command
+    for block in re.findall(r"```text\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for command in re.sub(r"\s*\\\n\s*", " ", block).strip().splitlines()
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

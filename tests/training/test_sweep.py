@@ -22,8 +22,12 @@ EXAMPLE = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples/synthet
 
 
 def test_a_plan_takes_all_architectures_of_a_trial_before_the_next():
-    assert plan(["cnn_2", "cnn_4"], 2, 7) == [Run("cnn_2", 0, 7), Run("cnn_4", 0, 7), Run("cnn_2", 1, 7),
-                                              Run("cnn_4", 1, 7)]
+    assert plan(["cnn_2", "cnn_4"], 2, 7) == [
+        Run("cnn_2", 0, 7),
+        Run("cnn_4", 0, 7),
+        Run("cnn_2", 1, 7),
+        Run("cnn_4", 1, 7),
+    ]
     assert len(plan(["all"], 1, 0)) == 17
 
 
@@ -63,8 +67,21 @@ def test_a_network_that_fails_does_not_stop_the_others(dataset, finished, tmp_pa
 
 
 def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
-    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--architecture", "cnn_50_2", "--epochs", "6", "--batch-size", "4", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from kipoi_motifrep.cli import main; sys.exit(main())",
+        "train",
+        dataset.path,
+        "--architecture",
+        "cnn_50_2",
+        "--epochs",
+        "6",
+        "--batch-size",
+        "4",
+        "--out",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     state = tmp_path / "cnn_50_2" / "trial_0" / "state.keras"
     while not state.exists() and process.poll() is None:
@@ -82,9 +99,26 @@ def test_a_killed_program_goes_on_where_it_was(dataset, tmp_path):
 
 @pytest.mark.skipif(not list(Path("/proc/self/task").glob("*/children")), reason="processes are listed by Linux only")
 def test_workers_end_with_the_program(dataset, tmp_path):
-    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "train",
-               dataset.path, "--architecture", "cnn_25", "cnn_50", "--jobs", "2", "--batch-size", "8", "--epochs",
-               "100000", "--patience", "100000", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from kipoi_motifrep.cli import main; sys.exit(main())",
+        "train",
+        dataset.path,
+        "--architecture",
+        "cnn_25",
+        "cnn_50",
+        "--jobs",
+        "2",
+        "--batch-size",
+        "8",
+        "--epochs",
+        "100000",
+        "--patience",
+        "100000",
+        "--out",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("*/trial_0/state.keras")))
     tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
@@ -124,12 +158,19 @@ def test_a_backend_that_is_not_there_is_one_line(dataset, tmp_path, monkeypatch,
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("options, words", [
-    (["--epochs", "0"], "epochs is 0"), (["--batch-size", "0"], "batch_size is 0"), (["--patience", "0"],
-                                                                                         "patience is 0"),
-    (["--learning-rate", "0"], "learning_rate is 0"), (["--learning-rate", "nan"], "learning_rate is nan"),
-    (["--trials", "0"], "trials is 0"), (["--jobs", "0"], "jobs is 0"),
-    (["--architecture", "cnn_3"], "no architecture 'cnn_3'")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--epochs", "0"], "epochs is 0"),
+        (["--batch-size", "0"], "batch_size is 0"),
+        (["--patience", "0"], "patience is 0"),
+        (["--learning-rate", "0"], "learning_rate is 0"),
+        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--trials", "0"], "trials is 0"),
+        (["--jobs", "0"], "jobs is 0"),
+        (["--architecture", "cnn_3"], "no architecture 'cnn_3'"),
+    ],
+)
 def test_options_that_make_no_sense(dataset, tmp_path, capsys, options, words):
     assert cli.main(["train", dataset.path, "--out", str(tmp_path / "runs"), *options]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "runs").exists()

@@ -31,8 +31,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  #
 
 
 def naive_loss(labels, predictions):
-    losses = [-np.log(p) if label == 1 else -np.log(1 - p)
-              for label, p in zip(labels.ravel(), predictions.astype(float).ravel(), strict=True) if label != -1]
+    losses = [
+        -np.log(p) if label == 1 else -np.log(1 - p)
+        for label, p in zip(labels.ravel(), predictions.astype(float).ravel(), strict=True)
+        if label != -1
+    ]
     return sum(losses) / len(losses)
 
 
@@ -133,21 +136,27 @@ def test_the_network_kept_is_that_of_the_best_epoch(finished, dataset):
     folder, result, told = finished
     network = keras.models.load_model(folder / "network.keras")
     predictions = network.predict_on_batch(one_hot(dataset["valid"].read("sequences")))
-    decay = sum(1e-6 * float((weight.numpy() ** 2).sum()) for weight in network.trainable_weights
-                if weight.name in ("kernel", "bias"))
+    decay = sum(
+        1e-6 * float((weight.numpy() ** 2).sum())
+        for weight in network.trainable_weights
+        if weight.name in ("kernel", "bias")
+    )
     loss = naive_loss(dataset["valid"].read("labels"), predictions) + decay
     assert loss == pytest.approx(told[result["best_epoch"] - 1]["val_loss"], rel=1e-4)
 
 
 def test_plain_keras_opens_the_network_without_this_package(finished, dataset, tmp_path):
-    program = ("import sys; sys.modules['kipoi_motifrep'] = None\n"
-               "import keras, numpy\nmodel = keras.models.load_model(sys.argv[1])\n"
-               "numpy.save(sys.argv[2], model.predict_on_batch(numpy.load(sys.argv[3])))")
+    program = (
+        "import sys; sys.modules['kipoi_motifrep'] = None\n"
+        "import keras, numpy\nmodel = keras.models.load_model(sys.argv[1])\n"
+        "numpy.save(sys.argv[2], model.predict_on_batch(numpy.load(sys.argv[3])))"
+    )
     inputs = one_hot(dataset["test"].read("sequences"))
     np.save(tmp_path / "inputs.npy", inputs)
     arguments = [finished[0] / "network.keras", tmp_path / "out.npy", tmp_path / "inputs.npy"]
-    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], cwd=tmp_path, capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     network = keras.models.load_model(finished[0] / "network.keras")
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), network.predict_on_batch(inputs), rtol=1e-5)
@@ -216,10 +225,12 @@ def finished_eagerly(dataset, tmp_path_factory):
     return RUN.folder(out)
 
 
-@pytest.mark.parametrize("number", [
-    pytest.param(i, marks=() if i in (1, 3, 8) else pytest.mark.slow) for i in range(1, 10)])
-def test_a_run_killed_after_any_of_its_writes_ends_the_same(dataset, finished_eagerly, eagerly, tmp_path, monkeypatch,
-                                                            number):
+@pytest.mark.parametrize(
+    "number", [pytest.param(i, marks=() if i in (1, 3, 8) else pytest.mark.slow) for i in range(1, 10)]
+)
+def test_a_run_killed_after_any_of_its_writes_ends_the_same(
+    dataset, finished_eagerly, eagerly, tmp_path, monkeypatch, number
+):
     """Everything is written under another name and renamed: die just after rename `number`."""
     rename, done = os.replace, []
 
@@ -240,7 +251,10 @@ def test_a_run_killed_after_any_of_its_writes_ends_the_same(dataset, finished_ea
     train_run(RUN, dataset, tmp_path, QUICK)
     assert_same(RUN.folder(tmp_path), finished_eagerly)
     assert sorted(path.name for path in RUN.folder(tmp_path).iterdir()) == [
-        "history.csv", "network.keras", "result.json"]
+        "history.csv",
+        "network.keras",
+        "result.json",
+    ]
 
 
 def test_finished_work_is_not_done_again(dataset, finished, monkeypatch):
@@ -262,15 +276,22 @@ def test_other_settings_data_or_seeds_are_refused(dataset, finished, eagerly, tm
         for split in dataset.splits.values():
             writer.append(split.name, split.read("sequences"), np.abs(split.read("labels")))
     other = open_dataset(tmp_path / "other.h5")
-    for unit, data, protocol in [(RUN, dataset, Protocol(batch_size=16, epochs=4)), (RUN, other, QUICK),
-                                 (Run("cnn_50_2", 0, 1), dataset, QUICK)]:
+    for unit, data, protocol in [
+        (RUN, dataset, Protocol(batch_size=16, epochs=4)),
+        (RUN, other, QUICK),
+        (Run("cnn_50_2", 0, 1), dataset, QUICK),
+    ]:
         with pytest.raises(InputError, match=r"cnn_50_2/trial_0: .*choose another --out"):
             train_run(unit, data, out, protocol)
 
 
 def test_initialisation_depends_on_seed_architecture_and_trial():
-    seeds = {Run(architecture, trial, seed).random_seed for architecture in ("cnn_2", "cnn_4") for trial in (0, 1)
-             for seed in (0, 1)}
+    seeds = {
+        Run(architecture, trial, seed).random_seed
+        for architecture in ("cnn_2", "cnn_4")
+        for trial in (0, 1)
+        for seed in (0, 1)
+    }
     assert len(seeds) == 8 and all(0 <= seed < 2**31 for seed in seeds)
     assert Run("cnn_25", 0, 0).random_seed == 240345137  # that of the shipped network
 

@@ -61,8 +61,16 @@ def runs(tmp_path_factory):
         unit.mkdir(parents=True)
         save_network(small_network(seed=i), unit / "network.keras", {"label_names": list(LABELS)})
         per_label = {label: {"auroc": 0.75, "aupr": None} for label in LABELS}
-        (unit / "result.json").write_text(json.dumps({
-            "variant": name, "trial": trial, "random_seed": 7 + i, "protocol": {"first_activation": "exponential"},
-            "test": {"auroc": 0.9, "aupr": 0.5, "per_label": per_label}}))
+        (unit / "result.json").write_text(
+            json.dumps(
+                {
+                    "variant": name,
+                    "trial": trial,
+                    "random_seed": 7 + i,
+                    "protocol": {"first_activation": "exponential"},
+                    "test": {"auroc": 0.9, "aupr": 0.5, "per_label": per_label},
+                }
+            )
+        )
     (folder / "cnn_25/trial_0").mkdir(parents=True)  # unfinished
     return folder

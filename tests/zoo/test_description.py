@@ -12,22 +12,18 @@ from hypothesis import strategies as st
 from support.packaging import INFO, filled, rendered
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.zoo.description import (
-    EXAMPLE_INFO,
-    GroupInfo,
-    check_placeholders,
-    dump,
-    read_info,
-    unfinished,
-)
+from kipoi_motifrep.zoo.description import EXAMPLE_INFO, GroupInfo, check_placeholders, dump, read_info, unfinished
 from kipoi_motifrep.zoo.group import write_group
 
 
 def test_the_example_info_is_to_be_filled_in(tmp_path, networks):
     path = tmp_path / "info.yaml"
     path.write_text(EXAMPLE_INFO)
-    with pytest.raises(InputError, match=r"info.yaml: authors, contributors, cite_as, doc, trained_on are still as in "
-                                         "the example; say what is true"):
+    with pytest.raises(
+        InputError,
+        match=r"info.yaml: authors, contributors, cite_as, doc, trained_on are still as in "
+        "the example; say what is true",
+    ):
         read_info(path)
     for old, field in (("Ada", "authors"), ("Two", "doc"), ("Data", "trained_on"), ("10.1/2", "cite_as")):
         was = {"Ada": "Your Name", "Two": "One or two", "Data": "Which data", "10.1/2": "10.xxxx/xxxxx"}[old]
@@ -43,21 +39,24 @@ def test_the_example_info_is_to_be_filled_in(tmp_path, networks):
     assert unfinished(read_info(path)) == []
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("authors:\n- [", "row 2: is no valid YAML"),
-    ("a: 1\nb: {\nc: 2", "row 3: is no valid YAML"),
-    ("", "lacks authors, license, cite_as, doc, trained_on"),
-    ("just words", "lacks authors"),
-    ("[1, 2]", "lacks authors"),
-    (INFO.replace("license: BSD-3-Clause", "licence: MIT"), "lacks license"),
-    (INFO + "licence: MIT\n", "unknown field 'licence'; known are authors, license"),
-    (INFO.replace("  - name: Ada Example\n    github: ada", "  Ada"), "authors must be a list of people"),
-    (INFO.replace("name: Ada", "nmae: Ada"), "authors must be a list of people"),
-    (INFO + "contributors: [Ada]\n", "contributors must be a list of people"),
-    (INFO + "tags: DNA\n", "tags must be a list"),
-    (INFO + "version: 0.1\n", "version is 0.1; it must be a text"),
-    (INFO + "dataloader: {defined_as: x.y}\n", "dataloader is"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("authors:\n- [", "row 2: is no valid YAML"),
+        ("a: 1\nb: {\nc: 2", "row 3: is no valid YAML"),
+        ("", "lacks authors, license, cite_as, doc, trained_on"),
+        ("just words", "lacks authors"),
+        ("[1, 2]", "lacks authors"),
+        (INFO.replace("license: BSD-3-Clause", "licence: MIT"), "lacks license"),
+        (INFO + "licence: MIT\n", "unknown field 'licence'; known are authors, license"),
+        (INFO.replace("  - name: Ada Example\n    github: ada", "  Ada"), "authors must be a list of people"),
+        (INFO.replace("name: Ada", "nmae: Ada"), "authors must be a list of people"),
+        (INFO + "contributors: [Ada]\n", "contributors must be a list of people"),
+        (INFO + "tags: DNA\n", "tags must be a list"),
+        (INFO + "version: 0.1\n", "version is 0.1; it must be a text"),
+        (INFO + "dataloader: {defined_as: x.y}\n", "dataloader is"),
+    ],
+)
 def test_info_files_that_are_wrong(tmp_path, text, words):
     path = tmp_path / "info.yaml"
     path.write_text(text)
@@ -76,8 +75,9 @@ def test_info_files_that_are_none(tmp_path):
 
 def test_info_files_that_would_take_all_memory(tmp_path):
     path = tmp_path / "info.yaml"
-    path.write_text("a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n"
-                                                 for i in range(1, 12)))
+    path.write_text(
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    )
     with pytest.raises(InputError, match=r"info.yaml, row 2: refers to another part of itself"):
         read_info(path)
     path.write_text("[" * 100_000)
@@ -111,15 +111,28 @@ def test_a_dataloader_elsewhere(tmp_path, networks, checkout):
     assert rendered(tmp_path / "Mine", "first")["default_dataloader"] == "../../loaders/intervals"
     assert not (tmp_path / "Mine/dataloader.yaml").exists() and not (tmp_path / "Mine/example_files").exists()
     (tmp_path / "info.yaml").write_text(INFO + "dataloader: ../loaders/intervals\n")
-    with pytest.raises(InputError, match=r"the dataloader ../loaders/intervals is not there: it is relative to .*"
-                                         r"Mine/MODEL, and .*Mine/loaders/intervals holds no dataloader.yaml"):
+    with pytest.raises(
+        InputError,
+        match=r"the dataloader ../loaders/intervals is not there: it is relative to .*"
+        r"Mine/MODEL, and .*Mine/loaders/intervals holds no dataloader.yaml",
+    ):
         write_group(networks, tmp_path / "Mine", read_info(tmp_path / "info.yaml"))
 
 
 # Texts that would run: Kipoi renders a group's template with Jinja, and reads YAML with Python objects in it
 
-CODE = ["{{ [].append(model) }}", "{% set x = 1 %}", "{# hidden #}", "{{ model.upper() }}", "{{ model|upper }}",
-        "{{{ model }}}", "{{{model}}{ 7*7 }}", "{%- raw %}{{ model }}", "{{\nmodel }} {{ 7*7 }}", "{{- model }}"]
+CODE = [
+    "{{ [].append(model) }}",
+    "{% set x = 1 %}",
+    "{# hidden #}",
+    "{{ model.upper() }}",
+    "{{ model|upper }}",
+    "{{{ model }}}",
+    "{{{model}}{ 7*7 }}",
+    "{%- raw %}{{ model }}",
+    "{{\nmodel }} {{ 7*7 }}",
+    "{{- model }}",
+]
 
 
 @pytest.mark.parametrize("code", CODE)

@@ -18,11 +18,7 @@ from support.packaging import INFO, contents, md5, read_table, rendered
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.zoo import standalone
 from kipoi_motifrep.zoo.check import check_export, kipoi_test
-from kipoi_motifrep.zoo.description import (
-    GroupInfo,
-    link,
-    read_info,
-)
+from kipoi_motifrep.zoo.description import GroupInfo, link, read_info
 from kipoi_motifrep.zoo.export import (
     PACKAGE,
     Export,
@@ -38,9 +34,20 @@ from kipoi_motifrep.zoo.packaged import find_networks
 def test_files_of_an_export(export):
     group, upload = contents(export.group), contents(export.upload)
     assert {str(path) for path in upload if path.suffix != ".fai"} == {
-        "first.keras", "second.h5", "first.expect.h5", "second.expect.h5", "windows.bed", "hg19_chr20_200kb.fa"}
-    assert {str(path) for path in group} == {"model-template.yaml", "models.tsv", "dataloader.yaml", "my_lab_kipoi.py",
-                                             "test_subset.txt"}
+        "first.keras",
+        "second.h5",
+        "first.expect.h5",
+        "second.expect.h5",
+        "windows.bed",
+        "hg19_chr20_200kb.fa",
+    }
+    assert {str(path) for path in group} == {
+        "model-template.yaml",
+        "models.tsv",
+        "dataloader.yaml",
+        "my_lab_kipoi.py",
+        "test_subset.txt",
+    }
     assert (export.group / "test_subset.txt").read_text() == "first\n"
     assert sum(map(len, group.values())) < 200_000
 
@@ -49,13 +56,18 @@ def test_addresses_of_an_export(export):
     model = rendered(export.group, "second")
     base = "https://zenodo.org/records/1/files"
     assert model["args"] == {"weights": {"url": f"{base}/second.h5", "md5": md5(export.upload / "second.h5")}}
-    assert model["test"]["expect"] == {"url": f"{base}/second.expect.h5",
-                                       "md5": md5(export.upload / "second.expect.h5")}
+    assert model["test"]["expect"] == {
+        "url": f"{base}/second.expect.h5",
+        "md5": md5(export.upload / "second.expect.h5"),
+    }
     loader = yaml.safe_load((export.group / "dataloader.yaml").read_text())
     for argument in ("intervals_file", "fasta_file"):
         example = loader["args"][argument]["example"]
-        assert example == {"url": f"{base}/{example['name']}", "md5": md5(export.upload / example["name"]),
-                           "name": example["name"]}
+        assert example == {
+            "url": f"{base}/{example['name']}",
+            "md5": md5(export.upload / example["name"]),
+            "name": example["name"],
+        }
     assert loader["defined_as"] == "my_lab_kipoi.GroupIntervals" and model["defined_as"] == "my_lab_kipoi.GroupModel"
     assert model["default_dataloader"] == ".."
     assert loader["info"]["authors"] == [{"name": "Ada Example", "github": "ada"}]
@@ -83,8 +95,9 @@ def test_every_dependency_is_pinned(export, networks):
     assert dependencies == pinned_dependencies(networks)
     assert all(re.fullmatch(r"conda-forge::[\w-]+=[\d.]+", one) for one in dependencies["conda"])
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in dependencies["pip"])
-    pinned = {re.split(r"=+", one.removeprefix("conda-forge::"))[0]
-              for one in dependencies["conda"] + dependencies["pip"]}
+    pinned = {
+        re.split(r"=+", one.removeprefix("conda-forge::"))[0] for one in dependencies["conda"] + dependencies["pip"]
+    }
     normal = kipoi.specs.Dependencies(conda=dependencies["conda"]).normalized()
     assert list(normal.conda_channels) == ["conda-forge", "defaults"]
     imported = {name.split(".")[0] for name in imports((export.group / "my_lab_kipoi.py").read_text())}
@@ -110,19 +123,25 @@ def test_copied_code_needs_nothing_else_of_this_package(export):
 
 def test_copied_code_is_clean(export):
     """No name is left undefined or unused by what was left out."""
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F,E9", str(export.group)],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F,E9", str(export.group)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_names_of_two_groups_do_not_collide(tmp_path):
     entries = {write_code(tmp_path / name, name): name for name in ("KooEddy", "Koo_Eddy", "My-Lab")}
     assert list(entries) == ["kooeddy_kipoi", "koo_eddy_kipoi", "my_lab_kipoi"]
-    code = ("import sys; sys.modules['kipoi_motifrep'] = None; import os; from kipoi_utils.utils import load_obj\n"
-            "found = []\n"
-            "for folder, entry in zip(sys.argv[1::2], sys.argv[2::2]):\n"
-            "    os.chdir(folder); found += [load_obj(entry + '.GroupModel'), load_obj(entry + '.GroupIntervals')]\n"
-            "print(*[one.__module__ for one in found]); assert len(set(found)) == len(found)")
+    code = (
+        "import sys; sys.modules['kipoi_motifrep'] = None; import os; from kipoi_utils.utils import load_obj\n"
+        "found = []\n"
+        "for folder, entry in zip(sys.argv[1::2], sys.argv[2::2]):\n"
+        "    os.chdir(folder); found += [load_obj(entry + '.GroupModel'), load_obj(entry + '.GroupIntervals')]\n"
+        "print(*[one.__module__ for one in found]); assert len(set(found)) == len(found)"
+    )
     arguments = [part for entry, name in entries.items() for part in (str(tmp_path / name), entry)]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.stdout.split() == [entry for entry in entries for _ in range(2)], done.stderr
@@ -130,7 +149,7 @@ def test_names_of_two_groups_do_not_collide(tmp_path):
 
 def test_code_travels_with_its_own_licence(export, checkout):
     lines = (export.group / "my_lab_kipoi.py").read_text().splitlines()
-    text = "".join(f"{line[2:]}\n" for line in lines[2:lines.index("")])
+    text = "".join(f"{line[2:]}\n" for line in lines[2 : lines.index("")])
     assert text == (checkout / "LICENSE").read_text() == licence()
     assert rendered(export.group, "first")["info"]["license"] == "BSD-3-Clause"
     assert "MIT" in licence()
@@ -147,7 +166,9 @@ def test_export_again_into_the_same_folder(tmp_path, networks, info, export):
 
 
 def test_text_of_the_pull_request(export, tmp_path):
-    assert write_pull_request(export, []).read_text() == """# Add My-Lab
+    assert (
+        write_pull_request(export, []).read_text()
+        == """# Add My-Lab
 
 2 models by Ada Example
 (https://doi.org/10.1000/1), licence BSD-3-Clause.
@@ -166,6 +187,7 @@ CTCF, GATA1, NO.
 - [x] model class and dataloader travel in the group, in one file
 - [ ] the contents of `upload/` are public at https://zenodo.org/records/1/files
 """
+    )
     assert "- [ ] `kipoi test` passes" in write_pull_request(export, None).read_text()
     assert "- [ ] `kipoi test` passes" in write_pull_request(export, ["first"]).read_text()
     nameless = GroupInfo({**export.info.info, "contributors": [{"name": "Bob"}]}, None, export.info.path)
@@ -189,8 +211,9 @@ def exported_and_moved(tmp_path, group, names):
     (tmp_path / "info.yaml").write_text(INFO)
     weights = [group / "weights" / f"{name}.keras" for name in names]
     upload = tmp_path / "out/upload"
-    export = export_zoo(find_networks(weights), tmp_path / "out", read_info(tmp_path / "info.yaml"), upload.as_uri(),
-                        "KooEddy")
+    export = export_zoo(
+        find_networks(weights), tmp_path / "out", read_info(tmp_path / "info.yaml"), upload.as_uri(), "KooEddy"
+    )
     elsewhere = tmp_path / "zoo"
     elsewhere.mkdir()
     return export, shutil.move(export.group, elsewhere / "KooEddy")
@@ -198,8 +221,13 @@ def exported_and_moved(tmp_path, group, names):
 
 def predictions_alone(moved, name, inputs, tmp_path):
     written = tmp_path / "predictions.npy"
-    done = subprocess.run([sys.executable, "-c", PREDICT_ALONE, str(moved / name), str(inputs), str(written)],
-                          cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PREDICT_ALONE, str(moved / name), str(inputs), str(written)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return np.load(written)
 
@@ -221,8 +249,9 @@ def test_every_zoo_model_passes_and_predicts_as_ours(tmp_path, shipped):
         assert kipoi_test(moved / name, alone=True) == [], name
         with h5py.File(group / f"expect/{name}.h5") as file:
             inputs, expected = file["inputs"][:], file["preds"][:]
-        np.testing.assert_allclose(predictions_alone(moved, name, group / f"expect/{name}.h5", tmp_path), expected,
-                                   atol=1e-6)
+        np.testing.assert_allclose(
+            predictions_alone(moved, name, group / f"expect/{name}.h5", tmp_path), expected, atol=1e-6
+        )
         ours = keras.saving.load_model(group / f"weights/{name}.keras", compile=False)
         np.testing.assert_allclose(ours.predict(inputs, verbose=0), expected, atol=1e-6)
     shutil.move(moved, export.group)
@@ -246,8 +275,17 @@ def test_kipoi_commands_on_groups(tmp_path, shipped, run_python):
     assert set(names[:2]) <= {line.split("/")[-1] for line in listed.split()}
     said = run_python("-m", "kipoi", "info", f"KooEddy/{names[0]}", "--source", "dir", cwd=moved.parent).stdout
     assert "github: ada" in said and "license: BSD-3-Clause" in said and "intervals_file:" in said
-    done = run_python("-m", "kipoi", "get-example", f"KooEddy/{names[0]}", "--source", "dir", "-o",
-                      tmp_path / "example", cwd=moved.parent)
+    done = run_python(
+        "-m",
+        "kipoi",
+        "get-example",
+        f"KooEddy/{names[0]}",
+        "--source",
+        "dir",
+        "-o",
+        tmp_path / "example",
+        cwd=moved.parent,
+    )
     arguments = json.loads(done.stdout.strip().splitlines()[-1])
     assert sorted(path.name for path in (tmp_path / "example").iterdir()) == ["hg19_chr20_200kb.fa", "windows.bed"]
     assert set(arguments) == {"intervals_file", "fasta_file"}

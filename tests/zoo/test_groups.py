@@ -10,18 +10,23 @@ from support.packaging import INFO, LABELS, LENGTH, contents, md5, read_table, r
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.zoo import group as group_module
 from kipoi_motifrep.zoo.check import _COMPLAINT, kipoi_test
-from kipoi_motifrep.zoo.description import (
-    read_info,
-)
+from kipoi_motifrep.zoo.description import read_info
 from kipoi_motifrep.zoo.group import write_group
 from kipoi_motifrep.zoo.packaged import find_networks
 
 
 def test_files_of_a_group(group, mine):
     assert {str(path) for path in contents(group) if path.suffix != ".fai"} == {
-        "model-template.yaml", "models.tsv", "dataloader.yaml", "example_files/windows.bed",
-        "example_files/hg19_chr20_200kb.fa", "weights/first.keras", "weights/second.h5", "expect/first.h5",
-        "expect/second.h5"}
+        "model-template.yaml",
+        "models.tsv",
+        "dataloader.yaml",
+        "example_files/windows.bed",
+        "example_files/hg19_chr20_200kb.fa",
+        "weights/first.keras",
+        "weights/second.h5",
+        "expect/first.h5",
+        "expect/second.h5",
+    }
     assert (group / "weights/second.h5").read_bytes() == mine[1].read_bytes()
     for row in read_table(group / "models.tsv"):
         assert row["weights_md5"] == md5(group / "weights" / row["weights"])
@@ -113,12 +118,22 @@ def test_kipoi_test_names_what_is_wrong(tmp_path, group):
 
 
 def test_complaints_of_kipoi():
-    for line in ("WARNING [kipoi.specs] doc empty for the `info:` field", "ERROR [kipoi.cli.main] no", "CRITICAL [x] y",
-                 "ArraySchema mismatch", "Traceback (most recent call last):", "ValueError: model x not found",
-                 "kipoi_motifrep.core.errors.InputError: w: no such weight file", "Exception: Can not download"):
+    for line in (
+        "WARNING [kipoi.specs] doc empty for the `info:` field",
+        "ERROR [kipoi.cli.main] no",
+        "CRITICAL [x] y",
+        "ArraySchema mismatch",
+        "Traceback (most recent call last):",
+        "ValueError: model x not found",
+        "kipoi_motifrep.core.errors.InputError: w: no such weight file",
+        "Exception: Can not download",
+    ):
         assert _COMPLAINT.search(line), line
-    for line in ("INFO [kipoi.cli.main] Successfully ran test_predict", "UserWarning: pkg_resources is deprecated",
-                 "INFO [kipoi.pipeline] dataloader.output_schema is compatible with model.schema"):
+    for line in (
+        "INFO [kipoi.cli.main] Successfully ran test_predict",
+        "UserWarning: pkg_resources is deprecated",
+        "INFO [kipoi.pipeline] dataloader.output_schema is compatible with model.schema",
+    ):
         assert not _COMPLAINT.search(line), line
 
 
@@ -185,7 +200,11 @@ def test_group_from_training_folders(tmp_path, runs, info):
     assert rendered(tmp_path, "cnn_2")["schema"]["targets"]["column_labels"] == list(LABELS)
     results = read_table(tmp_path / "results.tsv")
     assert [(row["model"], row["figure"]) for row in results] == [
-        ("cnn_2", "auroc"), ("cnn9_4", "auroc"), ("cnn_2", "aupr"), ("cnn9_4", "aupr")]
+        ("cnn_2", "auroc"),
+        ("cnn9_4", "auroc"),
+        ("cnn_2", "aupr"),
+        ("cnn9_4", "aupr"),
+    ]
     assert (results[0]["mean"], results[0]["CTCF"], results[2]["CTCF"]) == ("0.9000", "0.7500", "")
 
 
@@ -199,7 +218,13 @@ def test_figures_unknown_of_some_networks_are_of_none(tmp_path, runs, mine, info
     both = find_networks([runs, mine[0]], labels=LABELS)
     write_group(both, tmp_path / "Both", info)
     assert list(read_table(tmp_path / "Both/models.tsv")[0]) == [
-        "model", "weights", "weights_md5", "expect_md5", "architecture", "parameters"]
+        "model",
+        "weights",
+        "weights_md5",
+        "expect_md5",
+        "architecture",
+        "parameters",
+    ]
     (tmp_path / "info.yaml").write_text(INFO.replace("Nothing at all.", '"AUROC {{ auroc }}"'))
     with pytest.raises(InputError, match=r"info.yaml: {{ auroc }} is not known of these networks; known are model, "):
         write_group(both, tmp_path / "Other", read_info(tmp_path / "info.yaml"))

@@ -100,9 +100,12 @@ def test_another_release_changes_what_is_cached(installed):
 
 def test_offline_in_one_line(installed, monkeypatch):
     monkeypatch.setenv(weights.ADDRESS_VARIABLE, "http://127.0.0.1:9/models/")
-    with pytest.raises(InputError, match=r"network synthetic/cnn_2 is not on this machine and cannot be fetched from "
-                                         r"http://127.0.0.1:9/models/synthetic/weights/cnn_2.keras \(.*refused.*\); go "
-                                         r"online, work in a checkout") as error:
+    with pytest.raises(
+        InputError,
+        match=r"network synthetic/cnn_2 is not on this machine and cannot be fetched from "
+        r"http://127.0.0.1:9/models/synthetic/weights/cnn_2.keras \(.*refused.*\); go "
+        r"online, work in a checkout",
+    ) as error:
         shipped_weights("synthetic/cnn_2")
     assert "\n" not in str(error.value)
     assert not list(installed.rglob("*cnn_2*"))
@@ -170,8 +173,12 @@ def built(tmp_path_factory, checkout):
     for name in SOURCES:
         source = checkout / name
         if source.is_dir():
-            shutil.copytree(source, folder / "source" / name, symlinks=True,
-                            ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(
+                source,
+                folder / "source" / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+            )
         else:
             (folder / "source").mkdir(exist_ok=True)
             shutil.copy(source, folder / "source" / name)
@@ -180,8 +187,9 @@ def built(tmp_path_factory, checkout):
 
 def build(source, dist):
     dist.mkdir()
-    done = subprocess.run([sys.executable, "-c", BUILD, str(dist)], cwd=source, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(dist)], cwd=source, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
     return wheel, sdist
@@ -195,8 +203,11 @@ def files_of(wheel):
 def test_wheel_holds_the_package_and_its_data(built, checkout):
     files = files_of(built[0])
     made_by_use = ("__pycache__", ".fai", ".gzi")
-    sources = [path for path in (checkout / "kipoi_motifrep").rglob("*")
-               if path.is_file() and not {path.parent.name, path.suffix} & {*made_by_use}]
+    sources = [
+        path
+        for path in (checkout / "kipoi_motifrep").rglob("*")
+        if path.is_file() and not {path.parent.name, path.suffix} & {*made_by_use}
+    ]
     assert len(sources) > 100
     for path in sources:
         name = str(path.relative_to(checkout))
@@ -227,16 +238,39 @@ def test_source_distribution_builds_the_same_wheel(built, tmp_path):
 def elsewhere(built, tmp_path_factory):
     """Run Python with the installed wheel, in another folder, offline, with a cache of its own."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target",
-                    str(folder / "site"), str(built[0])], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(folder / "site"),
+            str(built[0]),
+        ],
+        check=True,
+    )
     (folder / "work").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "XDG_CACHE_HOME": str(folder / "cache"),
-                   weights.ADDRESS_VARIABLE: "http://127.0.0.1:9/models"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "site"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        weights.ADDRESS_VARIABLE: "http://127.0.0.1:9/models",
+    }
 
     def run(code, *arguments):
         check = f"import kipoi_motifrep, sys; assert kipoi_motifrep.__file__.startswith({str(folder)!r}); "
-        return subprocess.run([sys.executable, "-c", check + code, *map(str, arguments)], cwd=folder / "work",
-                              env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", check + code, *map(str, arguments)],
+            cwd=folder / "work",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     run.folder = folder / "work"
     return run
@@ -272,8 +306,19 @@ def test_installed_package_command_exports_what_passes(elsewhere):
     info = command(elsewhere, "package", "--example-info")
     (elsewhere.folder / "info.yaml").write_text(filled(info.stdout))
     found = elsewhere("print(kipoi_motifrep.shipped_weights())").stdout.strip()
-    done = command(elsewhere, "package", found, "--info", "info.yaml", "--zoo", "https://example.org", "--name", "Lab",
-                   "-o", "export")
+    done = command(
+        elsewhere,
+        "package",
+        found,
+        "--info",
+        "info.yaml",
+        "--zoo",
+        "https://example.org",
+        "--name",
+        "Lab",
+        "-o",
+        "export",
+    )
     assert done.returncode == 0, done.stderr
     assert "kipoi test export/Lab/cnn_25: passes" in done.stderr
     assert "MIT" in (elsewhere.folder / "export/Lab/lab_kipoi.py").read_text()

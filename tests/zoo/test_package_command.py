@@ -1,13 +1,10 @@
 """The command ``package``."""
 
-
 from support.packaging import INFO, LABELS, filled
 
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.zoo import check
-from kipoi_motifrep.zoo.description import (
-    EXAMPLE_INFO,
-)
+from kipoi_motifrep.zoo.description import EXAMPLE_INFO
 
 
 def run(capsys, *arguments):
@@ -51,8 +48,10 @@ def test_command_reports_a_failed_test(tmp_path, mine, capsys, monkeypatch):
     options = ("--labels", ",".join(LABELS), "--info", tmp_path / "info.yaml")
     status, _, err = run(capsys, *mine, *options, "-o", tmp_path / "Mine")
     assert status == 2
-    assert err.splitlines()[1:] == [f"kipoi test {tmp_path}/Mine/first: passes",
-                                    f"kipoi test {tmp_path}/Mine/second: WARNING [x] y"]
+    assert err.splitlines()[1:] == [
+        f"kipoi test {tmp_path}/Mine/first: passes",
+        f"kipoi test {tmp_path}/Mine/second: WARNING [x] y",
+    ]
     status, _, err = run(capsys, *mine, *options, "-o", tmp_path / "zoo", "--zoo", "https://x.org", "--name", "Lab")
     assert status == 2 and "PULL_REQUEST.md" in err
     assert "- [ ] `kipoi test` passes" in (tmp_path / "zoo/PULL_REQUEST.md").read_text()

@@ -40,8 +40,28 @@ def test_names_of_models(name):
     assert NAME.match(name)
 
 
-@pytest.mark.parametrize("name", ["25", "1e5", "nan", "NA", "NULL", "None", "True", "a b", "a/b", "a:b", "-a", "",
-                                  "template", "inf", "Größe", "a.expect", "a{{b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "25",
+        "1e5",
+        "nan",
+        "NA",
+        "NULL",
+        "None",
+        "True",
+        "a b",
+        "a/b",
+        "a:b",
+        "-a",
+        "",
+        "template",
+        "inf",
+        "Größe",
+        "a.expect",
+        "a{{b",
+    ],
+)
 def test_names_that_pandas_or_yaml_would_change(name):
     assert not NAME.match(name)
 
@@ -84,7 +104,8 @@ def test_the_trial_with_the_lowest_validation_loss(tmp_path, runs):
     shutil.copytree(folder / "cnn_4/trial_1", folder / "cnn_4/trial_0")
     for trial, losses in enumerate(((0.3, 0.25, 0.3), (0.5, 0.2, 0.4))):
         (folder / f"cnn_4/trial_{trial}/history.csv").write_text(
-            "epoch,loss,val_loss,seconds\n" + "".join(f"{i},0.1,{loss},1\n" for i, loss in enumerate(losses, 1)))
+            "epoch,loss,val_loss,seconds\n" + "".join(f"{i},0.1,{loss},1\n" for i, loss in enumerate(losses, 1))
+        )
     for name in ("cnn_2", "cnn9_4"):
         (folder / name / "trial_0/history.csv").write_text("epoch,loss,val_loss,seconds\n1,0.1,0.1,1\n")
     chosen = {network.name: network.path.parent.name for network in find_networks([folder], trial=None)}
@@ -125,11 +146,21 @@ def test_code_in_the_names_of_outputs_is_refused(tmp_path, mine, name):
     assert find_networks(mine[:1], labels=["A}}", "{B}", "C%}"])[0].label_names == ("A}}", "{B}", "C%}")
 
 
-@pytest.mark.parametrize("path, value", [
-    (("protocol", "first_activation"), 'relu"\n  evil: !!python/name:os.system'),
-    (("protocol", "first_activation"), "{{ 7 }}"), (("random_seed",), "1\nx: y"), (("random_seed",), True),
-    (("test", "auroc"), "high"), (("test", "aupr"), 7), (("test", "per_label"), []), (("variant",), "../x"),
-    (("test", "per_label", "CTCF", "auroc"), "0.5"), (("protocol",), None)])
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (("protocol", "first_activation"), 'relu"\n  evil: !!python/name:os.system'),
+        (("protocol", "first_activation"), "{{ 7 }}"),
+        (("random_seed",), "1\nx: y"),
+        (("random_seed",), True),
+        (("test", "auroc"), "high"),
+        (("test", "aupr"), 7),
+        (("test", "per_label"), []),
+        (("variant",), "../x"),
+        (("test", "per_label", "CTCF", "auroc"), "0.5"),
+        (("protocol",), None),
+    ],
+)
 def test_a_result_that_training_did_not_write_is_refused(tmp_path, runs, path, value):
     folder = tmp_path / "runs"
     shutil.copytree(runs / "cnn_2", folder / "cnn_2")

@@ -26,7 +26,7 @@ def genome(tmp_path_factory):
     with open(folder / "g.fa", "w") as file:
         for name, size in (("chr1", 230), ("2", 97), ("chrM", 40)):
             text = "".join(random.choice(letters, size))
-            file.write(f">{name} description\n" + "".join(f"{text[i:i + 50]}\n" for i in range(0, size, 50)))
+            file.write(f">{name} description\n" + "".join(f"{text[i : i + 50]}\n" for i in range(0, size, 50)))
     return folder
 
 
@@ -39,14 +39,22 @@ def interval(draw, width):
 
 
 @settings(deadline=None)
-@given(data=st.data(), length=st.sampled_from([None, 1, 8, 33, 300]), stranded=st.booleans(),
-       head=st.sampled_from(["", "# a comment\n", "track name=x\n\n"]))
+@given(
+    data=st.data(),
+    length=st.sampled_from([None, 1, 8, 33, 300]),
+    stranded=st.booleans(),
+    head=st.sampled_from(["", "# a comment\n", "track name=x\n\n"]),
+)
 def test_the_loader_gives_what_ours_gives(genome, data, length, stranded, head):
     rows = data.draw(st.lists(interval(None if length else 20), min_size=1, max_size=6))
     bed = genome / "x.bed"
     bed.write_text(head + "".join("\t".join(map(str, row)) + "\n" for row in rows))
-    given = {"intervals_file": str(bed), "fasta_file": str(genome / "g.fa"), "auto_resize_len": length,
-             "use_strand": stranded}
+    given = {
+        "intervals_file": str(bed),
+        "fasta_file": str(genome / "g.fa"),
+        "auto_resize_len": length,
+        "use_strand": stranded,
+    }
     try:
         ours = IntervalsDl(**given).load_all()
     except InputError:  # resized off the chromosome
@@ -66,15 +74,24 @@ def test_the_loader_takes_texts_gzip_and_workers(genome):
     assert whole.shape == (50, 6, 4)
     parts = [batch["inputs"] for batch in loader.batch_iter(batch_size=7, num_workers=2)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    np.testing.assert_array_equal(GroupIntervals(str(bed), str(genome / "g.fa"), "6", "False").load_all()["inputs"],
-                                  whole[:, ::-1, ::-1])
+    np.testing.assert_array_equal(
+        GroupIntervals(str(bed), str(genome / "g.fa"), "6", "False").load_all()["inputs"], whole[:, ::-1, ::-1]
+    )
 
 
-@pytest.mark.parametrize("rows, words", [
-    ("chr1\t0\t9\nchr7\t0\t9\n", "row 2: there is no chromosome 'chr7'"), ("chr1\t9\n", "row 1: needs a chromosome"),
-    ("chr1\t-1\t9\n", "row 1: needs"), ("chr1\t9\t9\n", "chr1:9-9 is empty"), ("chr1\t500\t509\n", "past the end"),
-    ("chr1\t0\t9\nchr1\t0\t8\n", "row 2: is 8 bp wide, and the first is 9; give auto_resize_len"), ("", "no intervals"),
-    ("#\n", "no intervals")])
+@pytest.mark.parametrize(
+    "rows, words",
+    [
+        ("chr1\t0\t9\nchr7\t0\t9\n", "row 2: there is no chromosome 'chr7'"),
+        ("chr1\t9\n", "row 1: needs a chromosome"),
+        ("chr1\t-1\t9\n", "row 1: needs"),
+        ("chr1\t9\t9\n", "chr1:9-9 is empty"),
+        ("chr1\t500\t509\n", "past the end"),
+        ("chr1\t0\t9\nchr1\t0\t8\n", "row 2: is 8 bp wide, and the first is 9; give auto_resize_len"),
+        ("", "no intervals"),
+        ("#\n", "no intervals"),
+    ],
+)
 def test_the_loader_names_the_row(genome, rows, words):
     (genome / "bad.bed").write_text(rows)
     with pytest.raises(ValueError, match=words):
@@ -114,14 +131,25 @@ def test_the_class_predicts_what_ours_predicts(both, x):
     alone, ours = both
     np.testing.assert_array_equal(alone.predict_on_batch(x), ours.predict_on_batch(x))
     for layer in [layer.name for layer in ours.model.layers]:
-        np.testing.assert_array_equal(alone.predict_activation_on_batch(x, layer),
-                                      ours.predict_activation_on_batch(x, layer))
+        np.testing.assert_array_equal(
+            alone.predict_activation_on_batch(x, layer), ours.predict_activation_on_batch(x, layer)
+        )
 
 
-@pytest.mark.parametrize("how", [
-    {"filter_idx": 1}, {"filter_idx": slice(0, 2)}, {"avg_func": "sum"}, {"avg_func": "max"}, {"avg_func": "min"},
-    {"avg_func": "absmax"}, {"filter_idx": slice(1, 3), "avg_func": "max"},
-    {"layer": 0, "filter_idx": 2, "avg_func": "max"}, {"layer": 0, "filter_idx": (10, 2)}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"filter_idx": 1},
+        {"filter_idx": slice(0, 2)},
+        {"avg_func": "sum"},
+        {"avg_func": "max"},
+        {"avg_func": "min"},
+        {"avg_func": "absmax"},
+        {"filter_idx": slice(1, 3), "avg_func": "max"},
+        {"layer": 0, "filter_idx": 2, "avg_func": "max"},
+        {"layer": 0, "filter_idx": (10, 2)},
+    ],
+)
 def test_the_class_gives_the_gradients_that_ours_gives(both, x, how):
     alone, ours = both
     if "layer" in how:
@@ -135,9 +163,11 @@ def test_the_class_says_what_is_wrong(both, x, file, tmp_path):
     alone, _ = both
     with pytest.raises(ValueError, match=r"shape \(60, 4\), these have \(50, 4\); give the dataloader auto_resize_len"):
         alone.predict_on_batch(x[:, :50])
-    for wrong in (lambda: alone.predict_activation_on_batch(x, "dense", pre_nonlinearity=True),
-                  lambda: alone.input_grad(x, 0, pre_nonlinearity=True),
-                  lambda: alone.predict_activation_on_batch(x, "nonsense")):
+    for wrong in (
+        lambda: alone.predict_activation_on_batch(x, "dense", pre_nonlinearity=True),
+        lambda: alone.input_grad(x, 0, pre_nonlinearity=True),
+        lambda: alone.predict_activation_on_batch(x, "nonsense"),
+    ):
         with pytest.raises(ValueError, match=r"pre_nonlinearity is not supported|No such layer"):
             wrong()
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
@@ -150,8 +180,14 @@ def test_the_class_says_what_is_wrong(both, x, file, tmp_path):
 
 def test_networks_of_keras_2(tmp_path, x):
     tf_keras = pytest.importorskip("tf_keras")
-    network = tf_keras.Sequential([tf_keras.layers.Input((60, 4)), tf_keras.layers.Conv1D(3, 5, activation="relu"),
-                                   tf_keras.layers.Flatten(), tf_keras.layers.Dense(2)])
+    network = tf_keras.Sequential(
+        [
+            tf_keras.layers.Input((60, 4)),
+            tf_keras.layers.Conv1D(3, 5, activation="relu"),
+            tf_keras.layers.Flatten(),
+            tf_keras.layers.Dense(2),
+        ]
+    )
     for name in ("net.h5", "net.keras"):
         network.save(tmp_path / name)
         assert keras_version(tmp_path / name).startswith("2.")

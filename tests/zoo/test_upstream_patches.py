@@ -31,9 +31,14 @@ def copy_of_kipoi(folder):
 
 def apply(folder, names, tool="git"):
     for name in names:
-        done = subprocess.run([*TOOLS[tool], str(PATCHES / f"{name}.patch")], cwd=folder, check=False,
-                              capture_output=True, text=True,
-                              env={**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)})
+        done = subprocess.run(
+            [*TOOLS[tool], str(PATCHES / f"{name}.patch")],
+            cwd=folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)},
+        )
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
     return folder
 
@@ -55,16 +60,28 @@ def network(tmp_path_factory):
 
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("network") / "network.keras"
-    keras.Sequential([keras.layers.Input((30, 4)), keras.layers.Conv1D(3, 5, activation="relu", name="conv"),
-                      keras.layers.Flatten(), keras.layers.Dense(2, activation="sigmoid", name="out")]).save(path)
+    keras.Sequential(
+        [
+            keras.layers.Input((30, 4)),
+            keras.layers.Conv1D(3, 5, activation="relu", name="conv"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="sigmoid", name="out"),
+        ]
+    ).save(path)
     return path
 
 
 def run(tree, *arguments, cwd):
     """Run Python with the Kipoi of a tree; the environment's other packages are as ever."""
     path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
-    return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
 
 
 def values(tree, code, *arguments, cwd):
@@ -104,8 +121,11 @@ def test_the_page_names_every_patch():
 
 def test_plugin_is_registered(plain, patched, tmp_path):
     assert "kipoi_motifrep" not in run(plain, "-m", "kipoi", "list_plugins", cwd=tmp_path).stdout
-    [line] = [line for line in run(patched, "-m", "kipoi", "list_plugins", cwd=tmp_path).stdout.splitlines()
-              if "kipoi_motifrep" in line]
+    [line] = [
+        line
+        for line in run(patched, "-m", "kipoi", "list_plugins", cwd=tmp_path).stdout.splitlines()
+        if "kipoi_motifrep" in line
+    ]
     assert line.split()[1:3] == ["True", "True"]
 
 
@@ -237,8 +257,11 @@ def test_activations(repaired, network, keras_files):
     x, model = np.load(keras_files / "x.npy"), keras.saving.load_model(network)
     features = model.get_layer("conv")(x).numpy()
     out = model.get_layer("out")
-    for name, expected in {"activation": features, "first": features,
-                           "before": features.reshape(5, -1) @ out.kernel.numpy() + out.bias.numpy()}.items():
+    for name, expected in {
+        "activation": features,
+        "first": features,
+        "before": features.reshape(5, -1) @ out.kernel.numpy() + out.bias.numpy(),
+    }.items():
         np.testing.assert_allclose(repaired[name], expected, atol=1e-5, err_msg=name)
 
 
@@ -250,11 +273,14 @@ def test_gradients(repaired, network, keras_files):
     conv = model.get_layer("conv")
     first = model(x).numpy()[:, 0]
     slope = (first * (1 - first))[:, None, None]  # d sigmoid(z) / dx = s (1 - s) dz / dx
-    for name, expected in {"out": gradient(lambda v: model(v)[:, 1], x), "sum": gradient(model, x),
-                           "conv": gradient(lambda v: conv(v)[:, 7, 2], x),
-                           "max": gradient(lambda v: tf.reduce_max(model(v)), x),
-                           "absmax": gradient(lambda v: tf.reduce_max(model(v)), x),
-                           "logit": gradient(lambda v: model(v)[:, 0], x) / slope}.items():
+    for name, expected in {
+        "out": gradient(lambda v: model(v)[:, 1], x),
+        "sum": gradient(model, x),
+        "conv": gradient(lambda v: conv(v)[:, 7, 2], x),
+        "max": gradient(lambda v: tf.reduce_max(model(v)), x),
+        "absmax": gradient(lambda v: tf.reduce_max(model(v)), x),
+        "logit": gradient(lambda v: model(v)[:, 0], x) / slope,
+    }.items():
         np.testing.assert_allclose(repaired[name], expected, atol=1e-5, err_msg=name)
 
 
@@ -294,9 +320,22 @@ def model_folder(folder, weights, md5=None):
 
 def predict(tree, model, checkout, output, *options):
     examples = checkout / "kipoi_motifrep/sequences/examples"
-    return run(tree, "-m", "kipoi", "predict", model, "--source", "dir", "-o", output, "--dataloader_args",
-               f"intervals_file={examples / 'windows.bed'}", f"fasta_file={examples / 'hg19_chr20_200kb.fa'}", *options,
-               cwd=model.parent)
+    return run(
+        tree,
+        "-m",
+        "kipoi",
+        "predict",
+        model,
+        "--source",
+        "dir",
+        "-o",
+        output,
+        "--dataloader_args",
+        f"intervals_file={examples / 'windows.bed'}",
+        f"fasta_file={examples / 'hg19_chr20_200kb.fa'}",
+        *options,
+        cwd=model.parent,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from kipoi_motifrep.motifs.motif import Motif
 
 KNOWN = "MEME, JASPAR, TRANSFAC, HOMER, HOCOMOCO, CIS-BP, UniPROBE, universalmotif, logomaker"
 EMPTY = "left out {motifs} with empty tables (licensed, not in CIS-BP's files)"
-_KEY = re.compile(r"\W*(motif|tf name|altname|name|protein|tf|gene|family|nsites|alphabet|type)(?:\s*:|\t)\s*([^\t]*)",
-                  re.IGNORECASE)
+_KEY = re.compile(
+    r"\W*(motif|tf name|altname|name|protein|tf|gene|family|nsites|alphabet|type)(?:\s*:|\t)\s*([^\t]*)", re.IGNORECASE
+)
 _NAMING_KEYS = ("motif", "name", "protein", "tf", "gene")  # the first that is there
 _WANTED = re.compile(r"\W*probability matrix", re.IGNORECASE)
 _TARGETS = re.compile(r"\bT:([\d.]+)")
@@ -87,13 +88,18 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
         row, _ = next(text.filled())
         raise text.error(f"not a motif file of a known format ({KNOWN})", row)
     elif behind:
-        raise text.error(f"{behind[0][1][:40]!r} where a row of the matrix was expected: expected a position and 4 "
-                         "numbers, or it is a title without a Pos A C G T table below; is the file cut off?",
-                         behind[0][0])
+        raise text.error(
+            f"{behind[0][1][:40]!r} where a row of the matrix was expected: expected a position and 4 "
+            "numbers, or it is a title without a Pos A C G T table below; is the file cut off?",
+            behind[0][0],
+        )
     empty = [block for block in blocks if block.columns and not block.lines]
     if empty and empty[-1] is blocks[-1]:
-        raise NoMotifsError("the table has no rows: a licensed motif that CIS-BP leaves out, or a file cut off",
-                            path=text.path, row=blocks[-1].row)
+        raise NoMotifsError(
+            "the table has no rows: a licensed motif that CIS-BP leaves out, or a file cut off",
+            path=text.path,
+            row=blocks[-1].row,
+        )
     text.remarks[EMPTY] += len(empty)
     blocks = [block for block in blocks if block.lines or not block.columns]
     for block in blocks:
@@ -105,10 +111,19 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     # Programs that count positions or score write nothing but probabilities that sum to 1.
     exact = [bool(block.columns) or _is_homer(block.header) for block in blocks]
     positions = rows_are_positions([block.lines for block in blocks], [one or None for one in exact])
-    motifs = [(block.row, motif_of_lines(
-        text, block.lines, by_position, exact=one or block.lines[0].mark == ":",
-        **(_titles(text, block) if block.header is None else _header(text, block, by_position))))
-        for block, by_position, one in zip(blocks, positions, exact, strict=True)]
+    motifs = [
+        (
+            block.row,
+            motif_of_lines(
+                text,
+                block.lines,
+                by_position,
+                exact=one or block.lines[0].mark == ":",
+                **(_titles(text, block) if block.header is None else _header(text, block, by_position)),
+            ),
+        )
+        for block, by_position, one in zip(blocks, positions, exact, strict=True)
+    ]
     return motifs, _kind(blocks[0], positions[0])
 
 
@@ -221,10 +236,12 @@ def _titles(text: MotifText, block: _Titled) -> dict:
         raise text.error(f"the matrix is of type {values}; give probabilities (PPM) or counts (PCM)", block.row)
     text.rna |= "U" in letters or letters == "RNA"
     nsites = keys.get("nsites", "")
-    return {"name": next((keys[key] for key in _NAMING_KEYS if keys.get(key)), names[-1]) or text.stem,
-            "alt_name": keys.get("tf name") or keys.get("altname", ""),
-            "tf_family": tuple(filter(None, keys.get("family", "").split(","))),
-            "nsites": text.number(nsites, block.row) if is_number(nsites) else None}
+    return {
+        "name": next((keys[key] for key in _NAMING_KEYS if keys.get(key)), names[-1]) or text.stem,
+        "alt_name": keys.get("tf name") or keys.get("altname", ""),
+        "tf_family": tuple(filter(None, keys.get("family", "").split(","))),
+        "nsites": text.number(nsites, block.row) if is_number(nsites) else None,
+    }
 
 
 def _kind(block: _Titled, by_position: bool | None) -> str:

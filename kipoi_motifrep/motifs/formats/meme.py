@@ -74,7 +74,7 @@ def _check_alphabet(text: MotifText, stop: int) -> None:
     if not named:
         # Core letters stand alone or in pairs; the others are defined by "=". The block ends with END ALPHABET, or,
         # in MEME's own output, with a line of asterisks.
-        for line in map(str.strip, text.lines[start + 1:stop]):
+        for line in map(str.strip, text.lines[start + 1 : stop]):
             ended = line.upper().startswith("END ALPHABET") or (line.startswith("**") and bool(core))
             if ended or (line and not line.startswith("**") and not _LETTER.match(line)):
                 break
@@ -141,8 +141,7 @@ def _whole_number(text: MotifText, fields: dict[str, str], name: str, row: int) 
     return int(fields[name])
 
 
-def _matrix(text: MotifText, name: str, header: int, stop: int,
-            width: int | None) -> tuple[list[int], np.ndarray]:
+def _matrix(text: MotifText, name: str, header: int, stop: int, width: int | None) -> tuple[list[int], np.ndarray]:
     rows: list[int] = []
     values: list[list[float]] = []
     for i in range(header + 1, stop):
@@ -160,8 +159,9 @@ def _matrix(text: MotifText, name: str, header: int, stop: int,
     if not values:
         raise text.error(f"the matrix of motif {name} has no rows; is the file cut off?", header + 1)
     if width is not None and len(values) < width:
-        raise text.error(f"the matrix of motif {name} ends after {len(values)} rows of w= {width}; "
-                           "is the file cut off?", rows[-1])
+        raise text.error(
+            f"the matrix of motif {name} ends after {len(values)} rows of w= {width}; is the file cut off?", rows[-1]
+        )
     return rows, np.array(values)
 
 

@@ -73,7 +73,7 @@ def read_line(line: str, row: int) -> Line:
     line = line.removeprefix("- ").strip()  # an item of a list in YAML
     found = _LABEL.match(line)
     letter, mark = ((found[1] or found[3]).upper(), found[2] or "") if found else ("", "")
-    rest = line[found.end(1 if found[1] else 3):].lstrip(" \t:|,") if found else line
+    rest = line[found.end(1 if found[1] else 3) :].lstrip(" \t:|,") if found else line
     if rest.startswith("["):
         return Line(row, letter, "[", words_of(rest[1:].removesuffix("]")), rest.endswith("]"))
     return Line(row, letter, mark, words_of(rest))
@@ -157,8 +157,7 @@ def _by_shape(lines: Sequence[Line]) -> bool | None:
     return None if square else in_fours
 
 
-def motif_of_lines(text: MotifText, lines: Sequence[Line], positions: bool | None, *, exact: bool,
-                   **fields) -> Motif:
+def motif_of_lines(text: MotifText, lines: Sequence[Line], positions: bool | None, *, exact: bool, **fields) -> Motif:
     """Make a motif of the lines of its matrix.
 
     Parameters
@@ -191,8 +190,13 @@ def motif_of_lines(text: MotifText, lines: Sequence[Line], positions: bool | Non
     <Motif m, width 2, AY>
     """
     if positions:
-        return motif_of(text, np.array([text.four(line.words, line.row) for line in lines]),
-                        [line.row for line in lines], exact=exact, **fields)
+        return motif_of(
+            text,
+            np.array([text.four(line.words, line.row) for line in lines]),
+            [line.row for line in lines],
+            exact=exact,
+            **fields,
+        )
     if positions is None:
         text.remarks[UNDECIDED] += 1
     if len(lines) > 4:
@@ -204,8 +208,9 @@ def motif_of_lines(text: MotifText, lines: Sequence[Line], positions: bool | Non
             raise text.error("no closing bracket; is the file cut off?", line.row)
         text.rna |= line.letter == "U"
     if len(lines) < 4:
-        raise text.error(f"the matrix has {len(lines)} rows instead of 4 (A, C, G, T); is the file cut off?",
-                         lines[-1].row)
+        raise text.error(
+            f"the matrix has {len(lines)} rows instead of 4 (A, C, G, T); is the file cut off?", lines[-1].row
+        )
     width = len(lines[0].words)
     if width == 0:
         raise text.error("the matrix has no positions", lines[0].row)

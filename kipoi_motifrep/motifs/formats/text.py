@@ -59,8 +59,9 @@ class MotifText:
         with open_text(path) as file:
             data = file.read(LARGEST_FILE + 1)
         if len(data) > LARGEST_FILE:
-            raise InputError(f"is larger than {LARGEST_FILE >> 20} MB, and no motif file; split it if it is one",
-                             path=path)
+            raise InputError(
+                f"is larger than {LARGEST_FILE >> 20} MB, and no motif file; split it if it is one", path=path
+            )
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:

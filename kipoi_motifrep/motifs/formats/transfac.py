@@ -85,8 +85,12 @@ def _add_line(text: MotifText, block: _Block, code: str, rest: str, row: int) ->
         if not block.rows and position in (0, 1):
             block.first = position
         elif position != first:
-            raise text.error(f"position {position} is out of order" if block.rows else
-                             f"the matrix starts at position {position}, not 1", row)
+            raise text.error(
+                f"position {position} is out of order"
+                if block.rows
+                else f"the matrix starts at position {position}, not 1",
+                row,
+            )
         block.rows.append(row)
     else:
         block.closed = block.header is not None
@@ -94,7 +98,8 @@ def _add_line(text: MotifText, block: _Block, code: str, rest: str, row: int) ->
             block.codes.setdefault(code, rest)
         elif found := _COMMENT.match(rest):
             block.comments.setdefault(found[1], []).extend(
-                part.strip() for part in re.split(r"::|;\s", found[2]) if part.strip())
+                part.strip() for part in re.split(r"::|;\s", found[2]) if part.strip()
+            )
 
 
 def _finished(text: MotifText, block: _Block) -> list[tuple[int, Motif]]:
@@ -112,10 +117,21 @@ def _finished(text: MotifText, block: _Block) -> list[tuple[int, Motif]]:
         raise text.error(f"motif {name} does not end with XX or //; is the file cut off?", block.rows[-1])
     others = [other for other in (codes.get("NA"), codes.get("ID")) if other and other != name]
     nsites = block.comments.get("nsites")
-    return [(block.start, motif_of(
-        text, np.array(block.values), block.rows, name=name, alt_name=others[0] if others else "",
-        nsites=text.number(nsites[0], block.start) if nsites else None,
-        tf_class=tuple(block.comments.get("tf_class", ())), tf_family=tuple(block.comments.get("tf_family", ()))))]
+    return [
+        (
+            block.start,
+            motif_of(
+                text,
+                np.array(block.values),
+                block.rows,
+                name=name,
+                alt_name=others[0] if others else "",
+                nsites=text.number(nsites[0], block.start) if nsites else None,
+                tf_class=tuple(block.comments.get("tf_class", ())),
+                tf_family=tuple(block.comments.get("tf_family", ())),
+            ),
+        )
+    ]
 
 
 def format_transfac(motifs: Iterable[Motif], background: np.ndarray) -> Iterator[str]:

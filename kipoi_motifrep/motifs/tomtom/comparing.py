@@ -19,8 +19,18 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, Targets, prepare
 
-HIT = np.dtype([("query", np.int64), ("target", np.int64), ("offset", np.int64), ("p_value", np.float64),
-                ("e_value", np.float64), ("q_value", np.float64), ("overlap", np.int64), ("orientation", "U1")])
+HIT = np.dtype(
+    [
+        ("query", np.int64),
+        ("target", np.int64),
+        ("offset", np.int64),
+        ("p_value", np.float64),
+        ("e_value", np.float64),
+        ("q_value", np.float64),
+        ("overlap", np.int64),
+        ("orientation", "U1"),
+    ]
+)
 SEED = 4357  # Tomtom's
 _MOST_TOGETHER = 32  # queries that one call compares
 _MOST_RECORDS = 1_000_000  # that one call may make
@@ -36,11 +46,21 @@ class Options(NamedTuple):
     with_q: bool
 
 
-def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
-           min_overlap: int = 1, complete_scores: bool = True,
-           background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           both_strands: bool = True, qvalues: bool = True, threads: int | None = None,
-           progress: bool = False) -> np.ndarray:
+def tomtom(
+    queries: Iterable,
+    targets: Iterable,
+    *,
+    evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
+    complete_scores: bool = True,
+    background: Sequence[float] | np.ndarray | None = None,
+    pseudocount: float = PSEUDOCOUNT,
+    both_strands: bool = True,
+    qvalues: bool = True,
+    threads: int | None = None,
+    progress: bool = False,
+) -> np.ndarray:
     """Compare motifs with a database of motifs, with Tomtom's exact p-, E- and q-values.
 
     Gupta et al. (2007) Genome Biology 8:R24. A p-value is the chance that the best
@@ -101,19 +121,40 @@ def tomtom(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     >>> int(hit["target"]), int(hit["offset"]), str(hit["orientation"]), hit["e_value"] < 0.1
     (7, 1, '-', True)
     """
-    found = search(queries, targets, evalue=evalue, qvalue=qvalue, min_overlap=min_overlap,
-                   complete_scores=complete_scores, background=background, pseudocount=pseudocount,
-                   both_strands=both_strands, qvalues=qvalues, threads=threads, progress=progress)
+    found = search(
+        queries,
+        targets,
+        evalue=evalue,
+        qvalue=qvalue,
+        min_overlap=min_overlap,
+        complete_scores=complete_scores,
+        background=background,
+        pseudocount=pseudocount,
+        both_strands=both_strands,
+        qvalues=qvalues,
+        threads=threads,
+        progress=progress,
+    )
     hits = np.concatenate([np.empty(0, HIT), *found])
     hits.setflags(write=False)
     return hits
 
 
-def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue: float | None = None,
-           min_overlap: int = 1, complete_scores: bool = True,
-           background: Sequence[float] | np.ndarray | None = None, pseudocount: float = PSEUDOCOUNT,
-           both_strands: bool = True, qvalues: bool = True, threads: int | None = None,
-           progress: bool = False) -> Iterator[np.ndarray]:
+def search(
+    queries: Iterable,
+    targets: Iterable,
+    *,
+    evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
+    complete_scores: bool = True,
+    background: Sequence[float] | np.ndarray | None = None,
+    pseudocount: float = PSEUDOCOUNT,
+    both_strands: bool = True,
+    qvalues: bool = True,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Iterator[np.ndarray]:
     """Compare motifs as `tomtom` does, and yield the records of one query after another.
 
     Parameters
@@ -146,9 +187,18 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     prepared = prepare(targets, background, pseudocount)
     if not prepared:
         raise InputError("there are no target motifs to compare with")
-    found = _compared(matrices, Targets.of(prepared, both_strands),
-                      Options(bool(complete_scores), int(min_overlap), qvalue is not None,
-                              float(evalue if qvalue is None else qvalue), bool(qvalues)), threads or _all_threads())
+    found = _compared(
+        matrices,
+        Targets.of(prepared, both_strands),
+        Options(
+            bool(complete_scores),
+            int(min_overlap),
+            qvalue is not None,
+            float(evalue if qvalue is None else qvalue),
+            bool(qvalues),
+        ),
+        threads or _all_threads(),
+    )
     if not progress:
         return found
     from kipoi_motifrep.core.progress import progress as bar
@@ -156,8 +206,9 @@ def search(queries: Iterable, targets: Iterable, *, evalue: float = 0.1, qvalue:
     return iter(bar(found, "comparing motifs", total=len(matrices), unit="motif"))
 
 
-def _check_options(evalue: float, qvalue: float | None, min_overlap: int, pseudocount: float, qvalues: bool,
-                   threads: int | None) -> None:
+def _check_options(
+    evalue: float, qvalue: float | None, min_overlap: int, pseudocount: float, qvalues: bool, threads: int | None
+) -> None:
     if not evalue >= 0:
         raise InputError(f"evalue must be 0 or more, not {evalue}")
     if qvalue is not None and not qvalues:
@@ -199,7 +250,7 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: Options, thr
 
     def parts() -> Iterator[tuple]:
         for first in range(0, len(queries), size):
-            part = queries[first:first + size]
+            part = queries[first : first + size]
             yield first, part, state.copy()
             if options.with_q and len(targets.target) > statistics.MAX_WITHOUT_BOOTSTRAP:
                 statistics.skip_draws(state, len(part))

@@ -49,7 +49,8 @@ N_WORDS = 624  # of the random number generator's state
 # Numbers of a type, for arithmetic in that type; named here because a conversion takes time to compile.
 STEPS_32, COARSE_16, SPAN = np.float32(STEPS), np.uint16(COARSE), np.uint16(COARSE + 1)
 TOP_BIT, LOW_BITS, MATRIX, MASK_1, MASK_2 = np.array(
-    [0x80000000, 0x7FFFFFFF, 0x9908B0DF, 0x9D2C5680, 0xEFC60000], np.uint32)
+    [0x80000000, 0x7FFFFFFF, 0x9908B0DF, 0x9D2C5680, 0xEFC60000], np.uint32
+)
 ZERO_32, SHIFT_1, SHIFT_11, SHIFT_7, SHIFT_15, SHIFT_18 = np.array([0, 1, 11, 7, 15, 18], np.uint32)
 SHIFT_32 = np.uint64(32)
 
@@ -157,8 +158,9 @@ def score_columns(query, columns, rough, complete, steps, counts, marks, words, 
             half = n_columns // 2
             medians[i] = distance_of_rank(half, column, columns, own, counts, marks, words, places, squares)
             if n_columns % 2:
-                medians[i] += distance_of_rank(min(half + 1, n_columns - 1), column, columns, own, counts, marks, words,
-                                               places, squares)
+                medians[i] += distance_of_rank(
+                    min(half + 1, n_columns - 1), column, columns, own, counts, marks, words, places, squares
+                )
                 medians[i] /= 2
         # Only a column that may hold the extreme is worth its exact distance.
         first, last = 0, N_COARSE - 1
@@ -235,7 +237,7 @@ def align(values, w, n, first, n_strands, sums):
     for x in range((w + n - 1) * n_strands):
         sums[x] = 0
     for i in range(w):
-        own, total = values[i, first:first + n * n_strands], sums[(w - 1 - i) * n_strands:]
+        own, total = values[i, first : first + n * n_strands], sums[(w - 1 - i) * n_strands :]
         for x in range(len(own)):
             total[x] += own[x]
 
@@ -244,12 +246,12 @@ def align(values, w, n, first, n_strands, sums):
 def best_alignments(sums, w, n, n_strands, min_overlap, scores, chosen):
     """Highest sum of each strand, and its alignment; ties go to the larger overlap, then the smaller k."""
     for s in range(n_strands):
-        scores[s] = -2**30
+        scores[s] = -(2**30)
     most = min(w, n)
     for overlap in range(most, min(min_overlap, most) - 1, -1):
         for k in range(w + n - 1):
             if overlap_of(k, w, n) == overlap:
-                own = sums[k * n_strands:]
+                own = sums[k * n_strands :]
                 for s in range(n_strands):
                     better = own[s] > scores[s]
                     scores[s] = own[s] if better else scores[s]
@@ -268,12 +270,12 @@ def start_spans(spans, w, depth):
 def lengthen(tails, falling, n_scores, depth, longer):
     """Tails of spans with one more column, whose scores are distributed as ``falling``."""
     if depth > 0:
-        out = longer[PAD:PAD + depth]
+        out = longer[PAD : PAD + depth]
         for x in range(depth):
             out[x] = 0.0
         for s in range(0, min(n_scores, depth), 4):  # four at a time: memory is what takes the time
             p0, p1, p2, p3 = falling[s], falling[s + 1], falling[s + 2], falling[s + 3]
-            shorter = tails[PAD - 3 - s:]
+            shorter = tails[PAD - 3 - s :]
             for x in range(depth):
                 out[x] += p0 * shorter[x + 3] + p1 * shorter[x + 2] + p2 * shorter[x + 1] + p3 * shorter[x]
 
@@ -444,7 +446,7 @@ def draw_words(state, words):
             next_words(state)
             used = 0
         n = min(N_WORDS - used, len(words) - done)
-        fresh, out = state[used:used + n], words[done:done + n]
+        fresh, out = state[used : used + n], words[done : done + n]
         for i in range(n):
             y = fresh[i]
             y ^= y >> SHIFT_11
@@ -495,13 +497,25 @@ def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, 
     for q in range(len(starts) - 1):
         start, stop = starts[q], starts[q + 1]
         w = stop - start
-        neutral = score_columns(queries[start:stop], targets.columns, targets.rough, complete, steps, counts, marks,
-                                words, places, squares, medians, values)
+        neutral = score_columns(
+            queries[start:stop],
+            targets.columns,
+            targets.rough,
+            complete,
+            steps,
+            counts,
+            marks,
+            words,
+            places,
+            squares,
+            medians,
+            values,
+        )
         count_scores(values, neutral, counts, falling[start:stop], n_scores[start:stop], highest[start:stop])
         place = first = entry = 0
         for g in range(len(targets.widths)):
             n, n_strands = targets.widths[g], targets.n_strands[g]
-            own = sums[0 if complete else q, place:place + (w + n - 1) * n_strands]
+            own = sums[0 if complete else q, place : place + (w + n - 1) * n_strands]
             align(values, w, n, first, n_strands, own)
             if complete:
                 best_alignments(own, w, n, n_strands, min_overlap, scores[q, entry:], chosen[q, entry:])
@@ -531,8 +545,17 @@ def find_p_values(starts, targets, nulls, scores, work, p_values):
             top += highest[i]
         for e in range(len(own)):
             lowest = min(lowest, own[e])
-        null_tables(falling[start:stop], n_scores[start:stop], highest[start:stop], targets.widths,
-                    len(own) > targets.n_targets, top - lowest + 1, spans, before, tables)
+        null_tables(
+            falling[start:stop],
+            n_scores[start:stop],
+            highest[start:stop],
+            targets.widths,
+            len(own) > targets.n_targets,
+            top - lowest + 1,
+            spans,
+            before,
+            tables,
+        )
         entry = 0
         for g in range(len(targets.widths)):
             table = tables[g]
@@ -561,8 +584,8 @@ def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, ch
     spans, least = work
     n_sides = len(targets.target) // targets.n_targets  # strands of a target
     for q in range(len(starts) - 1):
-        falling, n_scores = all_falling[starts[q]:starts[q + 1]], all_n_scores[starts[q]:starts[q + 1]]
-        highest = all_highest[starts[q]:starts[q + 1]]
+        falling, n_scores = all_falling[starts[q] : starts[q + 1]], all_n_scores[starts[q] : starts[q + 1]]
+        highest = all_highest[starts[q] : starts[q + 1]]
         w, depth = len(highest), 1
         for i in range(w):
             depth += n_scores[i] - 1
@@ -680,8 +703,16 @@ def skip_draws(state, n_queries):
     move_on(state, n_queries)
 
 
-def compare(queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, by_q: bool, threshold: float,
-            with_q: bool, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def compare(
+    queries: list[np.ndarray],
+    targets: Targets,
+    complete: bool,
+    min_overlap: int,
+    by_q: bool,
+    threshold: float,
+    with_q: bool,
+    state: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Compare some queries with all targets.
 
     Makes all arrays: they would take longer to compile than most steps.
@@ -715,8 +746,16 @@ def compare(queries: list[np.ndarray], targets: Targets, complete: bool, min_ove
 
     steps, values = np.empty((width, n_columns), np.uint16), np.empty((width, n_columns), np.int16)
     words = np.zeros(n_columns // 8 + 1, np.uint64)  # what lies behind the last column stays unmarked
-    work = (steps, counts, words.view(np.uint8), words, np.empty(n_columns, np.int64), np.empty(n_columns),
-            np.empty(width), values)
+    work = (
+        steps,
+        counts,
+        words.view(np.uint8),
+        words,
+        np.empty(n_columns, np.int64),
+        np.empty(n_columns),
+        np.empty(width),
+        values,
+    )
     align_queries(np.concatenate(queries), starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen)
 
     spans = np.empty((2, width, PAD + depth))
@@ -729,10 +768,27 @@ def compare(queries: list[np.ndarray], targets: Targets, complete: bool, min_ove
 
     overlaps, entries, spare, seen = (np.empty(n_strands, np.int64) for _ in range(4))
     ordered, rates = np.empty(n_strands), np.empty(n_strands)
-    draws = (np.empty(2 * N_DRAWS, np.uint32), np.empty(N_DRAWS, np.int64), np.empty(n_strands + 1, np.int64), counts,
-             np.empty(N_LAMBDAS), np.empty(N_LAMBDAS))
-    done = report(starts, targets, by_q, threshold, with_q, state, p_values, chosen,
-                  (overlaps, entries, spare, seen, ordered, rates, *draws), whole, real)
+    draws = (
+        np.empty(2 * N_DRAWS, np.uint32),
+        np.empty(N_DRAWS, np.int64),
+        np.empty(n_strands + 1, np.int64),
+        counts,
+        np.empty(N_LAMBDAS),
+        np.empty(N_LAMBDAS),
+    )
+    done = report(
+        starts,
+        targets,
+        by_q,
+        threshold,
+        with_q,
+        state,
+        p_values,
+        chosen,
+        (overlaps, entries, spare, seen, ordered, rates, *draws),
+        whole,
+        real,
+    )
     return whole[:done], real[:done]
 
 

@@ -71,10 +71,17 @@ class Targets(NamedTuple):
             strands = [plus, plus[::-1, :, ::-1]] if both_strands else [plus]
             columns.append(np.concatenate(strands, axis=1).reshape(-1, 4))
             target += [members] * len(strands)
-            minus += [np.zeros(len(members), bool), np.ones(len(members), bool)][:len(strands)]
+            minus += [np.zeros(len(members), bool), np.ones(len(members), bool)][: len(strands)]
         together = np.concatenate(columns)
-        return cls(together, np.ascontiguousarray(together.T, np.float32), distinct, (1 + both_strands) * counts,
-                   np.concatenate(target), np.concatenate(minus), len(matrices))
+        return cls(
+            together,
+            np.ascontiguousarray(together.T, np.float32),
+            distinct,
+            (1 + both_strands) * counts,
+            np.concatenate(target),
+            np.concatenate(minus),
+            len(matrices),
+        )
 
 
 def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, pseudocount: float) -> list[np.ndarray]:
@@ -108,8 +115,9 @@ def prepare(motifs: Iterable, background: Sequence[float] | np.ndarray | None, p
     matrices = [np.asarray(getattr(motif, "pwm", motif), float) for motif in motifs]
     for index, matrix in enumerate(matrices):
         if matrix.ndim != 2 or matrix.shape[1:] != (4,) or not len(matrix):
-            raise InputError(f"motif {index} has shape {matrix.shape}; it must be (width, 4) with at least one "
-                             "position")
+            raise InputError(
+                f"motif {index} has shape {matrix.shape}; it must be (width, 4) with at least one position"
+            )
     if not matrices:
         return []
     # All of them at once: a database has thousands of motifs.

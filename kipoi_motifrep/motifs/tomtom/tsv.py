@@ -9,8 +9,18 @@ import numpy as np
 from kipoi_motifrep import __version__
 from kipoi_motifrep.motifs import Motif
 
-COLUMNS = ("Query_ID", "Target_ID", "Optimal_offset", "p-value", "E-value", "q-value", "Overlap", "Query_consensus",
-           "Target_consensus", "Orientation")
+COLUMNS = (
+    "Query_ID",
+    "Target_ID",
+    "Optimal_offset",
+    "p-value",
+    "E-value",
+    "q-value",
+    "Overlap",
+    "Query_consensus",
+    "Target_consensus",
+    "Orientation",
+)
 
 
 def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], command: str) -> str:
@@ -40,12 +50,16 @@ def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[M
         if (target, orientation) not in consensus:
             motif = targets[target] if orientation == "+" else targets[target].reverse_complement()
             consensus[target, orientation] = motif.best_letters
-        lines.append(f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t"
-                     f"{overlap}\t{queries[query].best_letters}\t{consensus[target, orientation]}\t{orientation}")
-    lines += ["",
-              f"# Tomtom (Motif Comparison Tool): computed by kipoi_motifrep {__version__}, as Tomtom 4.12 does",
-              "# The format of this file is described at https://meme-suite.org/meme/doc/tomtom-output-format.html.",
-              f"# {field(command)}"]
+        lines.append(
+            f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t"
+            f"{overlap}\t{queries[query].best_letters}\t{consensus[target, orientation]}\t{orientation}"
+        )
+    lines += [
+        "",
+        f"# Tomtom (Motif Comparison Tool): computed by kipoi_motifrep {__version__}, as Tomtom 4.12 does",
+        "# The format of this file is described at https://meme-suite.org/meme/doc/tomtom-output-format.html.",
+        f"# {field(command)}",
+    ]
     return "\n".join(lines) + "\n"
 
 

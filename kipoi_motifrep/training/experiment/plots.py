@@ -66,10 +66,13 @@ def write_plots(records: Sequence[RunRecord], folder: str | os.PathLike) -> list
 
     rows = [row for row in tabulate(records) if row.layer == FIRST_LAYER]
     # Without pyplot, which would change the user's backend and keep the figures.
-    with matplotlib.rc_context({"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False,
-                                "axes.spines.right": False}):
-        for name, figure in (("match_by_pooling.svg", _pooling_plot(rows)),
-                             ("accuracy_and_match.svg", _accuracy_plot(rows))):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "kipoi_motifrep", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    ):
+        for name, figure in (
+            ("match_by_pooling.svg", _pooling_plot(rows)),
+            ("accuracy_and_match.svg", _accuracy_plot(rows)),
+        ):
             with replacing(folder / name) as temporary:
                 figure.savefig(temporary, metadata={"Date": None})  # the same file each time
             written.append(folder / name)
@@ -92,14 +95,22 @@ def _pooling_plot(rows: Sequence[TableRow]) -> Figure:
             if there:
                 pools = [ARCHITECTURES[row.architecture].convs[0].pool for row in there]
                 mean, sd = np.transpose([row.of(column) for row in there])
-                axis.errorbar(pools, mean, np.nan_to_num(sd), color=COLOURS[width], marker="o", capsize=2,
-                              label=f"filter width {width}")
+                axis.errorbar(
+                    pools,
+                    mean,
+                    np.nan_to_num(sd),
+                    color=COLOURS[width],
+                    marker="o",
+                    capsize=2,
+                    label=f"filter width {width}",
+                )
         if column == "match" and by_name:
             chance = [row.of("shuffled_match")[0] for row in by_name.values()]
             axis.axhspan(min(chance), max(chance), color="0.88", zorder=0, label="shuffled filters")
             axis.legend(frameon=False, fontsize=8)
-        axis.set(xscale="log", xlabel="max-pooling after the first layer", title=f"match to {title}",
-                 ylim=(-0.03, 1.03))
+        axis.set(
+            xscale="log", xlabel="max-pooling after the first layer", title=f"match to {title}", ylim=(-0.03, 1.03)
+        )
         axis.set_xticks([1, 2, 4, 10, 25, 50, 100], [1, 2, 4, 10, 25, 50, 100])
         axis.minorticks_off()
     axes[0].set_ylabel("fraction of first-layer filters")
@@ -117,8 +128,16 @@ def _accuracy_plot(rows: Sequence[TableRow]) -> Figure:
     for row in rows:
         (x, x_sd), (y, y_sd) = row.of("localist_index"), row.of("auroc")
         exponential = row.first_activation != "relu"
-        axis.errorbar(x, y, np.nan_to_num(y_sd), np.nan_to_num(x_sd), marker="^" if exponential else "o", capsize=0,
-                      color=COLOURS.get(ARCHITECTURES[row.architecture].convs[0].width, "0.4"), elinewidth=0.7)
+        axis.errorbar(
+            x,
+            y,
+            np.nan_to_num(y_sd),
+            np.nan_to_num(x_sd),
+            marker="^" if exponential else "o",
+            capsize=0,
+            color=COLOURS.get(ARCHITECTURES[row.architecture].convs[0].width, "0.4"),
+            elinewidth=0.7,
+        )
         points.append((x, y, row.architecture + (" exp" if exponential else "")))
     axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
     # On a scale of the AUROC's logit the good ones are told apart.
@@ -146,15 +165,31 @@ def _label(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None:
     for (x, y), (*point, text) in zip(places, points, strict=True):
         width = 0.58 * LABEL_SIZE * len(text)  # of the average letter
         left = -5 - width
-        offsets = [(5.0, 2.0), (5, -9), (left, 2), (left, -9), (-width / 2, 9), (-width / 2, -16), (5, 11), (5, -18),
-                   (left, 11), (left, -18)]
+        offsets = [
+            (5.0, 2.0),
+            (5, -9),
+            (left, 2),
+            (left, -9),
+            (-width / 2, 9),
+            (-width / 2, -16),
+            (5, 11),
+            (5, -18),
+            (left, 11),
+            (left, -18),
+        ]
         boxes = [(x + dx, y + dy, x + dx + width, y + dy + LABEL_SIZE) for dx, dy in offsets]
-        free = [i for i, box in enumerate(boxes) if not any(
-            box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken)]
+        free = [
+            i
+            for i, box in enumerate(boxes)
+            if not any(
+                box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken
+            )
+        ]
         chosen = free[0] if free else 0
         taken.append(boxes[chosen])
-        axis.annotate(text, (point[0], point[1]), xytext=offsets[chosen], textcoords="offset points",
-                      fontsize=LABEL_SIZE)
+        axis.annotate(
+            text, (point[0], point[1]), xytext=offsets[chosen], textcoords="offset points", fontsize=LABEL_SIZE
+        )
 
 
 def _write_grids(first: Mapping[str, RunRecord], folder: Path) -> Iterator[Path]:
@@ -168,16 +203,29 @@ def _write_grids(first: Mapping[str, RunRecord], folder: Path) -> Iterator[Path]
         return
     matrices = jaspar.load(RELEASE, versions="all").index
     planted = {label: matrices[matrix] for label, matrix in MOTIFS.items()}
-    best = {label: {name: _best_filter(record.layers[0], label, motif) for name, record in first.items()}
-            for label, motif in planted.items()}
+    best = {
+        label: {name: _best_filter(record.layers[0], label, motif) for name, record in first.items()}
+        for label, motif in planted.items()
+    }
     path = folder / "planted_motifs_and_filters.svg"
     networks = [name for name in ARCHITECTURES if any(filters.get(name) for filters in best.values())]
-    write_text(path, _grid([[(f"{label} planted", planted[label]), *((name, filters[name]) for name in networks)]
-                            for label, filters in best.items()]))
+    write_text(
+        path,
+        _grid(
+            [
+                [(f"{label} planted", planted[label]), *((name, filters[name]) for name in networks)]
+                for label, filters in best.items()
+            ]
+        ),
+    )
     yield path
     path = folder / "planted_motifs_and_filters.meme"
-    found = [replace(motif, name=f"{label}_{name}", alt_name=motif.name) for label, filters in best.items()
-             for name, motif in filters.items() if motif is not None]
+    found = [
+        replace(motif, name=f"{label}_{name}", alt_name=motif.name)
+        for label, filters in best.items()
+        for name, motif in filters.items()
+        if motif is not None
+    ]
     write_motifs([*planted.values(), *found], path)
     yield path
 
@@ -196,8 +244,9 @@ def _filter_grid(layer: LayerRecord, columns: int = 3) -> str:
     targets = {hit.query: hit.target for hit in reversed(layer.hits)}  # a filter's best hit comes first
     cells: list[tuple[str, Motif | None]] = [
         (f"filter {i}: {(layer.labels[i] or targets[i]) if i in targets else 'no match'}", motif)
-        for i, motif in enumerate(layer.motifs())]
-    return _grid([cells[i:i + columns] for i in range(0, len(cells), columns)])
+        for i, motif in enumerate(layer.motifs())
+    ]
+    return _grid([cells[i : i + columns] for i in range(0, len(cells), columns)])
 
 
 def _grid(rows: Sequence[Sequence[tuple[str, Motif | None]]]) -> str:
@@ -212,7 +261,9 @@ def _grid(rows: Sequence[Sequence[tuple[str, Motif | None]]]) -> str:
             if motif is not None:
                 parts.append(information_logo(motif, text).drawing(left, top + caption, "xlink:href"))
     total = (max(map(len, rows)) * width, len(rows) * height)
-    return ('<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" '
-            f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {total[0]} {total[1]}" width="{total[0] // 2}" '
-            f'font-family="sans-serif" role="img">{glyph_outlines()}<style>{AXIS_STYLE}</style>'
-            f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {total[0]} {total[1]}" width="{total[0] // 2}" '
+        f'font-family="sans-serif" role="img">{glyph_outlines()}<style>{AXIS_STYLE}</style>'
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+    )

@@ -20,9 +20,16 @@ FORMAT = 1
 DECIMALS = 5  # of PWMs and other arrays: a record stays small, and the tables do not change
 # The fields of a record that are written as they are, and what a file calls them. Files keep the words that they began
 # with, so that records of all versions go into one table.
-FILE_KEYS = {"architecture": "variant", "first_activation": "first_activation", "trial": "trial",
-             "random_seed": "random_seed", "task": "task", "training": "training", "metrics": "figures",
-             "database": "database"}
+FILE_KEYS = {
+    "architecture": "variant",
+    "first_activation": "first_activation",
+    "trial": "trial",
+    "random_seed": "random_seed",
+    "task": "task",
+    "training": "training",
+    "metrics": "figures",
+    "database": "database",
+}
 
 
 @dataclass(frozen=True)
@@ -97,18 +104,36 @@ class LayerRecord:
             PWMs are rounded; matches are those of the exact ones.
         """
         [filters], targets = found.filters, found.matches.database.motifs
-        hits = tuple(Hit(int(hit["query"]), targets[hit["target"]].name, int(hit["offset"]), int(hit["overlap"]),
-                         str(hit["orientation"]), *(float(f"{hit[key]:.6g}") for key in
-                                                    ("p_value", "e_value", "q_value"))) for hit in found.matches.hits)
+        hits = tuple(
+            Hit(
+                int(hit["query"]),
+                targets[hit["target"]].name,
+                int(hit["offset"]),
+                int(hit["overlap"]),
+                str(hit["orientation"]),
+                *(float(f"{hit[key]:.6g}") for key in ("p_value", "e_value", "q_value")),
+            )
+            for hit in found.matches.hits
+        )
         coverage = found.representation.assignment.coverage
-        return cls(filters.bank.layer, filters.pwms.round(DECIMALS), filters.maximum, filters.n_sites,
-                   filters.fraction_firing, coverage, found.representation.assignment.labels, hits)
+        return cls(
+            filters.bank.layer,
+            filters.pwms.round(DECIMALS),
+            filters.maximum,
+            filters.n_sites,
+            filters.fraction_firing,
+            coverage,
+            found.representation.assignment.labels,
+            hits,
+        )
 
     def motifs(self) -> list[Motif]:
         """Make trimmed motifs of the filters, dead ones included."""
         # Rounded rows miss 1 by a little.
-        return [Motif(f"filter{i}", pwm / pwm.sum(axis=1, keepdims=True), nsites=n_sites).trimmed()
-                for i, (pwm, n_sites) in enumerate(zip(self.pwms, self.n_sites.tolist(), strict=True))]
+        return [
+            Motif(f"filter{i}", pwm / pwm.sum(axis=1, keepdims=True), nsites=n_sites).trimmed()
+            for i, (pwm, n_sites) in enumerate(zip(self.pwms, self.n_sites.tolist(), strict=True))
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +177,24 @@ class RunRecord:
         path : str or path-like
             The file; it appears whole.
         """
+
         def rounded(values: np.ndarray) -> list:
             return np.asarray(values, float).round(DECIMALS).tolist()
 
         fields = {theirs: getattr(self, ours) for ours, theirs in FILE_KEYS.items()}
-        layers = [{"layer": layer.layer, "hits": [astuple(hit) for hit in layer.hits],
-                   "maximum": rounded(layer.maximum), "n_sites": layer.n_sites.tolist(),
-                   "fraction_firing": rounded(layer.fraction_firing), "coverage": rounded(layer.coverage),
-                   "labels": layer.labels, "pwms": rounded(layer.pwms)} for layer in self.layers]
+        layers = [
+            {
+                "layer": layer.layer,
+                "hits": [astuple(hit) for hit in layer.hits],
+                "maximum": rounded(layer.maximum),
+                "n_sites": layer.n_sites.tolist(),
+                "fraction_firing": rounded(layer.fraction_firing),
+                "coverage": rounded(layer.coverage),
+                "labels": layer.labels,
+                "pwms": rounded(layer.pwms),
+            }
+            for layer in self.layers
+        ]
         write_text(path, json.dumps({"format": FORMAT, **fields, "layers": layers}, separators=(",", ":")) + "\n")
 
 
@@ -187,16 +222,24 @@ def read_record(path: str | os.PathLike) -> RunRecord:
             raise InputError("was written by another version; remove it and run the experiment again", path=path)
         layers = []
         for layer in saved["layers"]:
-            arrays = {key: np.array(layer[key])
-                      for key in ("pwms", "maximum", "n_sites", "fraction_firing", "coverage")}
-            layers.append(LayerRecord(layer["layer"], **arrays, labels=tuple(layer["labels"]),
-                                      hits=tuple(Hit(*hit) for hit in layer["hits"])))
+            arrays = {
+                key: np.array(layer[key]) for key in ("pwms", "maximum", "n_sites", "fraction_firing", "coverage")
+            }
+            layers.append(
+                LayerRecord(
+                    layer["layer"],
+                    **arrays,
+                    labels=tuple(layer["labels"]),
+                    hits=tuple(Hit(*hit) for hit in layer["hits"]),
+                )
+            )
         return RunRecord(layers=tuple(layers), **{ours: saved[theirs] for ours, theirs in FILE_KEYS.items()})
     except InputError:
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("is no record of a finished network; remove it and run the experiment again",
-                         path=path) from error
+        raise InputError(
+            "is no record of a finished network; remove it and run the experiment again", path=path
+        ) from error
 
 
 def read_records(folder: str | os.PathLike) -> list[RunRecord]:

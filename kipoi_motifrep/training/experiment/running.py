@@ -136,8 +136,9 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     for path in finished:  # tables must not mix networks of different data or protocols
         check_result(read_record(path).training, experiment.seed, experiment.protocol, digest, path)
     say(f"{len(finished)} of {len(runs)} networks are finished")
-    for trained in run_sweep(missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs,
-                             experiment.scheduler):
+    for trained in run_sweep(
+        missing, dataset.path, experiment.networks, experiment.protocol, experiment.jobs, experiment.scheduler
+    ):
         record, error = None, trained.error
         if trained.contents is not None:
             try:
@@ -176,15 +177,31 @@ def record_run(experiment: Experiment, run: Run, result: Result, dataset: Datase
     n_layers = len(ARCHITECTURES[run.architecture].convs) if run.architecture in DEEPER else 1
     layers, metrics = [], {}
     for layer in (f"conv{i}" for i in range(1, n_layers + 1)):
-        found = interpret(run.folder(experiment.networks) / NETWORK_FILE, dataset=dataset.path, layer=layer,
-                          database=PAPER_RELEASE, truth=experiment.truth or (SYNTHETIC if synthetic else None),
-                          importance=False)
+        found = interpret(
+            run.folder(experiment.networks) / NETWORK_FILE,
+            dataset=dataset.path,
+            layer=layer,
+            database=PAPER_RELEASE,
+            truth=experiment.truth or (SYNTHETIC if synthetic else None),
+            importance=False,
+        )
         layers.append(LayerRecord.of(found))
         seen = found.representation
-        metrics[layer] = {"trained": dict(seen.metrics), "shuffled": dict(seen.shuffled.mean if seen.shuffled else {}),
-                          "untrained": dict(seen.untrained or {})}
-    record = RunRecord(run.architecture, experiment.protocol.first_activation, run.trial, run.random_seed,
-                       SYNTHETIC if synthetic else Path(dataset.path).stem, result, tuple(layers), metrics,
-                       found.matches.database.describe())
+        metrics[layer] = {
+            "trained": dict(seen.metrics),
+            "shuffled": dict(seen.shuffled.mean if seen.shuffled else {}),
+            "untrained": dict(seen.untrained or {}),
+        }
+    record = RunRecord(
+        run.architecture,
+        experiment.protocol.first_activation,
+        run.trial,
+        run.random_seed,
+        SYNTHETIC if synthetic else Path(dataset.path).stem,
+        result,
+        tuple(layers),
+        metrics,
+        found.matches.database.describe(),
+    )
     record.write(experiment.record_path(run))
     return record

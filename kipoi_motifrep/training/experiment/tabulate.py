@@ -101,8 +101,12 @@ def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
     groups: dict[tuple[bool, bool, int, str], list[RunRecord]] = {}
     for record in records:
         for layer in record.layers:
-            key = (layer.layer != FIRST_LAYER, record.first_activation != "relu", order.index(record.architecture),
-                   layer.layer)
+            key = (
+                layer.layer != FIRST_LAYER,
+                record.first_activation != "relu",
+                order.index(record.architecture),
+                layer.layer,
+            )
             groups.setdefault(key, []).append(record)
     rows = []
     for key in sorted(groups):
@@ -111,8 +115,17 @@ def tabulate(records: Sequence[RunRecord]) -> list[TableRow]:
         # One trial has no deviation. A metric that a single trial lacks is nan for all: no mean of some.
         sd = values.std(axis=0, ddof=1) if len(group) > 1 else np.full(len(COLUMNS), np.nan)
         n_filters = next(len(layer.pwms) for layer in group[0].layers if layer.layer == layer_name)
-        rows.append(TableRow(group[0].architecture, group[0].first_activation, layer_name, len(group), n_filters,
-                             values.mean(axis=0), sd))
+        rows.append(
+            TableRow(
+                group[0].architecture,
+                group[0].first_activation,
+                layer_name,
+                len(group),
+                n_filters,
+                values.mean(axis=0),
+                sd,
+            )
+        )
     return rows
 
 
@@ -132,19 +145,63 @@ def write_tables(records: Sequence[RunRecord], folder: str | os.PathLike) -> lis
         The rows of ``table.tsv``.
     """
     rows, folder = tabulate(records), Path(folder)
-    header = ["variant", "first_activation", "layer", "filters", "trials",
-              *(f"{column.name}{part}" for column in COLUMNS for part in ("", "_sd"))]
-    write_table(folder / TABLES[0], header, (
-        [row.architecture, row.first_activation, row.layer, row.n_filters, row.n_trials,
-         *(_printed(number, column.decimals) for column, mean, sd in zip(COLUMNS, row.mean, row.sd, strict=True)
-           for number in (mean, sd))] for row in rows))
-    header = ["variant", "first_activation", "trial", "random_seed", "epochs", "best_epoch", "layer", "filters",
-              *(column.name for column in COLUMNS)]
-    write_table(folder / TABLES[1], header, (
-        [record.architecture, record.first_activation, record.trial, record.random_seed,
-         record.training["epochs"], record.training["best_epoch"], layer.layer, len(layer.pwms),
-         *(_printed(column.value(record, layer.layer), column.decimals + 1) for column in COLUMNS)]
-        for record in records for layer in record.layers))
+    header = [
+        "variant",
+        "first_activation",
+        "layer",
+        "filters",
+        "trials",
+        *(f"{column.name}{part}" for column in COLUMNS for part in ("", "_sd")),
+    ]
+    write_table(
+        folder / TABLES[0],
+        header,
+        (
+            [
+                row.architecture,
+                row.first_activation,
+                row.layer,
+                row.n_filters,
+                row.n_trials,
+                *(
+                    _printed(number, column.decimals)
+                    for column, mean, sd in zip(COLUMNS, row.mean, row.sd, strict=True)
+                    for number in (mean, sd)
+                ),
+            ]
+            for row in rows
+        ),
+    )
+    header = [
+        "variant",
+        "first_activation",
+        "trial",
+        "random_seed",
+        "epochs",
+        "best_epoch",
+        "layer",
+        "filters",
+        *(column.name for column in COLUMNS),
+    ]
+    write_table(
+        folder / TABLES[1],
+        header,
+        (
+            [
+                record.architecture,
+                record.first_activation,
+                record.trial,
+                record.random_seed,
+                record.training["epochs"],
+                record.training["best_epoch"],
+                layer.layer,
+                len(layer.pwms),
+                *(_printed(column.value(record, layer.layer), column.decimals + 1) for column in COLUMNS),
+            ]
+            for record in records
+            for layer in record.layers
+        ),
+    )
     return rows
 
 
@@ -172,8 +229,10 @@ def markdown(rows: Sequence[TableRow]) -> str:
     >>> print(markdown([row]).splitlines()[2])
     | cnn_2 | 1 | 0.000 | 0.100 | 0.200 | 0.300 | 0.4 | 0.500 | 0.600 |
     """
-    lines = ["| network | trials | " + " | ".join(column.name.replace("_", " ") for column in SHOWN) + " |",
-             "|---" * (len(SHOWN) + 2) + "|"]
+    lines = [
+        "| network | trials | " + " | ".join(column.name.replace("_", " ") for column in SHOWN) + " |",
+        "|---" * (len(SHOWN) + 2) + "|",
+    ]
     for row in rows:
         name = row.architecture + (" (exponential)" if row.first_activation != "relu" else "")
         name += f" {row.layer}" if row.layer != FIRST_LAYER else ""
