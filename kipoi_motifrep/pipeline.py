@@ -121,7 +121,7 @@ def interpret(
     importance: bool = True,
     labels: Sequence[str] | None = None,
     seed: int = 0,
-    threads: int = 1,
+    threads: int | None = None,
     force: bool = False,
     output: str | os.PathLike | None = None,
 ) -> Interpretation:
@@ -158,8 +158,8 @@ dna_channels, batch_size
         ``.keras`` file's own note, or of the dataset's labels.
     seed : int, default 0
         Of shuffles and random weights.
-    threads : int, default 1
-        For matching; results are the same.
+    threads : int, optional
+        For matching, by default all that the machine has; results are the same.
     force : bool, default False
         Do all steps again.
     output : path-like, optional
@@ -254,11 +254,11 @@ class _Request:
     importance: bool
     labels: Sequence[str] | None
     seed: int
-    threads: int
+    threads: int | None
 
     def __post_init__(self) -> None:
         for name, value, least in (("seed", self.seed, 0), ("threads", self.threads, 1)):
-            if value < least:
+            if value is not None and value < least:
                 raise InputError(f"{name} must be {least} or more, not {value}")
         if len(set(self.labels or ())) < len(self.labels or ()):
             raise InputError("two outputs have one name; give each output a name of its own")
@@ -291,6 +291,7 @@ class _Interpreter:
         self.request, self.opened, self.network, self.folder = request, opened, opened.network, folder
         self.database, self.known = database, known
         self.targets = None if known is None else known.against(database)
+        # Digested as they go through the network: a loader is gone through once more only where that is needed.
         self.batches, self.model_digest = DigestedBatches(opened.batches), model_digest(opened.model)
         self.queries = folder / "filters_trimmed.meme"
         for line in self.network.describe().splitlines():
@@ -305,6 +306,7 @@ class _Interpreter:
                 f"No matrix of {', '.join(self.targets.missing)} is in {database.name}: no filter can be "
                 "found true for them."
             )
+        # Before any long computation, since the names of the outputs are checked against their number.
         self.ablation = self._open_ablation() if request.importance else None
         self.outputs = output_names(
             opened.model,
@@ -410,7 +412,7 @@ class _Interpreter:
                     activation=self.request.choice.activation,
                     dna_channels=self.request.choice.dna_channels,
                 )
-            except (Unreadable, InputError) as reason:
+            except (Unreadable, InputError) as reason:  # TorchScript, for one, has no fresh weights to draw
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None
             return network_pwms(network, self.opened.batches, self.request.rule)  # the same sequences

@@ -43,6 +43,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         "of PyTorch, which is run",
     )
     parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
+    # Sequences come from one place: what activates a filter is counted over all of them.
     sequences = parser.add_mutually_exclusive_group(required=True)
     sequences.add_argument(
         "--dataloader_args",
@@ -59,6 +60,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
     parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
+    # All of these are found by measuring the network; they are for those where that is not what is wanted.
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
     parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
     parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
@@ -84,6 +86,7 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=int, metavar="BP", help="width of the window cut at a site (default: what the filter sees)"
     )
+    # One rule says which positions are sites; the paper's is the default.
     rule = parser.add_mutually_exclusive_group()
     rule.add_argument(
         "--threshold",

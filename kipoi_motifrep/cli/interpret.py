@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names of the outputs, with commas between them (default: the model's or dataset's)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for matching (default: 1)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads for matching (default: the machine's)")
     parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for report.html and all other files"
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
     if args.dataloader_args is not None:
         given["dataloader_args"] = filters.loader_arguments(args.dataloader_args)
+    # On the command line "all" is a word; for the function it is None.
     for name in ("taxon", "collection"):
         given[name] = match.names(given[name])
     if args.labels is not None:

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _trial(text: str) -> int | None:
+    # None stands for the best run: which it is follows from all runs of an architecture, not from a number.
     if text != "best" and not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor best")
     return None if text == "best" else int(text)

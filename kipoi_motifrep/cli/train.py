@@ -48,6 +48,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, architecture: str, t
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sweep (default: 0)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="train on the workers of this Dask scheduler instead")
+    # The defaults are those that the recorded networks of the paper were trained with.
     parser.add_argument("--epochs", type=int, default=100, help="at most so many (default: 100)")
     parser.add_argument(
         "--patience",
@@ -63,6 +64,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, architecture: str, t
         choices=["relu", "exponential"],
         help="after the first convolution (default: relu)",
     )
+    # Off by default, so that networks are comparable with the paper's.
     parser.add_argument(
         "--augment-reverse-complement",
         action="store_true",

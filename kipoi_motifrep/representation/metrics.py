@@ -164,7 +164,7 @@ def represent(
     shuffle: bool = True,
     shuffled: Shuffled | None = None,
     seed: int = 0,
-    threads: int = 1,
+    threads: int | None = None,
     notes: Sequence[str] = (),
 ) -> Representation:
     """Compute all metrics of a network.
@@ -185,8 +185,8 @@ def represent(
         Those metrics, where they are known.
     seed : int, default 0
         Of the shuffles.
-    threads : int, default 1
-        For Tomtom.
+    threads : int, optional
+        For Tomtom; by default all that the machine has.
     notes : sequence of str
         Kept.
 
@@ -236,7 +236,9 @@ def represent(
     )
 
 
-def _measure(found: Matches, known: KnownTargets | None, threads: int) -> tuple[Assignment, Similar, dict[str, float]]:
+def _measure(
+    found: Matches, known: KnownTargets | None, threads: int | None
+) -> tuple[Assignment, Similar, dict[str, float]]:
     """Compute the metrics of one network but for those that need more than its matches."""
     assignment = assign(found.hits, found.queries, found.database.motifs, known)
     compared = [i for i, status in enumerate(found.statuses) if status in (MATCHED, NO_MATCH)]

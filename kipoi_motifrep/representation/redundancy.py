@@ -60,7 +60,7 @@ class Similar:
         return found
 
 
-def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: int = 1) -> Similar:
+def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: int | None = None) -> Similar:
     """Group filters by Tomtom among themselves.
 
     1. Compare every filter with every other, reverse complements included.
@@ -75,8 +75,8 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
         Trimmed filters.
     compared : sequence of int
         Which of them have information.
-    threads : int, default 1
-        For Tomtom.
+    threads : int, optional
+        For Tomtom; by default all that the machine has.
 
     Returns
     -------

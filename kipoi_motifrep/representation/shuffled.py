@@ -42,7 +42,9 @@ def n_draws(n_filters: int) -> int:
     return int(np.clip(SHUFFLED_MOTIFS // max(n_filters, 1), FEWEST_DRAWS, MOST_DRAWS))
 
 
-def shuffled_metrics(found: Matches, known: KnownTargets | None = None, seed: int = 0, threads: int = 1) -> Shuffled:
+def shuffled_metrics(
+    found: Matches, known: KnownTargets | None = None, seed: int = 0, threads: int | None = None
+) -> Shuffled:
     """Compute the metrics of filters with shuffled columns.
 
     1. Shuffle the columns of each trimmed filter, as often as `n_draws` says. A shuffled filter keeps its width,
@@ -60,8 +62,8 @@ def shuffled_metrics(found: Matches, known: KnownTargets | None = None, seed: in
         The motifs in the data, against the same database.
     seed : int, default 0
         Of the shuffles.
-    threads : int, default 1
-        For Tomtom.
+    threads : int, optional
+        For Tomtom; by default all that the machine has.
 
     Returns
     -------
