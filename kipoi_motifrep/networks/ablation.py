@@ -167,7 +167,7 @@ class Ablation:
         """Columns of all outputs; positions are averaged."""
         columns = []
         for one in outputs:
-            last = one.ndim - 1 if self.network.framework == "Keras" else 1
+            last = self.network.source.channel_axis(one.ndim)
             inner = tuple(axis for axis in range(1, one.ndim) if axis != last)
             columns.append(one[: self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
         return np.concatenate(columns, axis=1)

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+import importlib
+import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -133,6 +135,38 @@ class KerasSource:
 
         values = [tf.convert_to_tensor(one) for one in inputs.values()]
         return [np.asarray(one) for one in tf.nest.flatten(self._call(list(inputs), values))]
+
+    def channel_axis(self, n_axes: int) -> int:
+        """Axis of an output that tells its columns apart: the last."""
+        return n_axes - 1
+
+    def untrained(self, seed: int) -> Any:
+        """Clone the model from its configuration, so that every layer draws from its own initialiser.
+
+        Raises
+        ------
+        Unreadable
+            If it has none, as subclassed models need not.
+        """
+        # A model of Keras 2 is of another library, which clones it.
+        old = any(one.__module__.startswith("tf_keras.") for one in type(self.model).__mro__)
+        keras = importlib.import_module("tf_keras" if old else "keras")
+        before = random.getstate()
+        random.seed(seed)  # initialisers without a seed of their own take one from here
+        try:
+            return keras.models.clone_model(self.model)
+        except Exception as error:
+            raise Unreadable(f"its Keras model cannot be cloned ({first_line(error)[:200]})") from error
+        finally:
+            random.setstate(before)
+
+    def contents(self) -> tuple[str, list[np.ndarray]]:
+        """Give the model's configuration, or the name of its class, and its weights."""
+        try:
+            architecture = self.model.to_json()
+        except Exception:  # subclassed models need not have a configuration
+            architecture = type(self.model).__qualname__
+        return architecture, self.model.get_weights()
 
     def _inputs(self) -> dict[str, Any]:
         tensors = getattr(self.model, "inputs", None) or []

@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from kipoi_motifrep.core.errors import InputError, flattened
-from kipoi_motifrep.networks.source import PROBE, Convolution, OtherWay, Tap
+from kipoi_motifrep.core.errors import InputError, first_line, flattened
+from kipoi_motifrep.networks.source import PROBE, Convolution, OtherWay, Tap, Unreadable
 
 LONG = 20_000  # positions from which on a recording only works out shapes
 
@@ -104,6 +104,43 @@ class TorchSource:
         """
         with self.running():
             return [_to_numpy(one) for one in _tensors(self.forward(self.placed(inputs)))]
+
+    def channel_axis(self, n_axes: int) -> int:
+        """Axis of an output that tells its columns apart: the one behind that of the sequences."""
+        return 1
+
+    def untrained(self, seed: int) -> torch.nn.Module:
+        """Copy the module, and reset every part with parameters by its own ``reset_parameters()``.
+
+        Raises
+        ------
+        Unreadable
+            If a part has none; the message names it.
+        """
+        try:
+            fresh = copy.deepcopy(self.module)
+        except Exception as error:  # hooks and handles of any kind may be inside
+            raise Unreadable(f"its PyTorch module cannot be copied ({first_line(error)[:200]})") from error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for name, module in fresh.named_modules():
+                names = ("reset_parameters", "_reset_parameters")
+                reset = next(filter(callable, (getattr(module, one, None) for one in names)), None)
+                own = dict(module.named_parameters(recurse=False))
+                if reset is not None:
+                    reset()
+                elif own:
+                    raise Unreadable(
+                        f"its module {name or type(module).__name__} ({type(module).__name__}) has no "
+                        f"reset_parameters() for {', '.join(own)}"
+                    )
+        return fresh
+
+    def contents(self) -> tuple[str, list[np.ndarray]]:
+        """Give the module as it prints itself with the names of its weights, and these."""
+        state = self.module.state_dict()
+        arrays = [value.detach().cpu().numpy() for value in state.values() if hasattr(value, "detach")]
+        return f"{self.module}\n{list(state)}", arrays
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> object:
         """Call the module: with several named inputs by their names, else in order."""

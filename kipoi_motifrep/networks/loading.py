@@ -15,6 +15,7 @@ from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
+from kipoi_motifrep.networks.source import Source
 from kipoi_motifrep.networks.types import Inputs
 
 # A name that ends so and is not here is a file that is missing, not a model of the zoo.
@@ -227,7 +228,7 @@ def open_network(
     """
     loaded = load_model(model, source)
     return find_network(
-        _source(loaded),
+        source_of(loaded),
         length=length,
         layer=layer,
         axes=axes,
@@ -266,20 +267,8 @@ def loader_alphabet(model: object, arguments: Mapping | None = None) -> str | No
     return letters if sorted(letters) == list("ACGT") else None
 
 
-def _source(model: object):
-    """Wrap the network inside a loaded model for its framework."""
-    framework, network = inner_network(model)
-    if framework == "PyTorch":
-        from kipoi_motifrep.networks.from_torch import TorchSource
-
-        return TorchSource(network)
-    from kipoi_motifrep.networks.from_keras import KerasSource
-
-    return KerasSource(network)
-
-
-def inner_network(model: object) -> tuple[str, Any]:
-    """Take the network out of a loaded model.
+def source_of(model: object) -> Source:
+    """Take the network out of a loaded model; the one place that asks for its framework.
 
     Parameters
     ----------
@@ -288,10 +277,8 @@ def inner_network(model: object) -> tuple[str, Any]:
 
     Returns
     -------
-    framework : str
-        ``Keras`` or ``PyTorch``.
-    network : keras.Model or torch.nn.Module
-        The network.
+    Source
+        The network, as its framework runs it.
 
     Raises
     ------
@@ -299,8 +286,13 @@ def inner_network(model: object) -> tuple[str, Any]:
         If there is none.
     """
     for network in _networks_in(model):
-        kinds = {base.__module__.split(".")[0] for base in type(network).__mro__}
-        return "PyTorch" if "torch" in kinds else "Keras", network
+        if any(base.__module__.split(".")[0] == "torch" for base in type(network).__mro__):
+            from kipoi_motifrep.networks.from_torch import TorchSource
+
+            return TorchSource(network)
+        from kipoi_motifrep.networks.from_keras import KerasSource
+
+        return KerasSource(network)
     kind = f"{type(model).__module__}.{type(model).__name__}"
     raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module with a convolution is needed")
 

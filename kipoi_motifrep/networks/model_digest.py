@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from kipoi_motifrep.networks.loading import inner_network
+from kipoi_motifrep.networks.loading import source_of
 
 
 def model_digest(model: object) -> str:
@@ -22,23 +22,11 @@ def model_digest(model: object) -> str:
     str
         SHA-256, hexadecimal.
     """
-    framework, network = inner_network(model)
-    digest = hashlib.sha256(framework.encode())
-    if framework == "Keras":
-        digest.update(_keras_architecture(network).encode())
-        arrays = network.get_weights()
-    else:
-        state = network.state_dict()
-        digest.update(f"{network}\n{list(state)}".encode())
-        arrays = [value.detach().cpu().numpy() for value in state.values() if hasattr(value, "detach")]
-    for array in arrays:
+    source = source_of(model)
+    architecture, weights = source.contents()
+    digest = hashlib.sha256(source.framework.encode())
+    digest.update(architecture.encode())
+    for array in weights:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def _keras_architecture(network) -> str:
-    try:
-        return network.to_json()
-    except Exception:  # subclassed models need not have a configuration
-        return type(network).__qualname__

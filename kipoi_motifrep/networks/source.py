@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -83,9 +83,17 @@ class ForwardPass(Protocol):
     the exception that ended the recording early, if one did.
     """
 
-    taps: Sequence[Tap]
-    outputs: Sequence[int]
-    failure: Exception | None
+    @property
+    def taps(self) -> Sequence[Tap]:
+        """Values, in the order in which they are made."""
+
+    @property
+    def outputs(self) -> Sequence[int]:
+        """Taps that the network gives."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the recording early."""
 
     def run(
         self,
@@ -138,3 +146,12 @@ class Source(Protocol):
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run the network as it is."""
+
+    def channel_axis(self, n_axes: int) -> int:
+        """Axis of an output that tells its columns apart, of an array with so many axes."""
+
+    def untrained(self, seed: int) -> Any:
+        """Copy the network with fresh random weights; raises `Unreadable` where a part cannot be made afresh."""
+
+    def contents(self) -> tuple[str, list[np.ndarray]]:
+        """Give what the network is: its architecture in words, and its weights."""
