@@ -11,6 +11,7 @@ from typing import Any
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
@@ -117,7 +118,7 @@ class NetworkChoice:
     dna_channels: str | None = None
 
     def __post_init__(self) -> None:
-        Layout.parse(self.axes or "L,4", self.alphabet or "ACGT")
+        Layout.parse(self.axes or "L,4", self.alphabet or BASES)
         first_channel(self.dna_channels)
 
 
@@ -336,7 +337,7 @@ def open_inputs(
     network.codes(first.inputs)  # says so if the shapes do not fit
     # Our loaders give ACGT; a model's own gives the order that it was trained on.
     alphabet = network.layout.alphabet
-    columns = None if own or alphabet == "ACGT" else ["ACGT".index(base) for base in alphabet]
+    columns = None if own or alphabet == BASES else [BASES.index(base) for base in alphabet]
     batches = LoaderBatches(loader, batch_size or fitting_batch_size(network), columns, remake)
     return Opened(source, sequences, model, network, batches, first)
 

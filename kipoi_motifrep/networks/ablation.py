@@ -139,7 +139,11 @@ class Ablation:
         places = list(dict.fromkeys([*(use.place for use in self._uses), *(use.chain.place for use in self._uses)]))
         self._arrays = arrays
         values = self._forward.run(arrays, places)
-        self._held = {place: np.array(one) for place, one in zip(places, values, strict=True)}
+        # Activations are changed in place, one filter at a time, and must be our own; nothing else is copied.
+        changing = {use.chain.place for use in self._uses}
+        self._held = {
+            place: np.array(one) if place in changing else one for place, one in zip(places, values, strict=True)
+        }
         for use in self._uses:
             if len(self._held[use.chain.place]) != self._size * use.chain.arrangement.copies:
                 raise OtherWay("its forward pass does not take the same way every time")

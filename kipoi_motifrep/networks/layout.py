@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.letters import N_CODE
+from kipoi_motifrep.core.letters import BASES, N_CODE
 
 _MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these
 FLAT = (("L4",), ("4L",))
@@ -34,7 +34,7 @@ class Layout:
     """
 
     axes: tuple[str, ...]
-    alphabet: str = "ACGT"
+    alphabet: str = BASES
     first: int = 0
     channels: int = 4
     assumed: bool = field(default=False, compare=False)
@@ -42,7 +42,7 @@ class Layout:
     def __post_init__(self):
         if self.axes not in FLAT and sorted(axis for axis in self.axes if axis != "1") != ["4", "L"]:
             raise InputError(f"axes {','.join(self.axes)!r} must name L and 4 once, the rest 1, like L,4 or 4,1,L")
-        if sorted(self.alphabet) != list("ACGT"):
+        if sorted(self.alphabet) != list(BASES):
             raise InputError(f"alphabet {self.alphabet!r} must be a permutation of ACGT")
 
     def __str__(self) -> str:
@@ -121,7 +121,7 @@ class Layout:
         """
         table = np.zeros((5, 4), np.float32)
         for column, base in enumerate(self.alphabet):
-            table["ACGT".index(base), column] = 1
+            table[BASES.index(base), column] = 1
         return self.from_one_hot(table[codes])
 
     def from_one_hot(self, one_hot: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ class Layout:
         )
         codes = np.full(sums.shape, N_CODE, np.uint8)
         for column, mark in enumerate(_MARKS):
-            code = "ACGT".index(self.alphabet[column])
+            code = BASES.index(self.alphabet[column])
             codes -= (sums == mark).view(np.uint8) * np.uint8(N_CODE - code)
         soft = np.nonzero((codes == N_CODE) & (sums != 0))
         if len(soft[0]):
@@ -199,7 +199,7 @@ class Layout:
 
     def _largest(self, rows: np.ndarray) -> np.ndarray:
         """Codes of the largest entries of (m, 4) rows; no base in a tie."""
-        letters = np.array(["ACGT".index(base) for base in self.alphabet], np.uint8)
+        letters = np.array([BASES.index(base) for base in self.alphabet], np.uint8)
         ordered = np.sort(rows, axis=1)
         return np.where(ordered[:, 3] > ordered[:, 2], letters[rows.argmax(axis=1)], N_CODE).astype(np.uint8)
 
@@ -209,7 +209,7 @@ class Layout:
         return self.axes.index("4") < self.axes.index("L")
 
     @classmethod
-    def parse(cls, axes: str | Sequence[str | int], alphabet: str = "ACGT") -> Layout:
+    def parse(cls, axes: str | Sequence[str | int], alphabet: str = BASES) -> Layout:
         """Read an axis order as a person writes it.
 
         Parameters
@@ -271,7 +271,7 @@ def first_channel(channels: str | None) -> int | None:
     return int(found[1])
 
 
-def layouts(shape: Sequence[int | None], alphabet: str = "ACGT", first: int | None = None) -> list[Layout]:
+def layouts(shape: Sequence[int | None], alphabet: str = BASES, first: int | None = None) -> list[Layout]:
     """Ways to read one input's shape as DNA, the likeliest first.
 
     Parameters

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import load_keras
@@ -264,7 +265,7 @@ def loader_alphabet(model: object, arguments: Mapping | None = None) -> str | No
         return None
     alphabet = (arguments or {}).get("alphabet", alphabet)
     letters = "".join(alphabet).upper() if isinstance(alphabet, (str, list, tuple)) else ""
-    return letters if sorted(letters) == list("ACGT") else None
+    return letters if sorted(letters) == list(BASES) else None
 
 
 def source_of(model: object) -> Source:

@@ -20,6 +20,7 @@ from itertools import permutations
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.layout import Layout
 from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Unreadable
 from kipoi_motifrep.networks.types import ReceptiveField
@@ -537,8 +538,8 @@ def _own_numbers(kernels: np.ndarray, weights: Sequence[np.ndarray], layout: Lay
     """
     if len(weights) != 1 or weights[0].size != kernels.size:
         return None, False
-    columns = ["ACGT".index(base) for base in layout.alphabet]
-    complement = [layout.alphabet.index("TGCA"["ACGT".index(base)]) for base in layout.alphabet]
+    columns = [BASES.index(base) for base in layout.alphabet]
+    complement = [layout.alphabet.index("TGCA"[BASES.index(base)]) for base in layout.alphabet]
     sizes = [size for size in kernels.shape if size > 1]
     for axes in permutations(range(weights[0].ndim)):
         moved = weights[0].transpose(axes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.activations import Chain, find_activations
 from kipoi_motifrep.networks.layout import FLAT, Layout, first_channel, layouts
 from kipoi_motifrep.networks.measuring import FeatureMap, Lay, Reading, read_deeper, read_first
@@ -280,7 +281,7 @@ def find_network(
         If no convolution reads DNA, with the reason.
     """
     first, assumed = first_channel(dna_channels), alphabet is None
-    alphabet = alphabet or "ACGT"
+    alphabet = alphabet or BASES
     layout = Layout.parse(axes, alphabet) if axes else None
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
     types, reasons = source.input_types(), []
@@ -295,7 +296,7 @@ def find_network(
         }
 
         def lay(sequences: np.ndarray, concrete=concrete, dna=dna, candidate=candidate, given=given) -> dict:
-            columns = ["ACGT".index(base) for base in candidate.alphabet]
+            columns = [BASES.index(base) for base in candidate.alphabet]
             laid = {}
             for name, shape in concrete.items():
                 one = np.asarray(given[name])[:1] if name in given else np.zeros((1, *shape), np.float32)
