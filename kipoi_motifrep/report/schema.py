@@ -33,6 +33,7 @@ from kipoi_motifrep.representation.coverage import PARTIAL, WHOLE
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
+PLANTED_FORMS, PLANTED_PLACES = ("sampled", "consensus"), ("centre", "anywhere")
 KINDS = {
     "whole": ("whole motif", "whole motifs"),
     "partial": ("partial motif", "partial motifs"),
@@ -143,6 +144,96 @@ class MatchRow(Plain):
 
 
 @dataclass(frozen=True)
+class PlantedRow(Plain):
+    """What every output does when a filter's motif is planted in background sequences, in one way.
+
+    Parameters
+    ----------
+    form : {"sampled", "consensus"}
+        Sequences drawn from the filter's PWM, or its most probable bases.
+    place : {"centre", "anywhere"}
+        At the centre of the backgrounds, or at a place drawn for each of them.
+    orientation : {"+", "-"}
+        As the filter's logo reads, or its reverse complement.
+    copies : int
+        How many in one sequence.
+    change : tuple of float
+        Mean change of each output over the backgrounds, in the unit of `Planting.units`; above 0, the motif raises it.
+    error : tuple of float
+        Standard error of each; None with a single background.
+    """
+
+    form: str
+    place: str
+    orientation: str
+    copies: int
+    change: tuple[float | None, ...]
+    error: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self.form, PLANTED_FORMS, "form of a planted motif")
+        check_choice(self.place, PLANTED_PLACES, "place of a planted motif")
+        check_choice(self.orientation, ("+", "-"), "orientation of a planted motif")
+        check_length(self.error, self.change, "errors of a planted motif", "changes")
+
+
+@dataclass(frozen=True)
+class PartnerRow(Plain):
+    """How a filter's motif and another's act together on one output, along their distance.
+
+    Parameters
+    ----------
+    name : str
+        The other filter.
+    output : str
+        The output on which they interact most.
+    orientation : {"+", "-"}
+        Of the other motif; the filter's own reads forward.
+    distances : tuple of int
+        Bases from the centre of the filter's motif to the centre of the other; below 0, the other lies before it.
+    interaction : tuple of float
+        One a distance: mean change with both motifs less those with each alone, in the unit of `Planting.units`;
+        above 0, they do more together than apart.
+    error : tuple of float
+        Standard error of each; None with a single background.
+    """
+
+    name: str
+    output: str
+    orientation: str
+    distances: tuple[int, ...]
+    interaction: tuple[float | None, ...]
+    error: tuple[float | None, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice(self.orientation, ("+", "-"), f"orientation of partner {self.name}")
+        for values in (self.interaction, self.error):
+            check_length(values, self.distances, f"interaction with {self.name}", "distances")
+
+
+@dataclass(frozen=True)
+class Planting(Plain):
+    """How motifs were planted.
+
+    Parameters
+    ----------
+    n_backgrounds : int
+        Sequences that each motif was planted in.
+    backgrounds : str
+        What they are, in words.
+    units : tuple of str
+        What the changes of each output are in: ``logit`` (before the sigmoid or softmax), ``logit of the
+        prediction`` (where there is none to be found, but predictions are 0 to 1), ``output``.
+    """
+
+    n_backgrounds: int
+    backgrounds: str
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FilterRow(Plain):
     """One filter.
 
@@ -182,6 +273,11 @@ class FilterRow(Plain):
         Outputs that the filter matters most for.
     kernel : matrix, shape (width, 4), optional
         Weights of the convolution.
+    planted : tuple of PlantedRow
+        What its trimmed motif does when it is planted, in several ways, the plainest first (drawn from the PWM, at
+        the centre, forward, one copy); empty where it was not planted.
+    partner : PartnerRow, optional
+        The other filter with which it interacts most, of those that were tried: the strongest ones.
     """
 
     name: str
@@ -201,6 +297,8 @@ class FilterRow(Plain):
     correlation: tuple[float | None, ...] | None = None
     speaks_for: tuple[str, ...] = ()
     kernel: Matrix | None = None
+    planted: tuple[PlantedRow, ...] = ()
+    partner: PartnerRow | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -439,6 +537,8 @@ class Report(Plain):
         What the reader must know: warnings, limits.
     created : str
         Date and time.
+    planting : Planting, optional
+        How motifs were planted, where they were.
 
     Examples
     --------
@@ -465,6 +565,7 @@ class Report(Plain):
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
+    planting: Planting | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -474,6 +575,12 @@ class Report(Plain):
         for row in self.filters:
             for values in (row.importance, row.correlation):
                 check_length(values, self.outputs, f"importance and correlation of {row.name}", "outputs")
+            for planted in row.planted:
+                check_length(planted.change, self.outputs, f"planted motif of {row.name}", "outputs")
+            if row.partner is not None and (row.partner.output not in self.outputs or row.partner.name not in names):
+                raise InputError(f"partner of {row.name} names an output or a filter that the report lacks")
+        if self.planting is not None:
+            check_length(self.planting.units, self.outputs, "units of planted motifs", "outputs")
         for heat_map in self.heat_maps:
             check_length(heat_map.values, self.filters, f"heat map {heat_map.name}", "filters")
             for values in heat_map.values:

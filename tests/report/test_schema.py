@@ -17,6 +17,9 @@ from kipoi_motifrep.report.schema import (
     HeatMap,
     Metric,
     NetworkSummary,
+    PartnerRow,
+    PlantedRow,
+    Planting,
     Report,
     read_interpretation,
     write_interpretation,
@@ -104,11 +107,39 @@ def test_filters_are_checked(changes, message):
         ({"nulls": ()}, "nulls"),
         ({"heat_maps": (HeatMap("h", ()),)}, "filters"),
         ({"groups": (FilterGroup(1, (GroupMember("nobody"),)),)}, "nobody"),
+        ({"planting": Planting(64, "random", ("logit",))}, "units of planted motifs: 1 values for 12 outputs"),
     ],
 )
 def test_parts_must_fit_together(report, changes, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(report, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"planted": (PlantedRow("sampled", "centre", "+", 1, (1.0,), (0.1,)),)}, "1 values for 12 outputs"),
+        ({"partner": PartnerRow("filter0", "nothing", "+", (9,), (1.0,), (0.1,))}, "partner of filter0"),
+        ({"partner": PartnerRow("nobody", "MAX", "+", (9,), (1.0,), (0.1,))}, "partner of filter0"),
+    ],
+)
+def test_planted_motifs_are_of_the_reports_outputs_and_filters(report, changes, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(report, filters=(dataclasses.replace(report.filters[0], **changes), *report.filters[1:]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("drawn", "centre", "+", 1, (1.0,), (0.1,)),
+        ("sampled", "left", "+", 1, (1.0,), (0.1,)),
+        ("sampled", "centre", "?", 1, (1.0,), (0.1,)),
+        ("sampled", "centre", "+", 1, (1.0,), (0.1, 0.2)),
+    ],
+)
+def test_planted_motifs_are_checked(values):
+    with pytest.raises(InputError, match="planted motif"):
+        PlantedRow(*values)
 
 
 def test_filter_names_are_unique(report):

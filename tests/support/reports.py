@@ -17,6 +17,9 @@ from kipoi_motifrep.report.schema import (
     Metric,
     NetworkSummary,
     NullModel,
+    PartnerRow,
+    PlantedRow,
+    Planting,
     Report,
 )
 
@@ -46,6 +49,22 @@ def match(rng, name, number, rank=0, width=12):
         float(rng.uniform(0.3, 1)),
         name if rank == 0 else None,
     )
+
+
+def planted_rows(rng, n_outputs):
+    """A motif planted in every way that `plant` has."""
+    ways = [(form, "centre", strand, 1) for form in ("sampled", "consensus") for strand in "+-"]
+    ways += [("sampled", "anywhere", strand, 1) for strand in "+-"]
+    ways += [("sampled", "anywhere", "+", copies) for copies in (2, 3, 4)]
+    return tuple(
+        PlantedRow(*way, rng.normal(scale=2, size=n_outputs), rng.uniform(0.05, 0.3, n_outputs)) for way in ways
+    )
+
+
+def partner_row(rng, name, output):
+    distances = [sign * (12 + gap) for sign in (-1, 1) for gap in (0, 1, 2, 5, 10, 20, 40, 60)]
+    n = len(distances)
+    return PartnerRow(name, output, "-", sorted(distances), rng.normal(size=n), rng.uniform(0.05, 0.3, n))
 
 
 def filter_row(rng, i, n_outputs, n_matches):
@@ -84,6 +103,8 @@ def filter_row(rng, i, n_outputs, n_matches):
         rng.uniform(-1, 1, n_outputs),
         OUTPUTS[factor : factor + 1],
         rng.normal(scale=0.1, size=(19, 4)),
+        planted_rows(np.random.default_rng(i), n_outputs) if matches else (),
+        partner_row(np.random.default_rng(i), f"filter{i ^ 1}", OUTPUTS[0]) if i < 4 and n_outputs else None,
     )
 
 
@@ -135,6 +156,7 @@ def example(n=20, n_matches=4, outputs=OUTPUTS, seed=0, name="synthetic/cnn_25")
         [Citation("Koo PK, Eddy SR (2019).", "The method", "https://doi.org/10.1371/journal.pcbi.1007560")],
         ["Only 20 sequences."],
         "2026-01-01",
+        Planting(64, "64 of the sequences, shuffled with their dinucleotides kept", ("logit",) * len(outputs)),
     )
 
 
@@ -178,7 +200,7 @@ class Page(HTMLParser):
         ]
 
 
-def everywhere(value, text, keep=("status", "extent", "style", "orientation", "key")):
+def everywhere(value, text, keep=("status", "extent", "style", "orientation", "key", "form", "place")):
     """The same report with `text` after every text in it."""
     if dataclasses.is_dataclass(value):
         return {
