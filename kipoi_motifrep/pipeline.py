@@ -22,6 +22,7 @@ from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.batches import DigestedBatches
 from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice, Opened, SequenceSource, open_inputs, origin
+from kipoi_motifrep.filters.output_names import label_names, output_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import write_motifs
@@ -37,7 +38,7 @@ from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.builder import build_report, write_representation
 from kipoi_motifrep.report.page import write_report
-from kipoi_motifrep.report.subject import describe_network, kipoi_info, label_names, model_citation, output_names
+from kipoi_motifrep.report.subject import describe_network, kipoi_info, model_citation
 from kipoi_motifrep.representation import (
     Importance,
     KnownMotifs,

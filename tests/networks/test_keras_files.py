@@ -14,10 +14,10 @@ from support.network_files import KERAS_2, LENGTH, inputs, weight, write_h5, wri
 
 import kipoi_motifrep as km
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.filters.output_names import output_names
 from kipoi_motifrep.networks.keras_files import load_keras, read_metadata
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.untrained import untrained_copy
-from kipoi_motifrep.report.subject import output_names
 
 READ = [(name, suffix) for name, one in KERAS_2.items() if one["predictions"] for suffix in one["files"]]
 
