@@ -138,7 +138,7 @@ def test_figures_against_the_written_tables(shipped):
     report = read_interpretation(folder)
     assert [one.true for one in report.filters] == labels
     assert [one.coverage or 0 for one in report.filters] == pytest.approx(covered, abs=1e-4)
-    assert [one.n_more + len(one.matches) for one in report.filters] == [
+    assert [one.n_more + sum(1 + len(match.members) for match in one.matches) for one in report.filters] == [
         int((found.hits["query"] == i).sum()) for i in range(30)
     ]
 

@@ -105,6 +105,39 @@ class Matches:
             n_matches,
         )
 
+    def by_family(self, query: int, first: int | None = None) -> list[list[int]]:
+        """Fold the matches of one query: those of one TF family count once.
+
+        Databases hold many matrices of one binding specificity. A match joins the first of the
+        better ones that it shares a family with; ``FOS::JUN`` has two families. Without a family
+        it stands alone.
+
+        Parameters
+        ----------
+        query : int
+            Place in `queries`.
+        first : int, optional
+            Place in `hits` of the match that comes first whatever its E-value; by default the best.
+
+        Returns
+        -------
+        list of list of int
+            Places in `hits`: a list for each family, best first, and so are its members.
+        """
+        places = np.flatnonzero(self.hits["query"] == query).tolist()
+        if first is not None:
+            places.sort(key=lambda place: place != first)  # the others stay in order
+        folded: list[list[int]] = []
+        for place in places:
+            own = set(self.database.motifs[self.hits["target"][place]].tf_family)
+            for line in folded:
+                if own & set(self.database.motifs[self.hits["target"][line[0]]].tf_family):
+                    line.append(place)
+                    break
+            else:
+                folded.append([place])
+        return folded
+
     def write(self, folder: str | os.PathLike) -> None:
         """Write ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
 

@@ -19,6 +19,7 @@ from kipoi_motifrep.report.plain_values import plain_value
 from kipoi_motifrep.report.schema import (
     Citation,
     DatabaseSummary,
+    FamilyMember,
     FilterGroup,
     FilterRow,
     GroupMember,
@@ -243,10 +244,14 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
     assignment, importance = representation.assignment, representation.importance
     groups, outputs = representation.similar.group_of(len(places)), _outputs_for(representation)
     for one, (bank, i) in enumerate(places):
-        hits = np.flatnonzero(found.hits["query"] == one).tolist()  # best first
-        shown = hits[:SHOWN_MATCHES]
-        if (decisive := int(assignment.decisive[one])) >= 0 and decisive not in shown:
-            shown.append(decisive)  # coverage is of this one
+        # A row speaks of one match, the decisive one: badge, coverage and label are of that. The best by E-value has a
+        # line of its own where it is another, even of the same family; all others are folded by family.
+        best, decisive = int(assignment.best[one]), int(assignment.decisive[one])
+        folded = found.by_family(one, decisive)
+        if best != decisive:
+            folded = [line for old in folded if (line := [place for place in old if place != best])]
+            folded.insert(1, [best])
+        shown = folded[:SHOWN_MATCHES]
         status = found.statuses[one]
         yield FilterRow(
             name=representation.names[one],
@@ -256,10 +261,10 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             fraction_firing=round(float(bank.fraction_firing[i]), 5),
             maximum=_short(bank.maximum[i]),
             status=status if status in (DEAD, NO_INFORMATION) else ACTIVE,
-            matches=tuple(_match_row(found, representation, place) for place in shown),
-            n_more=len(hits) - len(shown),
+            matches=tuple(_match_row(found, representation, line) for line in shown),
+            n_more=sum(map(len, folded[SHOWN_MATCHES:])),
             extent=representation.extent[one],
-            coverage=round(float(assignment.coverage[one]), 4) if hits else None,
+            coverage=round(float(assignment.coverage[one]), 4) if folded else None,
             true=assignment.labels[one],
             group=int(groups[one]) + 1 if groups[one] >= 0 else None,
             importance=_short(importance.effect[one]) if importance else None,
@@ -269,8 +274,9 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
         )
 
 
-def _match_row(found: Matches, representation: Representation, place: int) -> MatchRow:
-    hit = found.hits[place]
+def _match_row(found: Matches, representation: Representation, line: Sequence[int]) -> MatchRow:
+    """Describe the first of some matches of one family, and name the others."""
+    hit = found.hits[line[0]]
     target, query = found.database.motifs[hit["target"]], found.queries[hit["query"]]
     offset, orientation, known = int(hit["offset"]), str(hit["orientation"]), representation.known
     # With the digits of tomtom.tsv, so that a run that read the table gives the same report.
@@ -290,6 +296,11 @@ def _match_row(found: Matches, representation: Representation, place: int) -> Ma
         database=found.database.release or found.database.name,
         coverage=round(coverage(query.pwm, target.pwm, offset, orientation), 4),
         true=known.of_target[hit["target"]] if known else None,
+        members=tuple(
+            FamilyMember(one.name, one.alt_name or one.name, float(f"{found.hits['e_value'][place]:.6g}"))
+            for place in line[1:]
+            for one in (found.database.motifs[found.hits["target"][place]],)
+        ),
     )
 
 
@@ -327,7 +338,7 @@ def _groups(representation: Representation, found: Matches) -> Iterator[FilterGr
         # Called by the label that most of its filters have; without any, by the best match of the clearest filter.
         labels = [label for member in group if (label := assignment.labels[member.filter])]
         label = max(dict.fromkeys(labels), key=labels.count, default="")
-        best = [assignment.best[member.filter] for member in group if assignment.best[member.filter] >= 0]
+        best = [place for member in group if (place := assignment.decisive[member.filter]) >= 0]
         if not label and best:
             target = found.database.motifs[found.hits["target"][best[0]]]
             label = target.alt_name or target.name

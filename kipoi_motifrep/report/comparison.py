@@ -109,4 +109,4 @@ def _from_whole_to_dead(report: Report) -> list[tuple[FilterRow, object]]:
     """Sort filters, with their logos, by kind, and the clearest matches of each kind first."""
     order = list(KINDS)
     drawn = zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)
-    return sorted(drawn, key=lambda one: (order.index(one[0].kind), one[0].best.e_value if one[0].best else 0.0))
+    return sorted(drawn, key=lambda one: (order.index(one[0].kind), one[0].match.e_value if one[0].match else 0.0))

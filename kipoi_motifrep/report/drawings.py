@@ -28,7 +28,7 @@ _GAP = 12  # between two aligned logos
 
 
 def row_logos(rows: Sequence[FilterRow]) -> list[str]:
-    """Draw each filter over its best match, or alone.
+    """Draw each filter over the match that its row speaks of, or alone.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def row_logos(rows: Sequence[FilterRow]) -> list[str]:
         An ``<svg>`` each; empty for a dead filter. Those without a match are no larger than any other.
     """
     # The widest picture is scaled down the most.
-    widest = max((_placed(row, row.best)[1] for row in rows if row.best), default=1)
+    widest = max((_placed(row, row.match)[1] for row in rows if row.match), default=1)
     alone = min(PIXELS, PICTURE / (widest * COLUMN))
     return [
-        aligned_logos(row, row.best) if row.best else "" if row.status == DEAD else filter_logo(row, pixels=alone)
+        aligned_logos(row, row.match) if row.match else "" if row.status == DEAD else filter_logo(row, pixels=alone)
         for row in rows
     ]
 

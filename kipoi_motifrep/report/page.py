@@ -59,6 +59,7 @@ def report_page(report: Report) -> str:
         ids={name: f"filter-{i}" for i, name in enumerate(by_name)},
         rows=list(zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)),
         words=KINDS,
+        has_chance=any(row.p_chance is not None for row in report.filters),
         has_importance=any(_largest(row.importance, report.outputs) for row in report.filters),
         named_outputs={name: i for i, name in enumerate(report.outputs) if name in named},
         shown_matches=SHOWN_MATCHES,

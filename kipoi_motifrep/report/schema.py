@@ -86,6 +86,23 @@ class NetworkSummary(Plain):
 
 
 @dataclass(frozen=True)
+class FamilyMember(Plain):
+    """A further match of a TF family that one line stands for.
+
+    Parameters
+    ----------
+    target_id, name : str
+        As in `MatchRow`.
+    e_value : float
+        Of Tomtom.
+    """
+
+    target_id: str
+    name: str
+    e_value: float
+
+
+@dataclass(frozen=True)
 class MatchRow(Plain):
     """One database motif that a filter resembles.
 
@@ -114,6 +131,8 @@ class MatchRow(Plain):
         Fraction of the target's information that the aligned filter holds, 0 to 1.
     true : str, optional
         Label of the truth that this target stands for; None if it stands for none.
+    members : tuple of FamilyMember
+        Further matches of the same TF family, best first, which have no row of their own.
     """
 
     target_id: str
@@ -130,6 +149,7 @@ class MatchRow(Plain):
     database: str = ""
     coverage: float | None = None
     true: str | None = None
+    members: tuple[FamilyMember, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -254,9 +274,10 @@ class FilterRow(Plain):
     status : {"active", "dead", "no information"}
         Only active filters are matched.
     matches : tuple of MatchRow
-        Those that count as matches, best first; empty if there is none.
+        Those that count as matches, one a TF family; empty if there is none. First the one that `extent`,
+        `coverage` and `true` speak of, then the others, best first.
     n_more : int
-        Number of further matches that are not in `matches`.
+        Number of further matches that are neither in `matches` nor among their members.
     extent : {"whole", "partial"}, optional
         Whether the filter is a whole motif or a part of one; None without a match.
     coverage : float, optional
@@ -278,6 +299,12 @@ class FilterRow(Plain):
         the centre, forward, one copy); empty where it was not planted.
     partner : PartnerRow, optional
         The other filter with which it interacts most, of those that were tried: the strongest ones.
+    p_chance : float, optional
+        Share of the filter's shuffles with a best match as good, itself counted; None where it was not asked for.
+    fdr : float, optional
+        False discovery rate of all filters up to this one; 1 for a filter that its own shuffles beat.
+    called : bool, optional
+        Whether the filter has a match and its `fdr` is as low as wanted; None where `fdr` is.
     """
 
     name: str
@@ -299,6 +326,9 @@ class FilterRow(Plain):
     kernel: Matrix | None = None
     planted: tuple[PlantedRow, ...] = ()
     partner: PartnerRow | None = None
+    p_chance: float | None = None
+    fdr: float | None = None
+    called: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,9 +346,19 @@ class FilterRow(Plain):
         return self.pwm[self.trim[0] : self.trim[1]]
 
     @property
-    def best(self) -> MatchRow | None:
-        """The best match."""
+    def match(self) -> MatchRow | None:
+        """The match that the row speaks of: a true one where there is one, else the best."""
         return self.matches[0] if self.matches else None
+
+    @property
+    def best(self) -> MatchRow | None:
+        """The match with the lowest E-value, which may be another than `match`."""
+        return min(self.matches, key=lambda match: match.e_value, default=None)
+
+    @property
+    def like_chance(self) -> bool:
+        """Whether the filter has a match but is not called: shuffled filters get as good ones."""
+        return bool(self.matches) and self.called is False
 
     @property
     def kind(self) -> str:

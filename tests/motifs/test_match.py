@@ -16,9 +16,11 @@ import pytest
 
 from kipoi_motifrep import Motif, match, read_motifs, write_motifs
 from kipoi_motifrep.cli.program import main
-from kipoi_motifrep.motifs import jaspar
-from kipoi_motifrep.motifs.matches import read_matches
-from kipoi_motifrep.motifs.tomtom import tomtom
+from kipoi_motifrep.core.statuses import MATCHED
+from kipoi_motifrep.motifs import MotifFile, jaspar
+from kipoi_motifrep.motifs.jaspar import Database
+from kipoi_motifrep.motifs.matches import Matches, read_matches
+from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import COLUMNS
 
 FLAT = np.full((9, 4), 0.25)
@@ -105,6 +107,22 @@ def test_matches_have_one_row_for_each_query(written):
     assert (rows[0]["target"], rows[0]["offset"], rows[0]["e_value"]) == ("T7", "1", best["E-value"])
     assert rows[0]["n_matches"] == str(len(rows_of(written / "tomtom.tsv")))
     assert rows[1]["target"] == "" and rows[1]["n_matches"] == "0"
+
+
+@pytest.mark.parametrize("first", [None, 4])
+def test_matches_of_one_family_are_folded(first):
+    """Each joins the first line, from the best on, whose first match shares a family with it."""
+    families = [("Fos", "Jun"), (), ("Jun",), ("Maf",), ("Fos",), (), ("Maf", "Jun")]
+    targets = Database(tuple(Motif(f"T{i}", random_pwm(i), tf_family=own) for i, own in enumerate(families)), "test")
+    hits = np.zeros(9, HIT)
+    hits["query"], hits["target"] = [0, *[1] * 7, 2], [3, *range(7), 0]
+    queries = MotifFile(tuple(Motif(f"q{i}", random_pwm(9)) for i in range(3)), None, "meme", None, "")
+    found = Matches(queries, targets, (MATCHED,) * 3, hits, {})
+    assert found.by_family(0) == [[0]]
+    if first is None:
+        assert found.by_family(1) == [[1, 3, 5, 7], [2], [4], [6]]
+    else:
+        assert found.by_family(1, first) == [[4, 7], [1, 3, 5], [2], [6]]
 
 
 def test_motifs_without_information_take_no_part(folder):

@@ -63,14 +63,14 @@ def test_the_page_loads_nothing_and_has_no_errors(opened, tmp_path, report):
 @needs_chromium
 def test_sorting(opened, report):
     def e_value(row):
-        return row.best.e_value if row.best else None
+        return row.match.e_value if row.match else None
 
     assert press(opened, "e") == expected_order(report, e_value, False)
     assert press(opened, "e") == expected_order(report, e_value, True)
     assert press(opened, "coverage") == expected_order(report, lambda row: row.coverage, True)
     assert press(opened, "sites") == expected_order(report, lambda row: row.n_sites, True)
     by_name = [
-        row.name for row in sorted((row for row in report.filters if row.best), key=lambda row: row.best.name.lower())
+        row.name for row in sorted((row for row in report.filters if row.match), key=lambda row: row.match.name.lower())
     ]
     assert press(opened, "name")[: len(by_name)] == by_name
     assert opened.run("[...document.querySelectorAll('[aria-sort]')].map(h => h.dataset.sort + h.ariaSort)") == [
@@ -94,7 +94,7 @@ def test_filtering(opened, report):
     assert opened.run("document.getElementById('shown').textContent") == "2 of 20 filters"
     choose(opened, "kind", "")
     assert choose(opened, "find", "sp1-RELATED") == [
-        row.name for row in report.filters if row.best and row.best.name == "SP1"
+        row.name for row in report.filters if row.match and row.match.name == "SP1"
     ]
     choose(opened, "find", "")
     assert choose(opened, "output", "1") == [row.name for row in report.filters if "CEBPB" in row.speaks_for]
