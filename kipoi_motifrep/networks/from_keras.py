@@ -35,6 +35,8 @@ NUMPY_TYPES = (
     "float32",
     "float64",
 )
+# Layers that are an activation function, and do not hold one.
+ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "Conv")
 # For a convolution in one dimension TensorFlow adds a dummy axis; for a dilated one it takes the sequence apart, and
 # puts the feature map together again.
@@ -54,8 +56,17 @@ class KerasSource:
 
     def __init__(self, model: Any):
         self.model = model
+        # A model of Keras 2 is of another library.
+        self._library = (
+            "tf_keras" if any(one.__module__.startswith("tf_keras.") for one in type(model).__mro__) else "keras"
+        )
         # Keras 2 keeps the structure of its inputs under another name.
         self._structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+
+    @property
+    def backend(self) -> str:
+        """What Keras runs on, such as ``tensorflow``."""
+        return str(importlib.import_module(self._library).backend.backend())
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shape of one sample of every input, by name; empty for a model that was never built.
@@ -100,14 +111,11 @@ class KerasSource:
         """
         import tensorflow as tf
 
-        if any(one.__module__.startswith("keras.") for one in type(self.model).__mro__):
-            import keras
-
-            if keras.backend.backend() != "tensorflow":
-                raise InputError(
-                    f"Keras runs on {keras.backend.backend()} here, where its layers cannot be followed; "
-                    "set KERAS_BACKEND to tensorflow or torch"
-                )
+        if self.backend != "tensorflow":
+            raise InputError(
+                f"Keras runs on {self.backend} here, where its layers cannot be followed; "
+                "set KERAS_BACKEND to tensorflow or torch"
+            )
         types = self.input_types()
         specs = [tf.TensorSpec((None, *one.shape[1:]), types.get(name, "float32")) for name, one in inputs.items()]
         function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
@@ -136,6 +144,32 @@ class KerasSource:
         values = [tf.convert_to_tensor(one) for one in inputs.values()]
         return [np.asarray(one) for one in tf.nest.flatten(self._call(list(inputs), values))]
 
+    def up_to(self, layer: Any, before_activation: bool = False) -> Callable[[Any], list]:
+        """Make a function which is the network as far as one of its layers.
+
+        Parameters
+        ----------
+        layer : keras.layers.Layer
+            One of ``model.layers``.
+        before_activation : bool, default False
+            Give what enters the layer's activation function.
+
+        Returns
+        -------
+        callable
+            From a batch to one tensor for each use of the layer; gradients go through it.
+        """
+        import tensorflow as tf
+
+        def reach(inputs):
+            with _layer_calls(self.model, layer) as calls:
+                self.model(inputs, training=False)
+            return [one.before if before_activation else one.output for one in calls if one.watched]
+
+        # Compiled, so that what comes after the layer does not run; other backends run what they are given.
+        of_tensorflow = self.backend == "tensorflow"
+        return tf.function(reach, autograph=False, reduce_retracing=True) if of_tensorflow else reach
+
     def channel_axis(self, n_axes: int) -> int:
         """Axis of an output that tells its columns apart: the last."""
         return n_axes - 1
@@ -148,9 +182,7 @@ class KerasSource:
         Unreadable
             If it has none, as subclassed models need not.
         """
-        # A model of Keras 2 is of another library, which clones it.
-        old = any(one.__module__.startswith("tf_keras.") for one in type(self.model).__mro__)
-        keras = importlib.import_module("tf_keras" if old else "keras")
+        keras = importlib.import_module(self._library)
         before = random.getstate()
         random.seed(seed)  # initialisers without a seed of their own take one from here
         try:
@@ -185,13 +217,19 @@ class KerasSource:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a layer: operations after number ``first`` up to ``last`` are its own."""
+    """One call of a layer: operations after number ``first`` up to ``last`` are its own.
+
+    ``before`` is what enters its activation function, if it is ``watched``; its output if it has none.
+    """
 
     name: str
     label: str
     first: int
     last: int
     leaf: bool
+    watched: bool
+    before: Any
+    output: Any
 
 
 class TensorFlowPass:
@@ -426,8 +464,11 @@ def _in_order(concrete: Any) -> list[tuple[int, Any]]:
 
 
 @contextmanager
-def _layer_calls(model: Any) -> Iterator[list[_Call]]:
-    """Keep a list of the layer calls within the block, inner ones before the outer."""
+def _layer_calls(model: Any, watched: Any = None) -> Iterator[list[_Call]]:
+    """Keep a list of the layer calls within the block, inner ones before the outer.
+
+    One of the model's own layers can be watched: its activation function is exchanged for one that keeps what it gets.
+    """
     import tensorflow as tf
 
     base: Any = next(one for one in type(model).__mro__ if one.__name__ == "Layer")
@@ -442,11 +483,34 @@ def _layer_calls(model: Any) -> Iterator[list[_Call]]:
         if graph is not graphs[0]:  # within a loop, such as that of an LSTM
             return plain(layer, *args, **kwargs)
         running.append(layer.name)
-        before, first = len(calls), graph.version
+        before, first, label = len(calls), graph.version, _label(layer)
+        own, watch = vars(layer).get("activation"), layer is watched and len(running) == 2
+        entering = [args[0]] if type(layer).__name__ in ACTIVATION_LAYERS else []
+
+        def activation(values):
+            entering.append(values)
+            return own(values)
+
+        if watch and own is not None:
+            vars(layer)["activation"] = activation
         try:
-            return plain(layer, *args, **kwargs)
+            output = plain(layer, *args, **kwargs)
+            calls.append(
+                _Call(
+                    "/".join(running[1:]),
+                    label,
+                    first,
+                    graph.version,
+                    len(calls) == before,
+                    watch,
+                    entering[-1] if entering else output,
+                    output,
+                )
+            )
+            return output
         finally:
-            calls.append(_Call("/".join(running[1:]), _label(layer), first, graph.version, len(calls) == before))
+            if watch and own is not None:
+                vars(layer)["activation"] = own
             running.pop()
 
     base.__call__ = call

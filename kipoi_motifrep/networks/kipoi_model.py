@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +18,7 @@ from kipoi.model import KerasModel
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, show_plainly_in_kipoi
+from kipoi_motifrep.networks.from_keras import KerasSource
 from kipoi_motifrep.networks.keras_files import load_keras
 
 if TYPE_CHECKING:
@@ -83,8 +82,7 @@ class Keras3Model(KerasModel):
         if arch is not None:
             check_md5(arch)
         self.weights, self.arch, self.backend, self.image_dim_ordering = weights, arch, backend, image_dim_ordering
-        self.gradient_functions: dict[str, keras.Model] = {}
-        self.activation_functions: dict[str, keras.Model] = {}
+        self.activation_functions: dict[str, Callable] = {}
         self.model = load_keras(weights, arch, custom_objects)
         self._folder = os.getcwd()  # Kipoi makes the model in its own folder
 
@@ -158,10 +156,10 @@ class Keras3Model(KerasModel):
             If there is no such layer.
         """
         self._check_shape(x)
-        key = f"{layer}, {pre_nonlinearity}"
-        if key not in self.activation_functions:
-            self.activation_functions[key] = self._network_to(self._layer(layer), pre_nonlinearity)
-        return self.activation_functions[key].predict_on_batch(x)
+        outputs = self._up_to(self._layer(layer), pre_nonlinearity)(x)
+        # Keras may run on PyTorch, whose tensors know their gradients.
+        values = [np.asarray(one.detach().cpu() if hasattr(one, "detach") else one) for one in outputs]
+        return values[0] if len(values) == 1 else values
 
     def input_grad(
         self,
@@ -212,22 +210,14 @@ class Keras3Model(KerasModel):
             raise InputError("selected_fwd_node is not supported for Keras models")
         if layer is None and not final_layer:
             raise InputError("input_grad needs layer, or final_layer=True")
+        if KerasSource(self.model).backend != "tensorflow":
+            raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
         self._check_shape(x)
-        key = f"{layer}, {pre_nonlinearity}"
-        if key not in self.gradient_functions:
-            chosen = self._output_layer() if layer is None else self._layer(layer)
-            network = self._network_to(chosen, pre_nonlinearity)
-            if len(network.outputs) > 1:
-                raise InputError(
-                    f"layer {chosen.name!r} is used {len(network.outputs)} times in the network; choose "
-                    "another for input_grad"
-                )
-            self.gradient_functions[key] = network
-        return _gradient(self.gradient_functions[key], x, filter_idx, avg_func)
+        chosen = self._output_layer() if layer is None else self._layer(layer)
+        return _gradient(self._up_to(chosen, pre_nonlinearity), chosen.name, x, filter_idx, avg_func)
 
     def _layer(self, layer: int | str) -> keras.layers.Layer:
-        keras = _keras_of(self.model)
-        layers = [one for one in self.model.layers if not isinstance(one, keras.layers.InputLayer)]
+        layers = [one for one in self.model.layers if type(one).__name__ != "InputLayer"]
         if isinstance(layer, int) or str(layer).isdigit():
             if 1 <= int(layer) <= len(layers):
                 return layers[int(layer) - 1]
@@ -243,85 +233,29 @@ class Keras3Model(KerasModel):
             raise InputError("the network has several outputs; choose one of their layers for input_grad")
         return self.model.outputs[0]._keras_history[0]
 
-    def _network_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> keras.Model:
-        # A layer that is shared with other models has uses outside this one.
-        known = _tensors(self.model)
-        nodes = [node for node in layer._inbound_nodes if id(_output(node)) in known]
-        outputs = (
-            _before_activation(_keras_of(self.model), layer, nodes) if pre_nonlinearity else list(map(_output, nodes))
-        )
-        inputs, one = self.model.inputs, _keras_of(self.model)
-        return one.Model(inputs[0] if len(inputs) == 1 else inputs, outputs[0] if len(outputs) == 1 else outputs)
-
-
-def _keras_of(network: keras.Model) -> ModuleType:
-    """Give the module that a network is of: ``keras``, or ``tf_keras`` for files of Keras 1 and 2."""
-    roots = {base.__module__.split(".")[0] for base in type(network).__mro__}
-    return sys.modules["tf_keras" if "tf_keras" in roots else "keras"]
-
-
-def _inputs(node) -> list:
-    """List the tensors that a use of a layer gets."""
-    return node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors
-
-
-def _output(node):
-    """Give the first tensor that a use of a layer makes; tf-keras has one alone without a list."""
-    return node.outputs[0] if isinstance(node.outputs, (list, tuple)) else node.outputs
-
-
-def _tensors(network: keras.Model) -> set[int]:
-    """Find the ids of all tensors on the way from a network's outputs to its inputs."""
-    known, waiting = set(), list(network.outputs)
-    while waiting:
-        tensor = waiting.pop()
-        if id(tensor) not in known:
-            known.add(id(tensor))
-            operation, node, _ = tensor._keras_history
-            waiting += _inputs(operation._inbound_nodes[node])
-    return known
+    def _up_to(self, layer: keras.layers.Layer, pre_nonlinearity: bool) -> Callable:
+        key = f"{layer.name}, {pre_nonlinearity}"
+        if key not in self.activation_functions:  # compiled at its first use
+            self.activation_functions[key] = KerasSource(self.model).up_to(layer, pre_nonlinearity)
+        return self.activation_functions[key]
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def _before_activation(keras: ModuleType, layer: keras.layers.Layer, nodes: list) -> list:
-    """Give what enters a layer's activation function at each of its uses."""
-    entering = [_inputs(node)[0] for node in nodes]
-    activation = getattr(layer, "activation", None)
-    if isinstance(
-        layer,
-        keras.layers.Activation
-        | keras.layers.ReLU
-        | keras.layers.LeakyReLU
-        | keras.layers.ELU
-        | keras.layers.PReLU
-        | keras.layers.Softmax,
-    ):
-        return entering
-    if activation is None or activation is keras.activations.linear:
-        return list(map(_output, nodes))
-    # The same layer without its activation and with the same weights.
-    linear = layer.__class__.from_config(
-        {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_before_activation"}
-    )
-    outputs = [linear(tensor) for tensor in entering]
-    linear.set_weights(layer.get_weights())
-    return outputs
-
-
 def _gradient(
-    network: keras.Model, x: np.ndarray, filter_idx: int | slice | tuple | None, avg_func: str | None
+    reach: Callable, name: str, x: np.ndarray, filter_idx: int | slice | tuple | None, avg_func: str | None
 ) -> np.ndarray:
-    if _keras_of(network).backend.backend() != "tensorflow":
-        raise InputError("gradients need Keras's tensorflow backend; set KERAS_BACKEND=tensorflow")
     import tensorflow as tf
 
     inputs = tf.convert_to_tensor(x, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        output = network(inputs, training=False)
+        uses = reach(inputs)
+        if len(uses) > 1:
+            raise InputError(f"layer {name!r} is used {len(uses)} times in the network; choose another for input_grad")
+        output = uses[0]
         chosen = output if filter_idx is None else output[_full_index(filter_idx, output.shape)]
         axes = list(range(1, len(chosen.shape)))
         if avg_func in ("max", "min"):

@@ -158,6 +158,13 @@ def test_pre_nonlinearity_is_what_the_activation_gets(models, x, kind, layer, fu
         assert (before < 0).any()
 
 
+def test_a_network_is_as_before_when_it_was_watched(models, x):
+    model = models["sequential"][0]
+    before = [getattr(layer, "activation", None) for layer in model.model.layers]
+    model.predict_activation_on_batch(x, "hidden", pre_nonlinearity=True)
+    assert [getattr(layer, "activation", None) for layer in model.model.layers] == before
+
+
 @pytest.mark.parametrize("layer", ["con", "sequence", 0, 6, "6", -1, 1.5, None])
 def test_a_layer_that_is_not_there(models, x, layer):
     with pytest.raises(InputError, match=r"there is no layer .*; .* layers are conv, pool, flat, hidden, out"):
