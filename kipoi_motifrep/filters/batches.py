@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,50 @@ def first_batch(batches: Iterable[Batch]) -> Batch:
         if len(arrays_of(batch.inputs)[0]):
             return batch
     raise InputError("there are no sequences")
+
+
+def ranges_of(metadata: Mapping) -> Any | None:
+    """Give Kipoi's GenomicRanges of a batch (a dict as well as an object), or None.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of the batch.
+
+    Returns
+    -------
+    object or None
+        With ``chr``, ``start``, ``end`` and ``strand``.
+    """
+    ranges = metadata.get("ranges") if isinstance(metadata, Mapping) else None
+    if isinstance(ranges, Mapping) and {"chr", "start", "end"} <= set(ranges):
+        strand = ranges.get("strand", np.full(len(ranges["start"]), "*"))
+        return SimpleNamespace(chr=ranges["chr"], start=ranges["start"], end=ranges["end"], strand=strand)
+    return ranges if hasattr(ranges, "chr") else None
+
+
+def ids_of(metadata: Mapping) -> np.ndarray | None:
+    """Give the names of a batch's sequences, or None.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of the batch.
+
+    Returns
+    -------
+    numpy.ndarray or None, shape (n,)
+
+    Examples
+    --------
+    >>> ids_of({"id": ["peak1", "peak2"]}).tolist()
+    ['peak1', 'peak2']
+    """
+    # Kipoi names no key for names of sequences; these are the ones that loaders use.
+    for key in ("id", "ids", "name", "names"):
+        if isinstance(metadata, Mapping) and metadata.get(key) is not None:
+            return np.asarray(metadata[key])
+    return None
 
 
 def arrays_of(inputs: Inputs) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.statuses import ACTIVE, DEAD
+from kipoi_motifrep.filters.evidence import Heights, SiteSample
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
@@ -42,6 +43,10 @@ class FilterPWMs:
         A site is above it (at least at it, for the best k sites).
     window : ReceptiveField
         Bases under a position of the feature map.
+    heights : Heights, optional
+        Number of sequences by the largest activation in them.
+    sample : SiteSample, optional
+        Where sites lie, and the highest of them.
 
     Examples
     --------
@@ -65,6 +70,8 @@ class FilterPWMs:
     maximum: np.ndarray
     level: np.ndarray
     window: ReceptiveField
+    heights: Heights | None = None
+    sample: SiteSample | None = None
 
     def __len__(self) -> int:
         return len(self.names)

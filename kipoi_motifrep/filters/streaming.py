@@ -17,14 +17,15 @@ Maxima, counts and sums of parts of the data add up to those of the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
-from kipoi_motifrep.filters.batches import ArrayBatches, Batch
+from kipoi_motifrep.filters.batches import ArrayBatches, Batch, ids_of, ranges_of
+from kipoi_motifrep.filters.evidence import Heights, SiteSample
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names, normalised
 from kipoi_motifrep.filters.selection import Histogram, Maxima, Sites, TopSites, kth_level, sites_above
 from kipoi_motifrep.filters.sums import SiteSums
@@ -39,7 +40,7 @@ MEMORY = 256 << 20  # bytes of sites kept from the first pass, so that the secon
 SITE_BYTES = 28  # three int64 and a float32
 
 OnSites = Callable[[int, Batch, Sites, int], None]
-Found = tuple[np.ndarray, list[Sites]]  # codes of a batch, and the sites of each bank in it
+Found = tuple[np.ndarray, list[Sites], Mapping]  # codes of a batch, the sites of each bank in it, names of sequences
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,7 @@ def site_sums(
         One a bank; those of several shards add up.
     """
     rule = PWMRule(window, weighted=weighted, best_per_sequence=best_per_sequence)
-    parts = ((batch, *one) for batch, one in _fresh_sites(network, batches, rule, levels, ()))
-    return tuple(_window_sums(network, parts, rule, None))
+    return tuple(_window_sums(network, _fresh_sites(network, batches, rule, levels, ()), rule, None)[0])
 
 
 def filter_pwms(
@@ -273,17 +273,16 @@ def network_pwms(
     InputError
         If there are no sequences, activations are not finite, or sites hold no bases.
     """
-    maxima, kept, best = _first_pass(network, batches, rule, memory)
+    maxima, heights, kept, best = _first_pass(network, batches, rule, memory)
     levels = _levels(network, batches, rule, maxima, best)
-    parts: Iterator[tuple[Batch | None, np.ndarray, list[Sites]]]
+    parts: Iterator[tuple[Batch | None, Found]]
     saved = [one for one in kept if one is not None]
     if saved and len(saved) == len(kept) and on_sites is None:
-        parts = ((None, codes, _passing(sites, levels)) for codes, sites in saved)
+        parts = ((None, (codes, _passing(sites, levels), names)) for codes, sites, names in saved)
     else:
         again = progress(batches, "PWMs", unit="batch")
-        found = _fresh_sites(network, again, rule, levels, kept) if best is None else _best_sites(network, again, best)
-        parts = ((batch, *one) for batch, one in found)
-    sums = _window_sums(network, parts, rule, on_sites)
+        parts = _fresh_sites(network, again, rule, levels, kept) if best is None else _best_sites(network, again, best)
+    sums, samples = _window_sums(network, parts, rule, on_sites)
     if any(one.n_sites.any() for one in sums) and not any(one.counts.any() for one in sums):
         raise InputError("the sites hold no bases, only N; give sequences that hold some")
     names, windows = filter_names(network.banks), bank_windows(network, rule.window)
@@ -299,6 +298,8 @@ def network_pwms(
             maxima[i].maximum,
             levels[i],
             windows[i],
+            heights[i],
+            samples[i],
         )
         for i, bank in enumerate(network.banks)
     )
@@ -349,9 +350,10 @@ def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveFi
 
 def _first_pass(
     network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int
-) -> tuple[list[Maxima], list[Found | None], list[TopSites] | None]:
+) -> tuple[list[Maxima], list[Heights], list[Found | None], list[TopSites] | None]:
     """Maxima; for thresholds by fraction also the sites that may pass, batch by batch; for the best k these."""
     maxima: list[Maxima] = []
+    heights: list[Heights] = []
     kept: list[Found | None] = []
     best = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
     for batch in progress(batches, "activations", unit="batch"):
@@ -359,6 +361,8 @@ def _first_pass(
         parts = [Maxima.of(one) for one in maps]
         first = maxima[0].n_sequences if maxima else 0
         maxima = [a + b for a, b in zip(maxima, parts, strict=True)] if maxima else parts
+        counted = [Heights.of(one) for one in maps]
+        heights = [a + b for a, b in zip(heights, counted, strict=True)] if heights else counted
         if best is not None:
             best = [_better(one, activations, rule, first) for one, activations in zip(best, maps, strict=True)]
         elif rule.quantile is None:
@@ -370,6 +374,7 @@ def _first_pass(
                         sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
                         for one, so_far in zip(maps, maxima, strict=True)
                     ],
+                    _names_in(batch),
                 )
                 memory -= found[0].nbytes + sum(SITE_BYTES * len(sites) for sites in found[1])
             kept.append(found if memory > 0 else None)
@@ -381,7 +386,7 @@ def _first_pass(
                 f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
                 "are no one-hot DNA"
             )
-    return maxima, kept, best
+    return maxima, heights, kept, best
 
 
 def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) -> TopSites:
@@ -434,7 +439,7 @@ def _fresh_sites(
     for number, batch in enumerate(batches):
         saved = kept[number] if number < len(kept) else None
         if saved is not None:
-            yield batch, (saved[0], _passing(saved[1], levels))
+            yield batch, (saved[0], _passing(saved[1], levels), saved[2])
         else:
             yield (
                 batch,
@@ -444,6 +449,7 @@ def _fresh_sites(
                         sites_above(one, level, rule.best_per_sequence)
                         for one, level in zip(network.activations(batch.inputs), levels, strict=True)
                     ],
+                    _names_in(batch),
                 ),
             )
 
@@ -454,7 +460,8 @@ def _best_sites(network: Network, batches: Iterable[Batch], best: Sequence[TopSi
     for batch in batches:
         codes = network.codes(batch.inputs)
         inside = [(one.sites.sequence >= start) & (one.sites.sequence < start + len(codes)) for one in best]
-        yield batch, (codes, [one.sites.where(own).moved(-start) for one, own in zip(best, inside, strict=True)])
+        found = [one.sites.where(own).moved(-start) for one, own in zip(best, inside, strict=True)]
+        yield batch, (codes, found, _names_in(batch))
         start += len(codes)
 
 
@@ -463,19 +470,26 @@ def _passing(kept: Sequence[Sites], levels: Sequence[np.ndarray]) -> list[Sites]
 
 
 def _window_sums(
-    network: Network,
-    parts: Iterable[tuple[Batch | None, np.ndarray, list[Sites]]],
-    rule: PWMRule,
-    on_sites: OnSites | None,
-) -> list[SiteSums]:
-    """Add up the windows under the sites of all batches."""
+    network: Network, parts: Iterable[tuple[Batch | None, Found]], rule: PWMRule, on_sites: OnSites | None
+) -> tuple[list[SiteSums], list[SiteSample]]:
+    """Add up the windows under the sites of all batches, and keep a sample of them."""
     windows = bank_windows(network, rule.window)
     total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
+    samples: list[SiteSample] = []
     start = 0
-    for batch, codes, found in parts:
+    for batch, (codes, found, names) in parts:
         for i, sites in enumerate(found):
-            total[i] += SiteSums.of(codes, sites, windows[i], network.banks[i].n_filters, rule.weighted)
+            n_filters = network.banks[i].n_filters
+            total[i] += SiteSums.of(codes, sites, windows[i], n_filters, rule.weighted)
             if on_sites is not None and batch is not None:
                 on_sites(i, batch, sites, start)
+            levels = samples[i].levels() if i < len(samples) else np.zeros(n_filters, np.float32)
+            part = SiteSample.of(codes, sites, windows[i], n_filters, names, start, levels)
+            samples[i : i + 1] = [samples[i] + part if i < len(samples) else part]
         start += len(codes)
-    return total
+    return total, samples
+
+
+def _names_in(batch: Batch) -> Mapping:
+    """Names of a batch's sequences, without what else a loader says of them: this is kept."""
+    return {"ranges": ranges_of(batch.metadata), "id": ids_of(batch.metadata)}

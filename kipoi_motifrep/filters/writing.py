@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 
 from kipoi_motifrep.core.outputs import write_bytes
 from kipoi_motifrep.core.tables import write_table
-from kipoi_motifrep.filters.batches import Batch
+from kipoi_motifrep.filters.batches import Batch, ids_of, ranges_of
+from kipoi_motifrep.filters.evidence import EXAMPLE_FIELDS, Heights, SiteSample
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names
 from kipoi_motifrep.filters.selection import Sites
 from kipoi_motifrep.filters.streaming import bank_windows
@@ -39,6 +39,10 @@ COLUMNS = (
     "trimmed_start",
     "trimmed_width",
 )
+EVIDENCE = {
+    "heights": (Heights, ("counts", "power")),
+    "sample": (SiteSample, ("places", *EXAMPLE_FIELDS)),
+}  # further parts of a FilterPWMs, each a group
 ARRAYS = ("pwms", "counts", "n_sites", "n_firing", "maximum", "level")  # of a FilterPWMs, as they are stored
 
 
@@ -102,9 +106,23 @@ def _group_name(bank: FilterBank) -> str:
 def _read_group(group: h5py.Group, bank: FilterBank) -> FilterPWMs:
     window = ReceptiveField(*(int(group.attrs[f"window_{name}"]) for name in ("start", "width", "step")))
     arrays = {name: group[name][:] for name in ARRAYS}
+    parts = {
+        part: kind(**{name: _column(group[part][name]) for name in fields})
+        for part, (kind, fields) in EVIDENCE.items()
+        if part in group
+    }
     return FilterPWMs(
-        bank, tuple(group["names"].asstr()[:]), n_sequences=int(group.attrs["n_sequences"]), window=window, **arrays
+        bank,
+        tuple(group["names"].asstr()[:]),
+        n_sequences=int(group.attrs["n_sequences"]),
+        window=window,
+        **arrays,
+        **parts,
     )
+
+
+def _column(stored: h5py.Dataset) -> np.ndarray:
+    return stored.asstr()[:] if h5py.check_string_dtype(stored.dtype) and stored.dtype.hasobject else stored[:]
 
 
 def _table(result: FilterPWMs) -> Iterator[tuple[object, ...]]:
@@ -134,6 +152,11 @@ def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
     for name in (*ARRAYS, "fraction_firing", "kernels", "weight_pwms"):
         if getattr(result, name) is not None:
             group.create_dataset(name, data=getattr(result, name))
+    for part, (_, fields) in EVIDENCE.items():
+        for name in fields if getattr(result, part) is not None else ():
+            array = getattr(getattr(result, part), name)
+            kind = h5py.string_dtype() if array.dtype.hasobject else None
+            group.create_dataset(f"{part}/{name}", data=array, dtype=kind)
     for name in ("names", "status"):
         group.create_dataset(name, data=np.array(getattr(result, name), object), dtype=h5py.string_dtype())
     group.attrs.update(
@@ -185,7 +208,7 @@ class SiteFile:
         str
             ``.bed``, or ``.tsv`` without coordinates (or with intervals of another length).
         """
-        ranges = _ranges(batch)
+        ranges = ranges_of(batch.metadata)
         if ranges is None or (np.asarray(ranges.end, int) - np.asarray(ranges.start, int) != length).any():
             return ".tsv"
         return ".bed"
@@ -208,14 +231,14 @@ class SiteFile:
         starts = window.start + window.step * sites.position
         ends = starts + window.width
         if self._bed:
-            ranges = _ranges(batch)
+            ranges = ranges_of(batch.metadata)
             labels, firsts = np.asarray(ranges.chr)[sites.sequence], np.asarray(ranges.start, int)[sites.sequence]
             minus = np.asarray(ranges.strand)[sites.sequence] == "-"
             left = np.where(minus, firsts + self._length - ends, firsts + starts)
             # Windows may begin before the chromosome, which BED cannot say.
             starts, ends, strands = np.maximum(left, 0), left + window.width, np.where(minus, "-", "+")
         else:
-            ids = _ids(batch)
+            ids = ids_of(batch.metadata)
             labels = sites.sequence + before if ids is None else ids[sites.sequence]
             strands = np.full(len(sites), "+")
         self._file.writelines(
@@ -229,20 +252,3 @@ class SiteFile:
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
-
-
-def _ranges(batch: Batch):
-    """Kipoi's GenomicRanges of a batch (a dict as well as an object), or None."""
-    ranges = batch.metadata.get("ranges") if isinstance(batch.metadata, Mapping) else None
-    if isinstance(ranges, Mapping) and {"chr", "start", "end"} <= set(ranges):
-        strand = ranges.get("strand", np.full(len(ranges["start"]), "*"))
-        return SimpleNamespace(chr=ranges["chr"], start=ranges["start"], end=ranges["end"], strand=strand)
-    return ranges if hasattr(ranges, "chr") else None
-
-
-def _ids(batch: Batch):
-    # Kipoi names no key for names of sequences; these are the ones that loaders use.
-    for key in ("id", "ids", "name", "names"):
-        if isinstance(batch.metadata, Mapping) and batch.metadata.get(key) is not None:
-            return np.asarray(batch.metadata[key])
-    return None

@@ -30,6 +30,7 @@ from kipoi_motifrep.report.schema import (
     NetworkSummary,
     NullModel,
     Report,
+    SitesRow,
 )
 from kipoi_motifrep.representation import Importance, KnownMotifs, Representation, coverage
 from kipoi_motifrep.representation.metrics import METRICS
@@ -271,7 +272,23 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             correlation=_short(importance.correlation[one]) if importance else None,
             speaks_for=tuple(outputs[one]),
             kernel=None if bank.kernels is None else _short(bank.kernels[i]),
+            sites=_sites_row(bank, i),
         )
+
+
+def _sites_row(bank: FilterPWMs, i: int) -> SitesRow | None:
+    heights, sample = bank.heights, bank.sample
+    if heights is None or sample is None or not bank.n_sites[i]:
+        return None
+    own = np.flatnonzero(sample.filter == i)
+    columns = sample.name[own], sample.start[own].tolist(), sample.letters[own].astype(str).tolist()
+    return SitesRow(
+        heights=np.trim_zeros(heights.counts[i], "b"),
+        bin_width=float(heights.width[i]),
+        level=_short(bank.level[i]),
+        places=sample.places[i],
+        examples=tuple(zip(*columns, _short(sample.value[own]), strict=True)),
+    )
 
 
 def _match_row(found: Matches, representation: Representation, line: Sequence[int]) -> MatchRow:

@@ -62,8 +62,8 @@ class NetworkSummary(Plain):
         How its input is laid out, in words.
     sequences : str
         What went through it: ``5,000 sequences of 200 bp from test.h5``.
-    n_sequences : int, optional
-        How many.
+    n_sequences, length : int, optional
+        How many, and their length in bases.
     found : str
         One line: what was found where.
     description : str
@@ -83,6 +83,7 @@ class NetworkSummary(Plain):
     found: str = ""
     description: str = ""
     url: str = ""
+    length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,33 @@ class Planting(Plain):
 
 
 @dataclass(frozen=True)
+class SitesRow(Plain):
+    """What the PWM of a filter rests on.
+
+    Parameters
+    ----------
+    heights : tuple of int
+        Number of sequences by the filter's largest activation in them: nowhere above 0, then bins of one width up to
+        the maximum.
+    bin_width : float
+        Of these.
+    level : float
+        Sites are above it.
+    places : tuple of int
+        Number of sites by their middle, in equal parts of the sequence from its first base to its last.
+    examples : tuple of (str, int, str, float)
+        The highest sites, at most one in a sequence: name of the sequence, first base of the window (from 0, below 0
+        before the sequence), bases (N beyond its ends), activation.
+    """
+
+    heights: tuple[int, ...]
+    bin_width: float
+    level: float
+    places: tuple[int, ...]
+    examples: tuple[tuple[str, int, str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class FilterRow(Plain):
     """One filter.
 
@@ -305,6 +333,8 @@ class FilterRow(Plain):
         False discovery rate of all filters up to this one; 1 for a filter that its own shuffles beat.
     called : bool, optional
         Whether the filter has a match and its `fdr` is as low as wanted; None where `fdr` is.
+    sites : SitesRow, optional
+        Where it fires, and how high.
     """
 
     name: str
@@ -329,6 +359,7 @@ class FilterRow(Plain):
     p_chance: float | None = None
     fdr: float | None = None
     called: bool | None = None
+    sites: SitesRow | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -48,6 +48,7 @@ def describe_network(opened: Opened, filters: Sequence[FilterPWMs]) -> NetworkSu
         found=network.describe(),
         description=" ".join(doc.split()),
         url=url,
+        length=network.length,
     )
 
 
