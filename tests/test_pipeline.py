@@ -158,6 +158,10 @@ def test_report_has_everything(shipped):
     assert report.database.release == "JASPAR2016" and report.database.n_motifs == 519
     assert {"keras", "numpy"} <= set(report.versions)
     assert sum(len(group.members) for group in report.groups) == 30
+    for row in (row for row in report.filters if row.n_sites):
+        assert sum(row.sites.heights) == report.network.n_sequences and sum(row.sites.places) == row.n_sites
+        assert row.sites.examples[0][3] == row.maximum > row.sites.level
+        assert all(len(letters) == len(row.pwm) for _, _, letters, _ in row.sites.examples)
     spoken = [row for row in report.filters if row.true and row.true in row.speaks_for]
     assert len(spoken) > 20
     correlation = np.array(report.heat_maps[2].values, float)

@@ -192,7 +192,7 @@ def first_batch(batches: Iterable[Batch]) -> Batch:
     raise InputError("there are no sequences")
 
 
-def ranges_of(metadata: Mapping) -> Any | None:
+def ranges_of(metadata: Mapping) -> Any:
     """Give Kipoi's GenomicRanges of a batch (a dict as well as an object), or None.
 
     Parameters

@@ -37,7 +37,9 @@ class Heights:
 
     Examples
     --------
-    >>> found = Heights.of(np.array([[[-1.0], [0.25]], [[0.5], [0.0]], [[-2.0], [0.0]]]))
+    Three sequences, two positions, one filter:
+
+    >>> found = Heights.of(np.array([[[-1.0], [0.25]], [[0.5], [0.0]], [[-2.0], [0.0]]], np.float32))
     >>> found.power, found.counts[0, [0, 32, 64]]
     (array([-1]), array([1, 1, 1]))
     """
@@ -77,7 +79,7 @@ class Heights:
         heights = np.maximum(activations.max(axis=1), 0).astype(float)
         heights[~np.isfinite(heights)] = 0  # what is not finite is refused once all maxima are known
         fraction, power = np.frexp(heights.max(axis=0))  # fraction x 2^power, from a half to below 1
-        power = np.where(fraction > 0, power - (fraction == 0.5), _NEVER)
+        power = np.where(fraction > 0, power - (fraction == 0.5), _NEVER).astype(int)
         # Powers of 2, so that dividing rounds nothing, and bins of several batches join.
         bins = np.ceil(heights / 2.0**power * N_BINS).astype(int)
         n_filters = bins.shape[1]

@@ -21,6 +21,7 @@ from kipoi_motifrep.report.schema import (
     PlantedRow,
     Planting,
     Report,
+    SitesRow,
 )
 
 FACTORS = ("Arid3a", "CEBPB", "FOSL1", "Gabpa", "MAFK", "MAX", "MEF2A", "NFYB", "SP1", "SRF", "STAT1", "YY1")
@@ -67,6 +68,15 @@ def partner_row(rng, name, output):
     return PartnerRow(name, output, "-", sorted(distances), rng.normal(size=n), rng.uniform(0.05, 0.3, n))
 
 
+def sites_row(rng, n_examples=10, width=19):
+    """Sequences by largest activation, sites along the sequence, and the highest of these."""
+    examples = [
+        (f"chr{i}:100-300", int(rng.integers(-3, 180)), "".join(rng.choice([*"ACGT"], width)), 5 - 0.25 * i)
+        for i in range(n_examples)
+    ]
+    return SitesRow(rng.poisson(np.geomspace(2000, 1, 40)), 0.125, 2.5, rng.poisson(20, 50), examples)
+
+
 def filter_row(rng, i, n_outputs, n_matches):
     if i % 10 == 9:
         return FilterRow(
@@ -105,6 +115,7 @@ def filter_row(rng, i, n_outputs, n_matches):
         rng.normal(scale=0.1, size=(19, 4)),
         planted_rows(np.random.default_rng(i), n_outputs) if matches else (),
         partner_row(np.random.default_rng(i), f"filter{i ^ 1}", OUTPUTS[0]) if i < 4 and n_outputs else None,
+        sites=sites_row(np.random.default_rng(i)),
     )
 
 
