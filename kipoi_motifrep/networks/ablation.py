@@ -1,22 +1,37 @@
 """Running a network on from activations of which one filter's are replaced.
 
-1. `begin` runs a batch as far as the activations.
-2. `predictions` runs on from them to the outputs, and `replaced` does with one filter's activations set to a number.
+1. `begin` runs a batch as far as the activations, and on as long as each filter has values of its own, such as its
+   pooled activations: there are fewer of them.
+2. `predictions` runs on from these to the outputs, and `replaced` does with those of one filter as they are if its
+   activations are a number.
 
 A filter that is used several times, such as on both strands, is replaced everywhere.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
+from kipoi_motifrep.networks.measuring import differ
 from kipoi_motifrep.networks.network import Network, Use
 from kipoi_motifrep.networks.source import OtherWay, Unreadable
 from kipoi_motifrep.networks.types import Inputs
 
 PROBE = 4  # random sequences on which the parts must give what the whole network gives
 TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class _Changed:
+    """Where a filter is replaced: the tap behind the activations of a use, and the axis that the filters have there."""
+
+    use: Use
+    place: int
+    axis: int
+    size: int  # numbers of a sequence
 
 
 class Ablation:
@@ -47,10 +62,15 @@ class Ablation:
                     f"activations of layer {network.banks[use.bank].layer} do not have the sequences, "
                     "before all others, and the filters on axes of their own"
                 )
-            if not self._reaches_outputs(use.chain.place):
+        leading = self._leading_to_outputs()
+        for use in self._uses:
+            if use.chain.place not in leading:
                 raise Unreadable(f"the activations of layer {network.banks[use.bank].layer} do not reach the outputs")
+        self._changed = [self._furthest(use, leading) for use in self._uses]
         self._arrays: dict[str, np.ndarray] = {}
         self._held: dict[int, np.ndarray] = {}
+        self._fills: np.ndarray | None = None
+        self._filled: list[np.ndarray] = []
         self._n = self._size = 0
         self.n_outputs = self._check()
 
@@ -58,6 +78,11 @@ class Ablation:
     def n_filters(self) -> int:
         """Filters of all banks."""
         return int(self._first[-1])
+
+    @property
+    def size(self) -> int:
+        """Numbers of a sequence that the rest of the network is given each time."""
+        return sum(one.size for one in self._changed)
 
     def begin(self, inputs: Inputs) -> None:
         """Take a batch in; what follows is about it.
@@ -90,7 +115,7 @@ class Ablation:
         total, number = np.zeros(self.n_filters), np.zeros(self.n_filters)
         for use in self._uses:
             values, where = self._by_sequence(use), slice(*self._first[[use.bank, use.bank + 1]])
-            total[where] += values.sum(axis=(0, 1), dtype=np.float64)
+            total[where] += values.sum(axis=1).sum(axis=0, dtype=np.float64)
             number[where] += values.shape[0] * values.shape[1]
         return total, number
 
@@ -98,31 +123,33 @@ class Ablation:
         """Run on to the outputs, nothing replaced: shape (n, n_outputs)."""
         return self._run_on()
 
-    def replaced(self, one: int, fill: float) -> np.ndarray:
+    def replaced(self, one: int, fills: float | np.ndarray) -> np.ndarray:
         """Run on to the outputs with all activations of a filter set to one number.
 
         Parameters
         ----------
         one : int
             The filter.
-        fill : float
-            The number.
+        fills : float or numpy.ndarray, shape (n_filters,)
+            The number, or those of all filters: with the same for one filter after another, what they become behind
+            the activations is computed once a batch.
 
         Returns
         -------
         numpy.ndarray, shape (n, n_outputs)
             Outputs.
         """
+        fills = np.broadcast_to(np.asarray(fills, np.float32), self.n_filters)
+        if self._fills is None or not np.array_equal(fills, self._fills):
+            self._fills, self._filled = fills, [self._set_to(fills, changed) for changed in self._changed]
         bank = int(np.searchsorted(self._first, one, side="right")) - 1
         before: list[tuple[np.ndarray, np.ndarray]] = []
-        for use in self._uses:
-            if use.bank == bank:
-                place, arrangement = use.chain.place, use.chain.arrangement
-                values = self._held[place].swapaxes(0, arrangement.filters or 0)[
-                    arrangement.order[one - self._first[bank]]
-                ]
+        for changed, filled in zip(self._changed, self._filled, strict=True):
+            if changed.use.bank == bank:
+                entry = changed.use.chain.arrangement.order[one - self._first[bank]]
+                values = self._held[changed.place].swapaxes(0, changed.axis)[entry]
                 before.append((values, values.copy()))
-                values[...] = fill
+                values[...] = filled.swapaxes(0, changed.axis)[entry]
         try:
             return self._run_on()
         finally:  # put back, which is less than a copy of all the others
@@ -136,11 +163,11 @@ class Ablation:
         if missing:  # a batch of another size may be compiled afresh
             arrays = {name: np.concatenate([one, np.repeat(one[:1], missing, axis=0)]) for name, one in arrays.items()}
         # What the convolutions gave is kept, too: a framework that runs all of the network need not run them again.
-        places = list(dict.fromkeys([*(use.place for use in self._uses), *(use.chain.place for use in self._uses)]))
-        self._arrays = arrays
+        changing = {one.place for one in self._changed}
+        places = sorted({one.place for one in self._uses} | {one.chain.place for one in self._uses} | changing)
+        self._arrays, self._fills = arrays, None
         values = self._forward.run(arrays, places)
-        # Activations are changed in place, one filter at a time, and must be our own; nothing else is copied.
-        changing = {use.chain.place for use in self._uses}
+        # What is changed in place, one filter at a time, must be our own; nothing else is copied.
         self._held = {
             place: np.array(one) if place in changing else one for place, one in zip(places, values, strict=True)
         }
@@ -158,7 +185,9 @@ class Ablation:
             if arrangement.together
             else values.reshape(-1, self._size, *values.shape[1:]).swapaxes(0, 1)
         )
-        return rows[: self._n].reshape(self._n, -1, values.shape[2])[:, :, arrangement.order]
+        rows = rows[: self._n].reshape(self._n, -1, values.shape[2])
+        straight = np.array_equal(arrangement.order, np.arange(rows.shape[2]))
+        return rows if straight else rows[:, :, arrangement.order]
 
     def _run_on(self) -> np.ndarray:
         try:
@@ -176,14 +205,65 @@ class Ablation:
             columns.append(one[: self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
         return np.concatenate(columns, axis=1)
 
-    def _reaches_outputs(self, place: int) -> bool:
+    def _leading_to_outputs(self) -> set[int]:
+        """Collect the taps that the outputs are made from."""
         if not self._forward.outputs or self._forward.failure is not None:
             raise Unreadable("the network's outputs were not found")
-        after = {place}
-        for number in range(place + 1, len(self._forward.taps)):
-            if after & set(self._forward.taps[number].inputs):
-                after.add(number)
-        return bool(after & set(self._forward.outputs))
+        leading = set(self._forward.outputs)
+        for number in range(len(self._forward.taps) - 1, -1, -1):
+            if number in leading:
+                leading.update(self._forward.taps[number].inputs)
+        return leading
+
+    def _furthest(self, use: Use, leading: set[int]) -> _Changed:
+        """Follow activations to where they are fewest and each filter still has values of its own, as behind a pooling.
+
+        1. Walk on while all that the outputs get from a value goes through one other, which is made from it alone.
+        2. Of two random feature maps, take some filters from the one and the rest from the other. If a later value
+           then has, along one of its axes, what these filters give in the one map and in the other, each filter has
+           values of its own there. By the bits of the filters' numbers, any two are told apart.
+        """
+        taps, place, axis = self._forward.taps, use.chain.place, use.chain.arrangement.filters or 0
+        path = [place]
+        while path[-1] not in self._forward.outputs:
+            after = [number for number in leading if path[-1] in taps[number].inputs]
+            if len(after) > 1 or set(taps[after[0]].inputs) != {path[-1]} or taps[after[0]].convolution:
+                break
+            path.append(after[0])
+        codes = np.random.default_rng(0).integers(0, 4, (PROBE, self.network.length)).astype(np.uint8)
+        inputs = self.network.arrays(self.network.layout.encode(codes))
+        (values,) = self._forward.run(inputs, [place])
+        found, n = _Changed(use, place, axis, values.size // PROBE), values.shape[axis]
+        one, two = np.random.default_rng(1).normal(size=(2, *values.shape)).astype(values.dtype)
+
+        def run(values: np.ndarray) -> list[np.ndarray]:
+            return self._forward.run(inputs, path[1:], {place: values})
+
+        try:
+            first, second = run(one), run(two)
+            own = {(i, k) for i, made in enumerate(first) for k in range(1, made.ndim) if made.shape[k] == n}
+            for bit in range((n - 1).bit_length() if own else 0):
+                chosen = (np.arange(n) >> bit & 1).astype(bool)
+                mixed = run(np.where(_along(chosen, axis, one.ndim), two, one))
+                own = {
+                    (i, k)
+                    for i, k in own
+                    if not differ(mixed[i], np.where(_along(chosen, k, mixed[i].ndim), second[i], first[i])).any()
+                }
+        except Exception:  # a stranger's layers can fail in any way; then it is the activations that are replaced
+            return found
+        made = [_Changed(use, path[1 + i], k, first[i].size // PROBE) for i, k in sorted(own)]
+        return min([found, *made], key=lambda one: one.size)
+
+    def _set_to(self, fills: np.ndarray, changed: _Changed) -> np.ndarray:
+        """Behind the activations: what is there if those of all filters of a use are set to their numbers."""
+        use, arrangement = changed.use, changed.use.chain.arrangement
+        values = np.array(self._held[use.chain.place])
+        own = fills[self._first[use.bank] : self._first[use.bank + 1]]
+        values.swapaxes(0, arrangement.filters or 0)[arrangement.order] = _along(own, 0, values.ndim)
+        if changed.place == use.chain.place:
+            return values
+        return self._forward.run(self._arrays, [changed.place], {use.chain.place: values})[0]
 
     def _check(self) -> int:
         """Count the outputs; the parts must give what the whole gives."""
@@ -204,3 +284,8 @@ class Ablation:
             raise Unreadable("its layers run one by one do not give the network's own predictions")
         self._size = 0
         return whole.shape[1]
+
+
+def _along(values: np.ndarray, axis: int, n_axes: int) -> np.ndarray:
+    """Lay values along one of some axes."""
+    return np.expand_dims(values, tuple(one for one in range(n_axes) if one != axis))

@@ -20,8 +20,9 @@ MOST_SEQUENCES = 20_000  # for means and correlations
 MOST_BYTES = 256 << 20  # of their inputs, which are kept in memory
 FORWARD_PASSES = 30_000  # filters x sequences with a filter replaced, so that time stays bounded
 FEWEST_SEQUENCES = 100  # however many filters there are
-BATCH_VALUES = 2 << 20  # activations of one batch, 8 MiB: more leave the processor cache, and each pass copies them
-LARGEST_BATCH = 512
+BATCH_VALUES = 2 << 20  # numbers of one batch, 8 MiB: more leave the processor cache, and each pass copies them
+BATCH_ACTIVATIONS = 16 << 20  # of one batch, 64 MiB, where the network is run on from fewer numbers than these
+LARGEST_BATCH = 1024
 OUTPUT_CORRELATION = 0.3  # of a filter with an output that it is for
 OUTPUT_SHARE = 0.5  # of the filter's largest correlation
 OUTPUT_CHANGE = 0.01  # standard deviations of an output's predictions
@@ -142,7 +143,9 @@ def measure_importance(
     maxima, predictions, mean = _pass(ablation, ArrayBatches(inputs, _even(n, largest)))
     # Time goes with filters x sequences, so fewer sequences where there are many filters.
     chosen = spaced(n, max(FEWEST_SEQUENCES, FORWARD_PASSES // ablation.n_filters))
-    some = ArrayBatches(over_arrays(lambda array: array[chosen], inputs), _even(len(chosen), largest))
+    # A pass of few sequences is spent on what surrounds the computing.
+    most = max(1, min(LARGEST_BATCH, BATCH_ACTIVATIONS // size, BATCH_VALUES // ablation.size))
+    some = ArrayBatches(over_arrays(lambda array: array[chosen], inputs), _even(len(chosen), most))
     change, signed = _changes(ablation, some, mean)
     return Importance(
         tuple(outputs),
@@ -357,7 +360,7 @@ def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tup
         ablation.begin(batch.inputs)
         before = ablation.predictions().astype(np.float64)
         for one in range(ablation.n_filters):
-            difference = ablation.replaced(one, float(mean[one])) - before
+            difference = ablation.replaced(one, mean) - before
             change[one] += np.abs(difference).sum(axis=0)
             signed[one] += difference.sum(axis=0)
     return change / batches.n, signed / batches.n

@@ -107,6 +107,34 @@ def test_replaced_activations_against_layers_by_hand(case):
                 )
 
 
+# What follows the activations, and numbers of a sequence that the rest is run on from. Of 24 positions of 5 filters:
+BEHIND = {
+    "pooled": ([layers.AveragePooling1D(6), layers.BatchNormalization()], 4 * 5),
+    "pooled to one": ([layers.GlobalMaxPooling1D()], 5),
+    "pooled, then mixed": ([layers.MaxPooling1D(3), layers.Softmax(), layers.MaxPooling1D(4)], 8 * 5),
+    "mixed at once": ([layers.UnitNormalization(axis=-1), layers.GlobalMaxPooling1D()], 24 * 5),
+    "shuffled": ([layers.Permute((2, 1)), layers.Reshape((6, 20)), layers.MaxPooling1D(2)], 24 * 5),
+}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_the_rest_is_run_from_where_filters_are_fewest_and_still_themselves(behind):
+    keras.utils.set_random_seed(5)
+    following, size = BEHIND[behind]
+    first = layers.Conv1D(5, 4, padding="same", activation="relu", name="act")
+    model = keras.Sequential([keras.Input((LENGTH, 4)), first, *following, layers.Flatten(), layers.Dense(3)])
+    network = open_network(model)
+    ablation, x = Ablation(network), network.layout.encode(CODES)
+    assert ablation.size == size
+    fills = np.linspace(0.1, 0.9, 5).astype(np.float32)
+    for rows in (slice(0, 20), slice(20, N)):
+        ablation.begin(x[rows])
+        for one in range(5):
+            expected = keras_reference(model, x[rows], one, fills[one])
+            np.testing.assert_allclose(ablation.replaced(one, fills), expected, atol=1e-5)
+        np.testing.assert_allclose(ablation.predictions(), keras_reference(model, x[rows], None, 0.0), atol=1e-5)
+
+
 def naive_importance(model, network, x, reference):
     """One sequence and one filter at a time; both strands of the PyTorch network count."""
     with torch.no_grad():
