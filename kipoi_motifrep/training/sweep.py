@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import queue
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 
 from kipoi_motifrep.core.errors import InputError, one_line
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.workers import WorkerLost, open_workers, tell_program
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.networks.backend import check_backend, import_keras
 from kipoi_motifrep.training.architectures import select
 from kipoi_motifrep.training.runs import PAPER_PROTOCOL, Epoch, Protocol, Result, Run
 from kipoi_motifrep.training.train import check_splits, train_run
-
-# What TensorFlow and PyTorch ask for the number of threads of one operation and of operations side by side.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-TICK = 0.2  # seconds between two looks at what the workers say
-
-_messages: multiprocessing.Queue[tuple[Run, Epoch]] | None = None  # in a worker of ours: to the program
 
 
 @dataclass(frozen=True)
@@ -102,8 +94,7 @@ def run_sweep(
     jobs : int, default 1
         Processes side by side.
     scheduler : str, optional
-        Address of a Dask scheduler that runs the networks instead; its workers
-        must see `dataset_path` and `out` under the same names.
+        Address of a Dask scheduler that runs the networks instead; its workers must see `out` under the same name.
 
     Yields
     ------
@@ -113,89 +104,27 @@ def run_sweep(
     Raises
     ------
     InputError
-        If a split of the data set is empty, `jobs` is below 1, the backend of Keras is not
-        there, or no scheduler answers.
+        If a split of the data set is empty, the backend of Keras is not there, or there are no workers
+        (see :func:`kipoi_motifrep.core.workers.open_workers`).
     """
     check_splits(open_dataset(dataset_path))  # a bad file is told before any process starts
-    if jobs < 1:
-        raise InputError(f"jobs is {jobs}; it must be at least 1")
-    messages = multiprocessing.get_context("spawn").Queue()
-    progress = _Progress(len(runs), protocol)
-    data, folder = os.path.abspath(dataset_path), os.path.abspath(out)  # workers of Dask may be at work elsewhere
-    with _executor(jobs, scheduler, messages) as executor:
-        waiting = {executor.submit(_train, run, data, folder, protocol): run for run in runs}
-        try:
-            while waiting:
-                done, _ = wait(waiting, TICK, FIRST_COMPLETED)
-                progress.show(messages)
-                for future in done:
-                    run = waiting.pop(future)
-                    progress.finish(run)
-                    try:
-                        result = future.result()
-                    except Exception as error:  # a worker that was killed, for example for its memory
-                        result = RunResult(
-                            run, None, f"its process ended ({type(error).__name__}); run the command again to go on"
-                        )
-                    yield result
-        finally:
-            for future in waiting:  # none is left, unless this generator was stopped
-                future.cancel()
-            progress.close()
-
-
-@contextmanager
-def _executor(jobs: int, scheduler: str | None, messages: multiprocessing.Queue) -> Iterator[Executor]:
-    """Start processes here, or take the workers of a Dask scheduler."""
     if scheduler is None:
         check_backend()
-        # Spawned, not forked: TensorFlow does not survive a fork.
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker, (messages,)) as pool:
-            try:
-                yield pool
-            except BaseException:
-                for worker in multiprocessing.active_children():
-                    worker.terminate()  # else the pool would wait until they have trained their networks
-                raise
-        return
+    progress = _Progress(len(runs), protocol)
+    data, folder = os.path.abspath(dataset_path), os.path.abspath(out)  # workers may be at work elsewhere
     try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("--scheduler needs Dask: pip install 'kipoi_motifrep[distributed]'") from error
-    try:
-        client = Client(scheduler, timeout="30s")
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler answers at {scheduler} ({one_line(error)})") from error
-    with client:
-        yield client.get_executor(pure=False)
-
-
-def _start_worker(messages: multiprocessing.Queue) -> None:
-    """Prepare a process of ours: where it reports epochs, and that it ends when the program is killed.
-
-    A worker that outlives the program would train on, beside the one that goes on from there.
-    """
-    global _messages
-    _messages = messages
-    program = multiprocessing.parent_process()
-    assert program is not None  # this is a worker
-
-    def end_with_program() -> None:
-        program.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_program, daemon=True).start()
+        with open_workers(jobs, scheduler, [data], folder) as workers:
+            train = partial(_train, dataset_path=data, out=folder, protocol=protocol)
+            for number, outcome in workers.results(train, runs, progress.show):
+                progress.finish(runs[number])
+                lost = isinstance(outcome, WorkerLost)
+                yield RunResult(runs[number], None, one_line(outcome)) if lost else outcome
+    finally:
+        progress.close()
 
 
 def _train(run: Run, dataset_path: str, out: str, protocol: Protocol) -> RunResult:
-    """Train one network in a worker, on one thread.
-
-    With several threads sums are added up in another order and rounded otherwise, so that the number of threads would
-    decide, with the seed, which network comes out. A backend reads the variables when it starts; in a worker of Dask
-    that has used it before, it keeps its threads.
-    """
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    messages = _messages
+    """Train one network in a worker."""
     try:
         import_keras()
         result = train_run(
@@ -203,7 +132,7 @@ def _train(run: Run, dataset_path: str, out: str, protocol: Protocol) -> RunResu
             open_dataset(dataset_path),
             out,
             protocol,
-            on_epoch=None if messages is None else lambda epoch: messages.put((run, epoch)),
+            on_epoch=lambda epoch: tell_program({"run": list(astuple(run)), "epoch": dict(epoch)}),
         )
     except (InputError, OSError) as error:
         return RunResult(run, None, one_line(error))
@@ -232,29 +161,28 @@ class _Progress:
         self._last: dict[Run, Epoch] = {}  # of the networks under way
         self._finished: set[Run] = set()
         self._most = protocol.epochs
+        self._turn = threading.Lock()  # epochs are heard of in a thread of Dask's
 
-    def show(self, messages: multiprocessing.Queue[tuple[Run, Epoch]]) -> None:
-        """Take in all epochs that workers have reported."""
-        while True:
-            try:
-                run, epoch = messages.get_nowait()
-            except queue.Empty:
-                break
+    def show(self, message: dict) -> None:
+        """Take in an epoch that a worker has reported."""
+        run, epoch = Run(*message["run"]), message["epoch"]
+        with self._turn:
             if run in self._finished:  # messages may come later than the result
-                continue
+                return
             # A resumed run begins with a later epoch than the first.
             self._bar.update(epoch["epoch"] - self._last.get(run, {"epoch": 0})["epoch"])
             self._last[run] = epoch
-        self._bar.set_postfix_str(
-            ", ".join(f"{run.architecture} {epoch['val_loss']:.4f}" for run, epoch in self._last.items())
-        )
+            self._bar.set_postfix_str(
+                ", ".join(f"{one.architecture} {last['val_loss']:.4f}" for one, last in self._last.items())
+            )
 
     def finish(self, run: Run) -> None:
         """Take the epochs that a network did not need out of the total."""
-        self._finished.add(run)
-        last = self._last.pop(run, None)
-        self._bar.total -= self._most - (last["epoch"] if last else 0)
-        self._bar.clear()  # a line about the network takes its place; the bar comes back below
+        with self._turn:
+            self._finished.add(run)
+            last = self._last.pop(run, None)
+            self._bar.total -= self._most - (last["epoch"] if last else 0)
+            self._bar.clear()  # a line about the network takes its place; the bar comes back below
 
     def close(self) -> None:
         self._bar.close()

@@ -13,6 +13,7 @@ import pytest
 from support.training import QUICK, RUN, assert_same, contents
 
 from kipoi_motifrep.cli import program as cli
+from kipoi_motifrep.core.workers import THREAD_VARIABLES
 from kipoi_motifrep.training import sweep
 from kipoi_motifrep.training.runs import Protocol, Run
 from kipoi_motifrep.training.sweep import plan, run_sweep
@@ -34,7 +35,7 @@ def test_a_plan_takes_all_architectures_of_a_trial_before_the_next():
 def test_neither_jobs_nor_threads_outside_change_a_network(tmp_path, monkeypatch):
     run = Run("cnn_1", 0, 0)
     for jobs, threads in ((1, "2"), (2, "1")):
-        for variable in sweep.THREAD_VARIABLES:
+        for variable in THREAD_VARIABLES:
             monkeypatch.setenv(variable, threads)
         [result] = run_sweep([run], EXAMPLE, tmp_path / str(jobs), Protocol(epochs=1), jobs)
         assert result.error == ""
@@ -194,6 +195,6 @@ def test_a_dask_scheduler_trains_the_same_network(tmp_path):
 
 
 def test_a_worker_that_dies_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "_train", os._exit)  # gets a run, and ends the process on it
+    monkeypatch.setattr(sweep, "_train", lambda run, **given: os._exit(1))
     [result] = run_sweep([Run("cnn9_25", 0, 0)], EXAMPLE, tmp_path, Protocol(epochs=1))
     assert result.contents is None and "run the command again" in result.error
