@@ -26,11 +26,13 @@ NEEDS = [
     "numba>=0.59",  # compiles Tomtom's loops; the first with wheels for numpy 1.26 and Python 3.12
     "jinja2",
     "tqdm",
+    "dask[distributed]",  # processes of this machine and of clusters; small beside TensorFlow
 ]
 EXTRAS = {
     "plot": ["matplotlib"],
     "pytorch": ["torch==2.13.0"],
-    "distributed": ["dask[distributed]"],
+    "distributed": [],  # a name from before it was always there
+    "scan": ["pyBigWig"],
     "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
     "test": [
         "pytest",
@@ -42,7 +44,7 @@ EXTRAS = {
         "nbclient",
         "nbformat",
         "ipykernel",
-        "dask[distributed]",
+        "pyBigWig",
         "mypy",
         "import-linter",
         "biopython",

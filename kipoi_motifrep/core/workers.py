@@ -30,6 +30,7 @@ Hear = Callable[[dict], object]
 
 # What TensorFlow and PyTorch ask for the number of threads of one operation and of operations side by side.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+PACKAGE = "kipoi_motifrep"
 SENT_AT_MOST = 256 << 20  # bytes of files that the scheduler carries: it holds them in memory
 ANSWER = "10s"  # until a scheduler must have answered; one that is there does so in milliseconds
 FIRST_WORKER = 60  # seconds until a scheduler must have a worker: a cluster's queue may have to start it
@@ -120,7 +121,7 @@ def open_workers(
         from distributed import Client, LocalCluster
     except ImportError as error:
         option = "--jobs" if scheduler is None else "--scheduler"
-        raise InputError(f"{option} needs Dask: pip install 'kipoi_motifrep[distributed]'") from error
+        raise InputError(f"{option} needs Dask: pip install 'dask[distributed]'") from error
     # Its log is for those who run the cluster; what a user must know is said by the errors below.
     with dask.config.set({"logging.distributed": "critical"}):
         if scheduler is None:
@@ -306,9 +307,9 @@ def _equipped(client: Any, scheduler: str, files: Sequence[str], folder: str | N
         raise InputError(f"the scheduler at {scheduler} has had no worker for {FIRST_WORKER} s; start some") from error
     # By a function of Python's own first: one of this package could not be called where it is not installed.
     cure = f"install it there: pip install kipoi_motifrep=={__version__}"
-    for worker, spec in client.run(importlib.util.find_spec, "kipoi_motifrep").items():
+    for worker, spec in client.run(importlib.util.find_spec, PACKAGE).items():
         if spec is None:
-            raise InputError(f"worker {worker} does not have kipoi_motifrep; {cure}")
+            raise InputError(f"worker {worker} does not have {PACKAGE}; {cure}")
     if folder is not None:
         os.makedirs(folder, exist_ok=True)
         with scratch(folder) as sign:

@@ -117,8 +117,10 @@ def run_sweep(
             train = partial(_train, dataset_path=data, out=folder, protocol=protocol)
             for number, outcome in workers.results(train, runs, progress.show):
                 progress.finish(runs[number])
-                lost = isinstance(outcome, WorkerLost)
-                yield RunResult(runs[number], None, one_line(outcome)) if lost else outcome
+                if isinstance(outcome, WorkerLost):
+                    yield RunResult(runs[number], None, one_line(outcome))
+                else:
+                    yield outcome
     finally:
         progress.close()
 

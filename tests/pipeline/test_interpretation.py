@@ -248,7 +248,7 @@ def test_force_and_other_sequences_do_all_again(folder, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_written_report(folder, monkeypatch):
-    import kipoi_motifrep.pipeline as interpreting
+    import kipoi_motifrep.pipeline.interpretation as interpreting
 
     page = (folder / "report.html").read_text()
 

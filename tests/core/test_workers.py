@@ -1,0 +1,157 @@
+"""Workers: who does a task, what each must have, and what becomes of one that dies."""
+
+import functools
+import operator
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kipoi_motifrep.core import workers as ours
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.workers import WorkerLost, in_order, open_workers, opened_once, tell_program
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two workers that are at work in a folder of their own."""
+    distributed = pytest.importorskip("distributed")
+    before = os.getcwd()
+    os.chdir(tmp_path_factory.mktemp("workers"))
+    try:
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+            yield cluster.scheduler_address
+    finally:
+        os.chdir(before)
+
+
+def test_no_workers_are_asked_for():
+    with open_workers() as workers:
+        assert workers.here
+        assert list(in_order(workers.results(operator.neg, [3, 1, 2]))) == [-3, -1, -2]
+
+
+def test_results_are_brought_into_order():
+    assert list(in_order([(2, "c"), (0, "a"), (1, "b")])) == ["a", "b", "c"]
+    with pytest.raises(WorkerLost):
+        list(in_order([(0, WorkerLost("x"))]))
+
+
+def test_more_tasks_than_workers(cluster):
+    with open_workers(scheduler=cluster) as workers:
+        assert not workers.here
+        assert list(in_order(workers.results(operator.neg, range(40)))) == [-one for one in range(40)]
+
+
+def test_one_task_at_a_time_in_a_process(cluster):
+    """Networks are seeded, and models kept, for the whole process."""
+
+    def alone(folder):
+        mark = Path(folder, str(os.getpid()))
+        mark.mkdir()  # fails if it is there
+        time.sleep(0.05)
+        mark.rmdir()
+        return os.getpid()
+
+    with open_workers(scheduler=cluster) as workers:
+        pids = {pid for _, pid in workers.results(alone, [os.getcwd()] * 12)}
+    assert os.getpid() not in pids and len(pids) <= 2
+
+
+def test_what_tasks_work_with_is_opened_once_in_a_process(cluster):
+    def task(item):
+        kept = opened_once(list, ())
+        kept.append(item)
+        return os.getpid(), len(kept)
+
+    with open_workers(scheduler=cluster) as workers:
+        seen = [one for _, one in workers.results(task, range(10))]
+    assert sorted(n for _, n in seen) == sorted(
+        1 + i for pid in {pid for pid, _ in seen} for i in range(sum(one == pid for one, _ in seen))
+    )
+
+
+def test_messages_of_tasks(cluster):
+    heard = []
+    with open_workers(scheduler=cluster) as workers:
+        list(workers.results(lambda item: tell_program({"at": item}), [1, 2], heard.append))
+        until = time.monotonic() + 20
+        while len(heard) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+    assert sorted(one["at"] for one in heard) == [1, 2]
+
+
+def test_an_error_of_a_task_is_its_own(cluster):
+    with open_workers(scheduler=cluster) as workers, pytest.raises(ZeroDivisionError):
+        list(workers.results(functools.partial(operator.truediv, 1), [1, 0]))
+
+
+def test_a_worker_that_dies_is_replaced_and_its_task_done_again(cluster, tmp_path):
+    def deadly_once(item):
+        mark = tmp_path / "died"
+        if item == 3 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), 9)
+        with open(tmp_path / "done", "a") as file:
+            file.write(f"{item}\n")
+        return item * item
+
+    with open_workers(scheduler=cluster) as workers:
+        assert list(in_order(workers.results(deadly_once, range(8)))) == [one * one for one in range(8)]
+    assert (tmp_path / "died").exists()
+
+
+def test_a_file_that_workers_lack_is_sent_to_them(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("peaks.fa").write_text(">a\nACGT\n")
+    path = "/proc/self/cwd/peaks.fa"  # that of this process: there is none in the folder where the workers are
+
+    def read(path):
+        return (opened_once(str, path), Path(opened_once(str, path)).read_text())
+
+    with open_workers(scheduler=cluster, files=[path]) as workers:
+        found = dict(workers.results(read, [path] * 4))
+    assert {text for _, text in found.values()} == {">a\nACGT\n"}
+    assert all(there != path for there, _ in found.values())
+    monkeypatch.setattr(ours, "SENT_AT_MOST", 3)
+    with pytest.raises(InputError, match=r"peaks.fa: worker tcp://.* does not have it .*put it there"):
+        open_workers(scheduler=cluster, files=[path]).__enter__()
+
+
+def test_a_folder_that_workers_do_not_share(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"/proc/self/cwd/out: worker tcp://.* does not share this folder"):
+        open_workers(scheduler=cluster, folder="/proc/self/cwd/out").__enter__()
+    with open_workers(scheduler=cluster, folder=str(tmp_path / "out")):
+        assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_worker_without_this_package_is_named(cluster, monkeypatch):
+    monkeypatch.setattr(ours, "PACKAGE", "kipoi_motifrep_of_tomorrow")
+    with pytest.raises(InputError, match=r"worker tcp://\S+ does not have .*pip install"):
+        open_workers(scheduler=cluster).__enter__()
+
+
+def test_a_worker_with_another_version_is_named(cluster, monkeypatch):
+    monkeypatch.setattr(ours, "__version__", "9.9")
+    with pytest.raises(InputError, match=r"worker tcp://\S+ has kipoi_motifrep .*, not 9.9"):
+        open_workers(scheduler=cluster).__enter__()
+
+
+def test_what_cannot_be(monkeypatch):
+    with pytest.raises(InputError, match="jobs is 0"):
+        open_workers(0).__enter__()
+    monkeypatch.setattr(ours, "ANSWER", "0.5s")
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        open_workers(scheduler="tcp://127.0.0.1:9").__enter__()
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for given, option in (({"jobs": 2}, "--jobs"), ({"scheduler": "tcp://127.0.0.1:9"}, "--scheduler")):
+        with pytest.raises(InputError, match=f"{option} needs Dask: pip install"):
+            open_workers(**given).__enter__()
+
+
+def test_importing_it_is_light(run_python):
+    done = run_python("-c", "import sys, kipoi_motifrep.core.workers; print('dask' in sys.modules)")
+    assert done.stdout.strip() == "False"
