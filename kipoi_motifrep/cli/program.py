@@ -30,6 +30,7 @@ COMMANDS = (
     "baseline",
     "train",
     "experiment",
+    "evaluate",
     "package",
 )
 # What timeout, Slurm, Docker and a closing terminal send before they kill.

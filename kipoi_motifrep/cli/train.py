@@ -75,6 +75,11 @@ def add_training_arguments(parser: argparse.ArgumentParser, architecture: str, t
         action="store_true",
         help="let the positives and the negatives of each label count the same in the loss; not in the paper",
     )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="fit each label's probabilities to the validation split at the end; not in the paper",
+    )
 
 
 def protocol_of(args: argparse.Namespace) -> Protocol:
@@ -89,6 +94,7 @@ def protocol_of(args: argparse.Namespace) -> Protocol:
         first_activation=args.first_activation,
         augment_reverse_complement=args.augment_reverse_complement,
         weight_rare_labels=args.weight_rare_labels,
+        calibrate=args.calibrate,
     )
 
 

@@ -78,6 +78,8 @@ class Protocol:
         Show each training sequence on a strand that is drawn anew in each epoch. Not in the paper.
     weight_rare_labels : bool
         Let the ones and the zeros of each label count the same in the loss. Not in the paper.
+    calibrate : bool
+        At the end, fit the probabilities of each label to the validation split. Not in the paper.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class Protocol:
     first_activation: str = "relu"
     augment_reverse_complement: bool = False
     weight_rare_labels: bool = False
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "patience"):

@@ -27,6 +27,7 @@ from kipoi_motifrep.datasets.hdf5 import Dataset, Split
 from kipoi_motifrep.networks.keras_files import read_metadata, save_network
 from kipoi_motifrep.sequences.alphabet import one_hot, reverse_complement
 from kipoi_motifrep.training.architectures import build
+from kipoi_motifrep.training.calibration import calibrate
 from kipoi_motifrep.training.runs import (
     HISTORY_FILE,
     NETWORK_FILE,
@@ -387,6 +388,9 @@ class _Training:
         network, names = self.build(), self.dataset.label_names
         with np.load(self.best_file) as best:
             network.set_weights([best[key] for key in best.files])
+        if self.protocol.calibrate:
+            valid = self.dataset["valid"]
+            calibrate(network, valid.read("labels"), predict_split(network, valid))
         test = self.dataset["test"]
         measured = accuracy(test.read("labels"), predict_split(network, test))
         result = cast(

@@ -19,6 +19,7 @@ from kipoi_motifrep.core.tables import read_table, write_table
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
+from kipoi_motifrep.training.evaluate import write_results
 from kipoi_motifrep.zoo.description import (
     IN_GROUP,
     PRECISION_DECIMAL,
@@ -135,9 +136,16 @@ def write_networks(
         row.update(weights_md5=md5_of(weights), expect_md5=md5_of(expect))
     # 3. The tables, now that the md5s are known.
     write_table(group / "models.tsv", columns, ([row[column] for column in columns] for row in rows))
-    known = {network.name: network.result["test"] for network in networks if network.result}
+    labels = networks[0].label_names
+    known = {
+        network.name: {
+            figure: [network.result["test"]["per_label"][label][figure] for label in labels] for figure in FIGURES
+        }
+        for network in networks
+        if network.result
+    }
     if known:
-        _write_results(group / "results.tsv", known, networks[0].label_names)
+        write_results(group / "results.tsv", known, labels)
 
 
 def _row(network: Packaged) -> dict[str, object]:
@@ -297,19 +305,3 @@ def write_example_files(folder: Path, length: int) -> None:
         folder / EXAMPLE_INTERVALS,
         "".join(f"chr20\t{start}\t{start + length}\twindow_{i}\n" for i, start in enumerate(starts, 1)),
     )
-
-
-def _write_results(path: Path, results: dict[str, dict], labels: Sequence[str]) -> None:
-    write_table(
-        path,
-        ["model", "figure", "mean", *labels],
-        (
-            [name, figure, _figure(result[figure]), *(_figure(result["per_label"][label][figure]) for label in labels)]
-            for figure in FIGURES
-            for name, result in results.items()
-        ),
-    )
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,202 @@
+"""How well networks predict the labels of a data set: any network, of the same outputs, on the same sequences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kipoi_motifrep.core.accuracy import accuracy
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.outputs import check_output_file, parameters_record, write_json
+from kipoi_motifrep.core.progress import progress
+from kipoi_motifrep.core.tables import write_table
+from kipoi_motifrep.datasets.hdf5 import Split, open_dataset
+from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.sequences.alphabet import one_hot
+from kipoi_motifrep.training.calibration import calibration_error, reliability
+from kipoi_motifrep.training.train import PREDICTION_BATCH, data_digest
+
+MEAN = "mean of all"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Accuracy of one network.
+
+    Attributes
+    ----------
+    model : str
+        What was evaluated.
+    label_names : tuple of str
+        T labels.
+    auroc, aupr, calibration_error : numpy.ndarray, shape (T,)
+        nan where the split has not both classes (for `calibration_error`: where all are masked).
+    curves : numpy.ndarray, shape (T, 10, 3)
+        Of :func:`kipoi_motifrep.training.calibration.reliability`, label by label.
+
+    Examples
+    --------
+    >>> one = Evaluation("m", ("MAX",), np.array([0.9]), np.array([0.8]), np.array([0.1]), np.zeros((1, 10, 3)))
+    >>> dict(one.figures())["auroc"].tolist()
+    [0.9]
+    """
+
+    model: str
+    label_names: tuple[str, ...]
+    auroc: np.ndarray
+    aupr: np.ndarray
+    calibration_error: np.ndarray
+    curves: np.ndarray
+
+    def figures(self) -> list[tuple[str, np.ndarray]]:
+        """List the figures of the table, each with a value a label."""
+        return [(name, getattr(self, name)) for name in ("auroc", "aupr", "calibration_error")]
+
+
+def evaluate(
+    models: Sequence[object],
+    dataset: str | os.PathLike,
+    *,
+    split: str = "test",
+    average: bool = False,
+    source: str | None = None,
+    output: str | os.PathLike | None = None,
+) -> list[Evaluation]:
+    """Measure how well networks predict the labels of a data set.
+
+    Parameters
+    ----------
+    models : sequence of str, path-like or object
+        Anything that ``interpret`` takes. Their outputs are the labels, in the same order.
+    dataset : str or path-like
+        A dataset file.
+    split : str
+        Part of it.
+    average : bool
+        Also evaluate the mean of all predictions.
+    source : str, optional
+        Kipoi source of the models' names.
+    output : str or path-like, optional
+        A table; beside it go its parameters (``OUTPUT.json``) and the reliability curves
+        (``OUTPUT.reliability.tsv``).
+
+    Returns
+    -------
+    list of Evaluation
+        One a model, and at the end that of the mean.
+
+    Raises
+    ------
+    InputError
+        If something cannot be read, the split is empty, or a network has other outputs than the data has labels.
+
+    Examples
+    --------
+    >>> from kipoi_motifrep.zoo.shipped import EXAMPLES, shipped_model
+    >>> [one] = evaluate([shipped_model("synthetic/cnn_25")], EXAMPLES / "synthetic.h5")
+    >>> bool(one.auroc.mean() > 0.9)
+    True
+    """
+    data = open_dataset(dataset)
+    if split not in data.splits:
+        raise InputError(f"has no split {split!r}; there are {', '.join(data.splits)}", path=dataset)
+    part = data[split]
+    if not len(part):
+        raise InputError(f"split {split!r} is empty", path=dataset)
+    if output is not None:
+        for path in _files(output):
+            check_output_file(path, [dataset, *(one for one in models if isinstance(one, (str, os.PathLike)))])
+    labels, names = part.read("labels"), data.label_names
+    found, total = [], np.zeros(labels.shape)
+    for model in models:
+        predictions = _predictions(model, part, names, source)
+        total += predictions
+        found.append(_evaluation(_name(model), names, labels, predictions))
+    if average:
+        found.append(_evaluation(MEAN, names, labels, total / len(models)))
+    if output is not None:
+        table, curves, record = _files(output)
+        write_results(table, {one.model: dict(one.figures()) for one in found}, names)
+        write_table(curves, ("model", "label", "sequences", "predicted", "positive"), _curve_rows(found))
+        parameters = {"models": [_name(one) for one in models], "dataset": os.path.basename(dataset)}
+        write_json(
+            record,
+            parameters_record("evaluate", {**parameters, "data": data_digest(data), "split": split, "source": source}),
+        )
+    return found
+
+
+def write_results(
+    path: str | os.PathLike,
+    results: Mapping[str, Mapping[str, np.ndarray | Sequence[float | None]]],
+    labels: Sequence[str],
+) -> None:
+    """Write a table of accuracies: a row a model and figure, a column a label.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The table.
+    results : mapping of str to mapping of str to sequence of float, length T
+        Figures of each model; None or nan where there is none.
+    labels : sequence of str
+        T names.
+    """
+    rows = []
+    for figure in dict.fromkeys(name for figures in results.values() for name in figures):
+        for model, figures in results.items():
+            values = np.array(figures[figure], np.float64)
+            known = values[~np.isnan(values)]
+            mean = known.mean() if len(known) else np.nan
+            rows.append([model, figure, *("" if np.isnan(one) else f"{one:.4f}" for one in (mean, *values))])
+    write_table(path, ["model", "figure", "mean", *labels], rows)
+
+
+def _files(output: str | os.PathLike) -> tuple[Path, Path, Path]:
+    """Table, reliability curves, parameters."""
+    return Path(output), Path(f"{os.fspath(output)}.reliability.tsv"), Path(f"{os.fspath(output)}.json")
+
+
+def _name(model: object) -> str:
+    return os.fspath(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
+
+
+def _predictions(model: object, part: Split, names: Sequence[str], source: str | None) -> np.ndarray:
+    """Predict a split with any network: its input is laid out as the network reads it."""
+    batches = part.batches(PREDICTION_BATCH)
+    network, found = None, []
+    for sequences, _ in progress(
+        batches, f"predicting: {_name(model)}", unit="batch", total=-(-len(part) // PREDICTION_BATCH)
+    ):
+        inputs = one_hot(sequences)
+        if network is None:
+            network = open_network(model, source=source, length=inputs.shape[1])
+        outputs = network.source.predict(network.arrays(inputs))
+        together = np.concatenate([one.reshape(len(inputs), -1) for one in outputs], axis=1)
+        if together.shape[1] != len(names):
+            raise InputError(
+                f"gives {together.shape[1]} numbers a sequence, and the data set has {len(names)} labels",
+                path=_name(model),
+            )
+        found.append(together)
+    return np.concatenate(found).astype(np.float64)
+
+
+def _evaluation(model: str, names: tuple[str, ...], labels: np.ndarray, predictions: np.ndarray) -> Evaluation:
+    measured = accuracy(labels, predictions)
+    curves = np.stack([reliability(one, predicted) for one, predicted in zip(labels.T, predictions.T, strict=True)])
+    return Evaluation(model, names, measured.auroc, measured.aupr, calibration_error(labels, predictions), curves)
+
+
+def _curve_rows(found: Sequence[Evaluation]) -> list[list[object]]:
+    return [
+        [one.model, label, int(count), f"{predicted:.4f}", f"{positive:.4f}"]
+        for one in found
+        for label, curve in zip(one.label_names, one.curves, strict=True)
+        for count, predicted, positive in curve
+        if count
+    ]

@@ -1,0 +1,93 @@
+"""Accuracy of any network on a data set."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.core.accuracy import accuracy
+from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.networks.keras_files import load_keras
+from kipoi_motifrep.training.evaluate import evaluate
+from kipoi_motifrep.training.train import predict_split
+
+
+@pytest.fixture
+def network(finished):
+    return finished[0] / "network.keras"
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_figures_are_those_of_the_run(dataset, finished, network, tmp_path):
+    [one] = evaluate([network], dataset.path, output=tmp_path / "a.tsv")
+    measured = finished[1]["test"]["per_label"]
+    for i, label in enumerate(dataset.label_names):
+        for figure, values in one.figures()[:2]:
+            expected = measured[label][figure]
+            assert np.isnan(values[i]) if expected is None else values[i] == pytest.approx(expected, abs=1e-6)
+    rows = table(tmp_path / "a.tsv")
+    assert [row["figure"] for row in rows] == ["auroc", "aupr", "calibration_error"]
+    assert rows[0]["rare"] == "" and rows[0]["left"] == f"{measured['left']['auroc']:.4f}"
+    curves = table(tmp_path / "a.tsv.reliability.tsv")
+    known = int((dataset["test"].read("labels")[:, 0] >= 0).sum())
+    assert sum(int(row["sequences"]) for row in curves if row["label"] == "left") == known
+    assert json.loads((tmp_path / "a.tsv.json").read_text())["parameters"]["split"] == "test"
+
+
+def test_networks_with_other_layouts_are_read_their_own_way(dataset, network, tmp_path):
+    """The same numbers from PyTorch, channels before positions and the bases in another order."""
+
+    class Turned(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv1d(4, 3, 7)
+
+        def forward(self, x):
+            return torch.sigmoid(torch.relu(self.conv(x)).amax(2) - 1)
+
+    torch.manual_seed(0)
+    module = Turned()
+    codes = dataset["test"].read("sequences")
+    hot = np.concatenate([np.eye(4), np.full((1, 4), 0.25)])[codes].astype(np.float32)
+    with torch.no_grad():
+        predictions = module(torch.from_numpy(hot.swapaxes(1, 2).copy())).numpy()
+    [one] = evaluate([module], dataset.path)
+    expected = accuracy(dataset["test"].read("labels"), predictions)
+    np.testing.assert_allclose(one.auroc, expected.auroc, atol=1e-6)
+    np.testing.assert_allclose(one.aupr, expected.aupr, atol=1e-6)
+
+
+def test_the_mean_of_all_is_that_of_their_predictions(dataset, network, tmp_path):
+    other = keras.models.clone_model(load_keras(network))
+    other.save(tmp_path / "other.keras")
+    found = evaluate([network, tmp_path / "other.keras"], dataset.path, split="valid", average=True)
+    assert [one.model for one in found] == [str(network), str(tmp_path / "other.keras"), "mean of all"]
+    valid = dataset["valid"]
+    mean = (predict_split(load_keras(network), valid).astype(float) + predict_split(other, valid)) / 2
+    np.testing.assert_allclose(found[-1].aupr, accuracy(valid.read("labels"), mean).aupr, atol=1e-6)
+
+
+def test_the_command_says_one_line_a_model(dataset, network, tmp_path, capsys):
+    assert main(["evaluate", str(network), "--dataset", str(dataset.path), "-o", str(tmp_path / "a.tsv")]) == 0
+    assert "auroc 0." in capsys.readouterr().err
+
+
+def test_bad_input(dataset, network, tmp_path):
+    with pytest.raises(InputError, match="no split 'tests'; there are train, valid, test"):
+        evaluate([network], dataset.path, split="tests")
+    two = keras.Sequential([keras.Input((60, 4)), keras.layers.Conv1D(3, 5, activation="relu")])
+    two.add(keras.layers.GlobalMaxPooling1D())
+    two.add(keras.layers.Dense(2))
+    two.save(tmp_path / "two.keras")
+    with pytest.raises(InputError, match=r"two\.keras: gives 2 numbers a sequence, and the data set has 3 labels"):
+        evaluate([tmp_path / "two.keras"], dataset.path)
+    with pytest.raises(InputError, match="input"):
+        evaluate([network], dataset.path, output=dataset.path)
