@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from kipoi_motifrep.sequences.loaders import SequencesDl as SequencesDl
     from kipoi_motifrep.training.baseline import ScanResult as ScanResult
     from kipoi_motifrep.training.baseline import scan_baseline as scan_baseline
+    from kipoi_motifrep.training.evaluate import Evaluation as Evaluation
     from kipoi_motifrep.training.evaluate import evaluate as evaluate
     from kipoi_motifrep.zoo.shipped import shipped_model as shipped_model
     from kipoi_motifrep.zoo.shipped import shipped_names as shipped_names
@@ -103,6 +104,7 @@ _PUBLIC = {
     "represent": "representation",
     "Representation": "representation",
     "scan_baseline": "training.baseline",
+    "Evaluation": "training.evaluate",
     "evaluate": "training.evaluate",
     "ScanResult": "training.baseline",
     "SequencesDl": "sequences.loaders",
