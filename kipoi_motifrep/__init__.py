@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from kipoi_motifrep.networks.file_kinds import NetworkFile as NetworkFile
     from kipoi_motifrep.networks.kipoi_model import Keras3Model as Keras3Model
     from kipoi_motifrep.networks.loading import open_network as open_network
-    from kipoi_motifrep.pipeline import Interpretation as Interpretation
-    from kipoi_motifrep.pipeline import interpret as interpret
+    from kipoi_motifrep.pipeline.interpretation import Interpretation as Interpretation
+    from kipoi_motifrep.pipeline.interpretation import interpret as interpret
     from kipoi_motifrep.report import Report as Report
     from kipoi_motifrep.report import read_interpretation as read_interpretation
     from kipoi_motifrep.report import write_interpretation as write_interpretation
@@ -82,8 +82,8 @@ _PUBLIC = {
     "information_content": "motifs",
     "information_logo": "motifs.logos",
     "InputError": "core.errors",
-    "interpret": "pipeline",
-    "Interpretation": "pipeline",
+    "interpret": "pipeline.interpretation",
+    "Interpretation": "pipeline.interpretation",
     "IntervalsDl": "sequences.loaders",
     "Keras3Model": "networks.kipoi_model",
     "match": "motifs.matches",
