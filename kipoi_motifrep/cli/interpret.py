@@ -24,8 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     filters.add_inputs(parser)
     filters.add_rule(parser)
     match.add_database(parser)
+    match.add_exclude(parser)
     parser.add_argument(
         "--evalue", type=float, default=0.1, metavar="E", help="matches have an E-value up to this (default: 0.1)"
+    )
+    parser.add_argument(
+        "--fdr",
+        type=float,
+        default=0.05,
+        metavar="Q",
+        help="call filters with a false discovery rate up to this (default: 0.05)",
     )
     parser.add_argument(
         "--truth",
@@ -37,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--null",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="compare with shuffled filters and the untrained network (default: yes)",
+        help="compare with shuffled filters, which calls need, and the untrained network (default: yes)",
     )
     parser.add_argument(
         "--importance",

@@ -8,7 +8,8 @@ SUMMARY = "The known motifs that each motif is like, with Tomtom's exact statist
 EXAMPLE = """\
   kipoi-motifrep match filters/filters_trimmed.meme -o matches/
   kipoi-motifrep match filters.meme --database JASPAR2016 --evalue 0.1 -o matches/
-  kipoi-motifrep match motifs.jaspar --database JASPAR2026 my_motifs.meme --qvalue 0.5 -o matches/"""
+  kipoi-motifrep match motifs.jaspar --database JASPAR2026 my_motifs.meme --qvalue 0.5 -o matches/
+  kipoi-motifrep match filters.meme --fdr --exclude MA1929.2 MA1930.2 -o matches/"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP, UniPROBE or a relative")
     add_database(parser)
+    add_exclude(parser)
     threshold = parser.add_mutually_exclusive_group()
     threshold.add_argument(
         "--evalue",
@@ -44,9 +46,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--norc", action="store_true", help="do not compare with reverse complements; so it is for RNA in any case"
     )
+    parser.add_argument(
+        "--fdr",
+        type=float,
+        nargs="?",
+        const=0.05,
+        metavar="Q",
+        help="also compare each motif with its own shuffles, and call those with a false discovery rate up to this "
+        "(0.05 if no number is given); takes 20 to 100 times as long",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffles (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for tomtom.tsv, matches.tsv and parameters.json"
+    )
+
+
+def add_exclude(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that leaves motifs out of the search.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        default=(),
+        metavar="ID",
+        help="motifs that are not searched, such as MA1929.2: those that take most chance matches are in "
+        "chance_targets.tsv",
     )
 
 
@@ -98,11 +128,14 @@ def run(args: argparse.Namespace) -> None:
         args.database,
         taxon=names(args.taxon),
         collection=names(args.collection),
+        exclude=args.exclude,
         evalue=args.evalue,
         qvalue=args.qvalue,
         min_overlap=args.min_overlap,
         incomplete_scores=args.incomplete_scores,
         norc=args.norc,
+        fdr=args.fdr,
+        seed=args.seed,
         threads=args.threads,
         output=args.output,
         progress=True,
@@ -112,6 +145,11 @@ def run(args: argparse.Namespace) -> None:
         f"{counted(len(found.queries), 'motif')} ({', '.join(f'{n} {status}' for status, n in counts.items())}); "
         f"database: {found.database.describe()}" + "; one strand" * bool(found.parameters["norc"])
     )
+    if found.chance is not None and found.called is not None:
+        say(
+            f"{sum(found.called)} called at a false discovery rate of {100 * found.chance.level:g} % "
+            f"({found.chance.n_shuffles} shuffles of each)"
+        )
 
 
 def names(text: str) -> list[str] | None:

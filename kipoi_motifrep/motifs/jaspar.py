@@ -102,6 +102,50 @@ class Database:
         """TF family of each id: ``::`` between those of a dimer, empty if not known."""
         return {name: "::".join(motif.tf_family) for name, motif in self.index.items()}
 
+    def without(self, ids: Sequence[str] | str) -> Database:
+        """Leave motifs out of the search.
+
+        Parameters
+        ----------
+        ids : sequence of str, or one
+            Motifs' ids or names in tables; all that have one are left out.
+
+        Returns
+        -------
+        Database
+            The same one if there are no ids.
+
+        Raises
+        ------
+        InputError
+            If no motif has an id, or none is left.
+
+        Examples
+        --------
+        >>> database = Database((Motif("m1", [[1, 0, 0, 0]]), Motif("m2", [[0, 1, 0, 0]])), "mine.meme")
+        >>> database.without(["m2"]).describe()[:35]
+        'mine.meme without m2, 1 motifs, sha'
+        """
+        ids = [ids] if isinstance(ids, str) else list(ids)
+        for one in ids:
+            if one not in self.index and one not in self.target_names:
+                raise InputError(f"exclude: no motif of {self.name} has the id {one}")
+        kept = [
+            i
+            for i, (motif, name) in enumerate(zip(self.motifs, self.target_names, strict=True))
+            if motif.name not in ids and name not in ids
+        ]
+        if not kept:
+            raise InputError(f"exclude: no motif of {self.name} is left")
+        if not ids:
+            return self
+        return replace(
+            self,
+            motifs=tuple(self.motifs[i] for i in kept),
+            name=f"{self.name} without {', '.join(ids) if len(ids) <= MOST_NAMED else f'{len(ids)} motifs'}",
+            target_names=tuple(self.target_names[i] for i in kept),
+        )
+
     def describe(self) -> str:
         """One line for results: name, number of motifs, start of the digest."""
         return f"{self.name}, {len(self)} motifs, sha256 {self.digest[:12]}"

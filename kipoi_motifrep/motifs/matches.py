@@ -16,6 +16,7 @@ from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameter
 from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_INFORMATION, NO_MATCH
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
+from kipoi_motifrep.motifs.chance import Chance, shuffle
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
@@ -23,6 +24,7 @@ from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
 # Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
 _LEAST_INFORMATION = 1e-6
 FILES = ("tomtom.tsv", "matches.tsv")
+CHANCE_FILE = "chance_targets.tsv"
 COLUMNS = (
     "query",
     "status",
@@ -37,6 +39,9 @@ COLUMNS = (
     "orientation",
     "overlap",
     "n_matches",
+    "p_chance",
+    "fdr",
+    "called",
 )
 
 
@@ -58,6 +63,8 @@ class Matches:
         `queries` and `database`.
     parameters : dict
         What decides the result, defaults included.
+    chance : Chance, optional
+        How each fares against its own shuffles, where that was asked for.
 
     Examples
     --------
@@ -67,7 +74,7 @@ class Matches:
     >>> found = Matches(MotifFile((query,), None, "meme", Path("q.meme"), ""), Database((target,), "mine"), (MATCHED,),
     ...                 hits, {})
     >>> found.table()
-    [('q', 'matched', 't', '', '', '', '0.01', '0.01', '0.01', 0, '+', 3, 1)]
+    [('q', 'matched', 't', '', '', '', '0.01', '0.01', '0.01', 0, '+', 3, 1, '', '', '')]
     """
 
     queries: MotifFile
@@ -75,20 +82,38 @@ class Matches:
     statuses: tuple[str, ...]
     hits: np.ndarray
     parameters: dict[str, object]
+    chance: Chance | None = None
+
+    @property
+    def called(self) -> tuple[bool, ...] | None:
+        """Whether each has a match, and one that its shuffles do not get: its `fdr` is low enough."""
+        if self.chance is None:
+            return None
+        return tuple(
+            status == MATCHED and fdr is not None and fdr <= self.chance.level
+            for status, fdr in zip(self.statuses, self.chance.fdr, strict=True)
+        )
 
     def table(self) -> list[tuple]:
         """Rows of ``matches.tsv``: one for each query, with its best match."""
         first, count = np.full(len(self.queries), -1), np.bincount(self.hits["query"], minlength=len(self.queries))
         places, where = np.unique(self.hits["query"], return_index=True)
         first[places] = where
+        chance, called = self.chance, self.called
+        calls: list[tuple[str, str, str]] = [("", "", "")] * len(self.queries)
+        if chance is not None and called is not None:
+            calls = [
+                ("", "", "") if p is None else (f"{p:g}", f"{fdr:g}", "yes" if yes else "no")
+                for p, fdr, yes in zip(chance.p_chance, chance.fdr, called, strict=True)
+            ]
         return [
-            self._row(motif, status, int(hit), int(n))
-            for motif, status, hit, n in zip(self.queries, self.statuses, first, count, strict=True)
+            (*self._row(motif, status, int(hit)), int(n), *call)
+            for motif, status, hit, n, call in zip(self.queries, self.statuses, first, count, calls, strict=True)
         ]
 
-    def _row(self, motif: Motif, status: str, place: int, n_matches: int) -> tuple:
+    def _row(self, motif: Motif, status: str, place: int) -> tuple:
         if place < 0:
-            return (motif.name, status, *[""] * (len(COLUMNS) - 3), n_matches)
+            return (motif.name, status, *[""] * (COLUMNS.index("n_matches") - 2))
         hit = self.hits[place]
         target = self.database.motifs[hit["target"]]
         return (
@@ -102,7 +127,6 @@ class Matches:
             int(hit["offset"]),
             str(hit["orientation"]),
             int(hit["overlap"]),
-            n_matches,
         )
 
     def by_family(self, query: int, first: int | None = None) -> list[list[int]]:
@@ -139,7 +163,7 @@ class Matches:
         return folded
 
     def write(self, folder: str | os.PathLike) -> None:
-        """Write ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
+        """Write ``tomtom.tsv``, ``matches.tsv``, ``chance_targets.tsv`` if there was a null, and ``parameters.json``.
 
         Parameters
         ----------
@@ -154,7 +178,7 @@ class Matches:
         write_parameters(folder, "match", self.parameters)
 
     def write_tables(self, folder: str | os.PathLike) -> None:
-        """Write ``tomtom.tsv`` and ``matches.tsv`` alone.
+        """Write the tables alone; one of chance matches that is there is removed where there is none now.
 
         Parameters
         ----------
@@ -168,6 +192,15 @@ class Matches:
         tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
         write_table(Path(folder) / "matches.tsv", COLUMNS, ([field(str(x)) for x in row] for row in self.table()))
+        if self.chance is None:
+            (Path(folder) / CHANCE_FILE).unlink(missing_ok=True)
+            return
+        names = dict(zip(self.database.target_names, self.database, strict=True))
+        write_table(
+            Path(folder) / CHANCE_FILE,
+            ("target", "target_name", "share"),
+            ((field(name), field(names[name].alt_name), f"{share:.6g}") for name, share in self.chance.targets.items()),
+        )
 
 
 def match(
@@ -176,11 +209,14 @@ def match(
     *,
     taxon: str | Sequence[str] | None = "vertebrates",
     collection: str | Sequence[str] | None = "CORE",
+    exclude: Sequence[str] = (),
     evalue: float = 0.1,
     qvalue: float | None = None,
     min_overlap: int = 1,
     incomplete_scores: bool = False,
     norc: bool = False,
+    fdr: float | None = None,
+    seed: int = 0,
     threads: int | None = None,
     output: str | os.PathLike | None = None,
     progress: bool = False,
@@ -201,6 +237,8 @@ def match(
         JASPAR releases and motif files, searched as one.
     taxon, collection : str, sequence of str or None
         What to take of JASPAR releases; None is everything.
+    exclude : sequence of str, optional
+        Ids of motifs that are not searched.
     evalue : float, default 0.1
         Report matches with an E-value up to this.
     qvalue : float, optional
@@ -212,10 +250,15 @@ def match(
     norc : bool, default False
         Compare on the given strand only, without reverse complements. Where the queries or
         a database are RNA, this is so in any case.
+    fdr : float, optional
+        Also compare each motif with its own shuffles, and call those with a false discovery rate up to
+        this (:mod:`kipoi_motifrep.motifs.chance`); it takes 20 to 100 times as long.
+    seed : int, default 0
+        Of the shuffles.
     threads : int, optional
         Threads to compute with, by default all that the machine has; results are the same.
     output : str or path-like, optional
-        Folder for ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``.
+        Folder for ``tomtom.tsv``, ``matches.tsv`` and ``parameters.json``, and with `fdr` ``chance_targets.tsv``.
     progress : bool, default False
         Show a progress bar.
 
@@ -241,10 +284,17 @@ def match(
     >>> found.statuses, [(row[2], row[10]) for row in found.table()]
     (('matched',), [('t', '-')])
     """
+    if fdr is not None:
+        check_fdr(fdr)
     motifs = read_motifs(queries)
-    targets = open_databases(database, taxon=taxon, collection=collection)
+    targets = open_databases(database, taxon=taxon, collection=collection).without(exclude)
     norc = norc or motifs.rna or targets.rna
-    with nullcontext() if output is None else staged(output, [*FILES, PARAMETERS_FILE], [queries, database]) as stage:
+    files, gone = [*FILES, PARAMETERS_FILE], []
+    if fdr is not None:
+        files.append(CHANCE_FILE)
+    elif output is not None:
+        gone = [file for file in [Path(output) / CHANCE_FILE] if file.exists()]  # it would belong to nothing
+    with nullcontext() if output is None else staged(output, files, [queries, database], gone) as stage:
         found = _compare(
             motifs,
             targets,
@@ -265,17 +315,28 @@ def match(
                 "database_release": targets.release,
                 "taxon": taxon,
                 "collection": collection,
+                "exclude": [exclude] if isinstance(exclude, str) else list(exclude),
                 "evalue": None if qvalue is not None else evalue,
                 "qvalue": qvalue,
                 "min_overlap": min_overlap,
                 "incomplete_scores": incomplete_scores,
                 "norc": norc,
+                "fdr": fdr,
+                "seed": seed,
                 "threads": threads,
             },
         )
+        if fdr is not None:
+            found = replace(found, chance=shuffle(found, seed, threads).chance(found, fdr))
         if stage is not None:
             found._write(stage)
     return found
+
+
+def check_fdr(fdr: float) -> None:
+    """Raise InputError unless this is a false discovery rate."""
+    if not 0 <= fdr <= 1:
+        raise InputError(f"fdr must be between 0 and 1, not {fdr}")
 
 
 def _compare(
@@ -373,6 +434,7 @@ def _command_line(parameters: dict) -> str:
     for name in ("taxon", "collection"):
         value = parameters[name]
         words += [f"--{name}", "all" if value is None else value if isinstance(value, str) else ",".join(value)]
+    words += ["--exclude", *parameters["exclude"]] if parameters.get("exclude") else []
     threshold = "evalue" if parameters["qvalue"] is None else "qvalue"
     words += [f"--{threshold}", f"{parameters[threshold]:g}", "--min-overlap", str(parameters["min_overlap"])]
     flags = ["--incomplete-scores"] * parameters["incomplete_scores"] + ["--norc"] * parameters["norc"]

@@ -26,9 +26,10 @@ from kipoi_motifrep.filters.output_names import label_names, output_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import write_motifs
+from kipoi_motifrep.motifs.chance import FDR, Chance, Shuffles, shuffle
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
+from kipoi_motifrep.motifs.matches import CHANCE_FILE, Matches, check_fdr, match, read_matches
 from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
-from kipoi_motifrep.motifs.matches import Matches, match, read_matches
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.loading import open_network
@@ -54,7 +55,15 @@ from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 FEW_SITES = 20  # of a PWM; below, columns are rough
 NARROW = 3  # bases; a filter that sees no more can hold no motif
 REPORT_FILES = ("representation.tsv", "representation.json", "interpretation.json", "report.html")
-FILES = (*FILTER_FILES, "untrained_trimmed.meme", "importance.tsv", *MATCH_FILES, *REPORT_FILES, PARAMETERS_FILE)
+FILES = (
+    *FILTER_FILES,
+    "untrained_trimmed.meme",
+    "importance.tsv",
+    *MATCH_FILES,
+    CHANCE_FILE,
+    *REPORT_FILES,
+    PARAMETERS_FILE,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,8 @@ class Interpretation:
     filters : tuple of FilterPWMs
         One a bank.
     matches : Matches
-        Of the trimmed filters of all banks.
+        Of the trimmed filters of all banks; `matches.called` says which of them are called, and `matches.chance` how
+        each fares against its own shuffles.
     representation : Representation
         Metrics, coverage, groups, importance.
     report : Report
@@ -116,7 +126,9 @@ def interpret(
     database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
     taxon: str | Sequence[str] | None = "vertebrates",
     collection: str | Sequence[str] | None = "CORE",
+    exclude: Sequence[str] = (),
     evalue: float = 0.1,
+    fdr: float = FDR,
     truth: str | os.PathLike | None = None,
     null: bool = True,
     importance: bool = True,
@@ -131,9 +143,10 @@ def interpret(
     1. Filters become PWMs, and the untrained network's, on the same sequences.
     2. Importance: what each filter does to the outputs.
     3. Trimmed filters are matched with a database.
-    4. Metrics: matches, whole motifs or parts (`localist_index`), the same by chance, groups of filters that are
+    4. Each filter is compared with its own shuffles; those that fare better are called.
+    5. Metrics: matches, whole motifs or parts (`localist_index`), the same by chance, groups of filters that are
        alike.
-    5. Report: tables, `interpretation.json` and the page.
+    6. Report: tables, `interpretation.json` and the page.
 
     A step whose files are there and whose parameters and inputs are the same is not done again.
 
@@ -144,14 +157,16 @@ dna_channels, batch_size
         The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
     window, threshold, quantile, top, weighted, best_per_sequence
         How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
-    database, taxon, collection, evalue
+    database, taxon, collection, exclude, evalue
         What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
+    fdr : float, default 0.05
+        False discovery rate up to which filters are called.
     truth : str or path-like, optional
         Where it is known which motifs are in the data: ``synthetic``, ``invivo``, or a table of
         labels and matrix ids; see :func:`kipoi_motifrep.representation.read_known_motifs`. Of the first
         two, what is no label of `dataset` is left out.
     null : bool, default True
-        Also compute the metrics for shuffled filters and the untrained network.
+        Compare with shuffled filters, which calls need, and with the untrained network.
     importance : bool, default True
         Measure what each filter does to the outputs.
     labels : sequence of str, optional
@@ -196,7 +211,8 @@ dna_channels, batch_size
         NetworkChoice(layer, axes, alphabet, activation, dna_channels),
         PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
         batch_size,
-        _Search(database, taxon, collection, evalue),
+        _Search(database, taxon, collection, exclude, evalue),
+        fdr,
         truth,
         null,
         importance,
@@ -204,7 +220,7 @@ dna_channels, batch_size
         seed,
         threads,
     )
-    targets, known = open_databases(database, taxon=taxon, collection=collection), None
+    targets, known = open_databases(database, taxon=taxon, collection=collection).without(exclude), None
     if truth is not None:
         known = read_known_motifs(truth)
         if dataset is not None and str(truth) in shipped():
@@ -233,6 +249,7 @@ class _Search:
     database: str | os.PathLike | Sequence[str | os.PathLike]
     taxon: str | Sequence[str] | None
     collection: str | Sequence[str] | None
+    exclude: Sequence[str]
     evalue: float
 
     def __post_init__(self) -> None:
@@ -250,6 +267,7 @@ class _Request:
     rule: PWMRule
     batch_size: int | None
     search: _Search
+    fdr: float
     truth: str | os.PathLike | None
     null: bool
     importance: bool
@@ -258,6 +276,7 @@ class _Request:
     threads: int | None
 
     def __post_init__(self) -> None:
+        check_fdr(self.fdr)
         for name, value, least in (("seed", self.seed, 0), ("threads", self.threads, 1)):
             if value is not None and value < least:
                 raise InputError(f"{name} must be {least} or more, not {value}")
@@ -295,6 +314,7 @@ class _Interpreter:
         # Digested as they go through the network: a loader is gone through once more only where that is needed.
         self.batches, self.model_digest = DigestedBatches(opened.batches), model_digest(opened.model)
         self.queries = folder / "filters_trimmed.meme"
+        self.shuffles: Shuffles | None = None
         for line in self.network.describe().splitlines():
             say(line)
         self.notes: list[str] = []
@@ -466,18 +486,35 @@ class _Interpreter:
         return match(queries, **vars(self.request.search), threads=self.request.threads)
 
     def matches(self) -> Matches:
-        """Match the trimmed filters."""
+        """Match the trimmed filters, and compare each with its own shuffles."""
+        fdr, null = self.request.fdr, self.request.null
+
+        def make() -> Matches:
+            found = self._match(self.queries)
+            return replace(found, chance=self._shuffles(found).chance(found, fdr)) if null else found
+
+        def read(about: dict) -> Matches:
+            found = read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue)
+            return replace(found, chance=Chance(**about)) if null else found
+
         found = self.steps.step(
             "match",
-            self._match_key(),
-            MATCH_FILES,
+            {**self._match_key(), **({"fdr": fdr, "seed": self.request.seed} if null else {})},
+            [*MATCH_FILES, *[CHANCE_FILE] * null],
             said="matches",
-            make=lambda: self._match(self.queries),
+            make=make,
             write=lambda made: made.write_tables(self.folder),
-            read=lambda _: read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue),
+            about=lambda made: {} if made.chance is None else asdict(made.chance),
+            read=read,
         )
         assert found is not None
         return found
+
+    def _shuffles(self, matches: Matches) -> Shuffles:
+        """Shuffle the filters, once: rows and metrics are compared with the same shuffles."""
+        if self.shuffles is None:
+            self.shuffles = shuffle(matches, self.request.seed, self.request.threads)
+        return self.shuffles
 
     def representation(
         self, matches: Matches, untrained: Matches | None, importance: Importance | None
@@ -491,7 +528,7 @@ class _Interpreter:
                 "shuffled",
                 key,
                 [],
-                make=lambda: shuffled_metrics(matches, self.targets, seed, threads),
+                make=lambda: shuffled_metrics(matches, self.targets, seed, threads, self._shuffles(matches)),
                 write=lambda made: None,
                 about=asdict,
                 read=lambda about: Shuffled(**about),

@@ -17,6 +17,7 @@ from kipoi_motifrep.motifs import trim_bounds
 from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.report.plain_values import plain_value
 from kipoi_motifrep.report.schema import (
+    ChanceTarget,
     Citation,
     DatabaseSummary,
     FamilyMember,
@@ -37,6 +38,7 @@ from kipoi_motifrep.representation.metrics import METRICS
 
 SHOWN_MATCHES = 10  # of a filter; all are in tomtom.tsv
 SHUFFLED = "shuffled columns"
+GREEDY, MOST_GREEDY = 0.05, 5  # a target is named if it takes this share of all chance matches; how many are named
 UNTRAINED = "untrained network"
 PAPER = Citation(
     "Koo PK, Eddy SR (2019) Representation learning of genomic sequence motifs with convolutional neural networks. "
@@ -96,6 +98,9 @@ def sentence(
     text = f"{name} is {representation.kind}: {matched:,} of {n:,} {where} match a {motif}"
     if representation.shuffled is not None:
         text += f" ({round(representation.shuffled.mean['matched'] * n):,} of {n:,} expected by chance)"
+    if representation.chance is not None:
+        level = f"{100 * representation.chance.level:g} %"
+        text += f", {round(metrics['called'] * n):,} of them at a false discovery rate of {level}"
     if "true" in metrics:
         text += (
             f", {round(metrics['true'] * n):,} match a {'planted' if planted else 'known'} factor, covering "
@@ -129,6 +134,9 @@ def write_representation(representation: Representation, text: str, folder: str 
             "label": assignment.labels[i],
             "label_of_best": assignment.best_labels[i],
             "label_by_family": families[i],
+            "p_chance": None if representation.chance is None else representation.chance.p_chance[i],
+            "fdr": None if representation.chance is None else representation.chance.fdr[i],
+            "called": None if representation.called is None else representation.called[i],
             "group": int(groups[i]) + 1 if groups[i] >= 0 else None,
             "speaks_for": list(outputs[i]),
         }
@@ -232,6 +240,7 @@ def build_report(
         citations=tuple(_citations(citation, kipoi, database.release)),
         notes=representation.notes,
         created=created,
+        chance_targets=tuple(_chance_targets(found)),
     )
 
 
@@ -243,6 +252,9 @@ def _outputs_for(representation: Representation) -> Sequence[Sequence[str]]:
 def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: Representation) -> Iterator[FilterRow]:
     places = [(bank, i) for bank in filters for i in range(len(bank))]
     assignment, importance = representation.assignment, representation.importance
+    chance, called, p_chance, fdr = representation.chance, representation.called, *np.full((2, len(places)), np.nan)
+    if chance is not None:
+        p_chance, fdr = np.array([chance.p_chance, chance.fdr], float)
     groups, outputs = representation.similar.group_of(len(places)), _outputs_for(representation)
     for one, (bank, i) in enumerate(places):
         # A row speaks of one match, the decisive one: badge, coverage and label are of that. The best by E-value has a
@@ -273,6 +285,9 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             speaks_for=tuple(outputs[one]),
             kernel=None if bank.kernels is None else _short(bank.kernels[i]),
             sites=_sites_row(bank, i),
+            p_chance=_short(p_chance[one]),
+            fdr=_short(fdr[one]),
+            called=None if called is None or np.isnan(fdr[one]) else called[one],
         )
 
 
@@ -338,7 +353,7 @@ def _nulls(representation: Representation) -> Iterator[NullModel]:
         yield NullModel(
             SHUFFLED,
             "The columns of every trimmed filter in random order, matched in the same way; "
-            "mean and one standard deviation either way.",
+            "mean and one standard deviation either way. Each filter is judged by its own shuffles, too.",
             representation.shuffled.draws,
         )
     if representation.untrained is not None:
@@ -347,6 +362,16 @@ def _nulls(representation: Representation) -> Iterator[NullModel]:
             "The same architecture with fresh random weights, run over the same sequences, "
             "its filters found and matched in the same way.",
         )
+
+
+def _chance_targets(found: Matches) -> Iterator[ChanceTarget]:
+    targets = {} if found.chance is None else found.chance.targets
+    names = dict(zip(found.database.target_names, found.database, strict=True))
+    # Each of 1,000 motifs would take a thousandth of them.
+    for name, share in list(targets.items())[:MOST_GREEDY]:
+        if share >= GREEDY:
+            motif = names[name]
+            yield ChanceTarget(motif.name, motif.alt_name or name, round(share, 4), found.database.release)
 
 
 def _groups(representation: Representation, found: Matches) -> Iterator[FilterGroup]:

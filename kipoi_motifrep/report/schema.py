@@ -457,6 +457,26 @@ class NullModel(Plain):
 
 
 @dataclass(frozen=True)
+class ChanceTarget(Plain):
+    """A database motif that takes matches of shuffled filters.
+
+    Parameters
+    ----------
+    target_id, name : str
+        As in `MatchRow`.
+    share : float
+        Of all chance matches, 0 to 1.
+    database : str
+        As in `MatchRow`.
+    """
+
+    target_id: str
+    name: str
+    share: float
+    database: str = ""
+
+
+@dataclass(frozen=True)
 class GroupMember(Plain):
     """A filter in a group.
 
@@ -608,6 +628,8 @@ class Report(Plain):
         What the reader must know: warnings, limits.
     created : str
         Date and time.
+    chance_targets : tuple of ChanceTarget
+        Targets that take the most matches of shuffled filters, if any stands out.
     planting : Planting, optional
         How motifs were planted, where they were.
 
@@ -636,6 +658,7 @@ class Report(Plain):
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
+    chance_targets: tuple[ChanceTarget, ...] = ()
     planting: Planting | None = None
 
     def __post_init__(self) -> None:

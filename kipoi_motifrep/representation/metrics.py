@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kipoi_motifrep.core.statuses import MATCHED, NO_MATCH
+from kipoi_motifrep.motifs.chance import Chance
 from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.representation.assignment import Assignment, assign
 from kipoi_motifrep.representation.coverage import kind_of
@@ -47,6 +48,12 @@ METRICS = {
             of="",
         ),
         MetricKind("matched", "Filters with a match", "Filters that resemble any motif of the database."),
+        MetricKind(
+            "called",
+            "Called filters",
+            "Filters with a match that their own shuffles do not get: of all that are called, the false discovery rate "
+            "is as low as was asked for.",
+        ),
         MetricKind("whole", "Whole motifs", "Filters that hold two thirds or more of the information of their match."),
         MetricKind("partial", "Partial motifs", "Filters with a match of which they hold less than two thirds."),
         MetricKind(
@@ -114,6 +121,10 @@ class Representation:
         What each filter does to the outputs.
     notes : tuple of str
         What is missing, and why.
+    chance : Chance, optional
+        How each filter fares against its own shuffles.
+    called : tuple of bool, optional
+        Which filters are called.
 
     Examples
     --------
@@ -134,6 +145,8 @@ class Representation:
     similar: Similar
     importance: Importance | None
     notes: tuple[str, ...] = ()
+    chance: Chance | None = None
+    called: tuple[bool, ...] | None = None
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -206,6 +219,8 @@ def represent(
     ('localist', ('whole',), 1.0)
     """
     assignment, similar, metrics = _measure(found, truth, threads)
+    if found.called is not None:
+        metrics["called"] = sum(found.called) / len(found.called)
     if importance is not None and truth is not None and set(truth.labels) & set(importance.outputs):
         metrics["own_output"] = sum(
             label in outputs for label, outputs in zip(assignment.labels, importance.outputs_for(), strict=True)
@@ -233,6 +248,8 @@ def represent(
         similar,
         importance,
         tuple(notes),
+        found.chance,
+        found.called,
     )
 
 

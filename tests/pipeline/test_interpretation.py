@@ -23,6 +23,7 @@ torch = pytest.importorskip("torch")
 layers = keras.layers
 
 FILES = {
+    "chance_targets.tsv",
     "filters.meme",
     "filters_trimmed.meme",
     "filters.tsv",
@@ -207,6 +208,7 @@ def test_only_what_depends_on_a_change_is_done_again(folder):
     assert changed == {
         "tomtom.tsv",
         "matches.tsv",
+        "chance_targets.tsv",
         "representation.tsv",
         "representation.json",
         "interpretation.json",

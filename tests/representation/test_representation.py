@@ -12,13 +12,13 @@ from kipoi_motifrep import Motif, information_content
 from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_MATCH
 from kipoi_motifrep.core.tables import read_table
 from kipoi_motifrep.motifs import MotifFile
+from kipoi_motifrep.motifs.chance import n_shuffles
 from kipoi_motifrep.motifs.jaspar import Database
 from kipoi_motifrep.motifs.matches import Matches
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.representation import coverage, read_known_motifs, represent, similar_filters
 from kipoi_motifrep.representation.coverage import LOCALIST_FROM, localist_index
 from kipoi_motifrep.representation.metrics import assign
-from kipoi_motifrep.representation.shuffled import n_draws
 
 
 def matches_of(queries, targets, evalue=0.1, dead=()):
@@ -155,7 +155,7 @@ def test_figures_of_planted_filters(tmp_path):
     assert (result.metrics["labels"], result.metrics["dead"], result.metrics["groups"]) == (2, 1, 4)
     assert 0.5 < result.metrics["index"] < 4 / 6
     assert result.kind == "localist"
-    assert result.shuffled.draws == n_draws(6) == 10
+    assert result.shuffled.draws == n_shuffles(6) == 104
     assert result.shuffled.mean["matched"] < 0.3
     assert result.shuffled.mean["true"] <= result.shuffled.mean["matched"]
 
@@ -175,7 +175,7 @@ def test_null_is_seeded_and_bounded():
     one, two, other = (represent(found, seed=seed).shuffled for seed in (4, 4, 5))
     assert one == two
     assert one != other
-    assert [n_draws(n) for n in (1, 30, 60, 100, 3000)] == [10, 10, 5, 3, 3]
+    assert [n_shuffles(n) for n in (1, 30, 60, 100, 3000)] == [104, 104, 62, 41, 20]
 
 
 def test_network_without_any_live_filter():
