@@ -658,8 +658,8 @@ class Report(Plain):
     citations: tuple[Citation, ...] = ()
     notes: tuple[str, ...] = ()
     created: str = ""
-    chance_targets: tuple[ChanceTarget, ...] = ()
     planting: Planting | None = None
+    chance_targets: tuple[ChanceTarget, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
