@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line
+from kipoi_motifrep.networks.logits import output_columns
 from kipoi_motifrep.networks.measuring import differ
 from kipoi_motifrep.networks.network import Network, Use
 from kipoi_motifrep.networks.source import OtherWay, Unreadable
@@ -194,16 +195,7 @@ class Ablation:
             outputs = self._forward.run(self._arrays, self._forward.outputs, self._held)
         except OtherWay as reason:
             raise Unreadable("its forward pass does not take the same way every time") from reason
-        return self._columns(outputs)
-
-    def _columns(self, outputs: list[np.ndarray]) -> np.ndarray:
-        """Columns of all outputs; positions are averaged."""
-        columns = []
-        for one in outputs:
-            last = self.network.source.channel_axis(one.ndim)
-            inner = tuple(axis for axis in range(1, one.ndim) if axis != last)
-            columns.append(one[: self._n].mean(axis=inner).reshape(self._n, -1).astype(np.float32, copy=False))
-        return np.concatenate(columns, axis=1)
+        return output_columns(self.network.source, outputs)[: self._n].astype(np.float32, copy=False)
 
     def _leading_to_outputs(self) -> set[int]:
         """Collect the taps that the outputs are made from."""
@@ -272,7 +264,7 @@ class Ablation:
         inputs = network.arrays(network.layout.encode(codes))
         try:
             self._begin(inputs)
-            whole = self._columns(network.source.predict(inputs))
+            whole = output_columns(network.source, network.source.predict(inputs))
             parts = self.predictions()
         except Unreadable:
             raise
