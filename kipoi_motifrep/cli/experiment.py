@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument(
         "-o",
+        "--output",
         "--out",
         required=True,
         metavar="DIR",
@@ -53,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
 
     failed = 0 if args.tables_only else _run_missing(args)
-    records = read_records(args.out)
-    rows = write_tables(records, args.out)
-    say(f"{args.out}: table.tsv, networks.tsv")
-    for path in write_plots(records, args.out):
+    records = read_records(args.output)
+    rows = write_tables(records, args.output)
+    say(f"{args.output}: table.tsv, networks.tsv")
+    for path in write_plots(records, args.output):
         say(str(path))
     tell(markdown(rows).rstrip("\n"))
     return 2 if failed else 0
@@ -72,7 +73,7 @@ def _run_missing(args: argparse.Namespace) -> int:
     from kipoi_motifrep.training.experiment.tabulate import FIRST_LAYER
 
     experiment = Experiment(
-        Path(args.out),
+        Path(args.output),
         args.task,
         tuple(args.architecture),
         args.trials,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from kipoi_motifrep.cli.validate import add_reading
+
 SUMMARY = "PWMs of the filters of a network's first layer, from sequences or from the weights."
 EXAMPLE = """\
   kipoi-motifrep filters models/synthetic/cnn_25 --source dir --dataset synthetic.h5 -o filters/
   kipoi-motifrep filters network.keras --fasta peaks.fa -o filters/
+  kipoi-motifrep filters network.keras --intervals peaks.bed --genome hg38.fa --sites -o filters/
   kipoi-motifrep filters MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa --sites -o filters/"""
 
 
@@ -21,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add_inputs(parser)
     add_rule(parser)
-    parser.add_argument(
-        "--sites", action="store_true", help="also write every site: sites.bed with coordinates, else sites.tsv"
-    )
+    add_sites(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
 
 
@@ -47,17 +48,15 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     sequences = parser.add_mutually_exclusive_group(required=True)
     sequences.add_argument(
         "--dataloader_args",
+        "--dataloader-args",
         nargs="+",
         metavar="ARG",
         help="arguments of the model's own loader: key=value ..., JSON text, or a JSON file",
     )
     sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences")
-    parser.add_argument(
-        "--auto-resize-len",
-        type=int,
-        metavar="BP",
-        help="cut or pad the sequences of --fasta to this length about their centre",
-    )
+    sequences.add_argument("--intervals", metavar="BED", help="BED file or a relative of it, with --genome")
+    parser.add_argument("--genome", metavar="FILE", help="the genome of --intervals (FASTA, plain or bgzip)")
+    add_reading(parser)
     sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
     parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
     # All of these are found by measuring the network; they are for those where that is not what is wanted.
@@ -73,6 +72,19 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         help="which four channels are the bases, such as 0:4, where there are others beside them",
     )
     parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+
+
+def add_sites(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that asks for the sites.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument(
+        "--sites", action="store_true", help="also write every site: sites.bed with coordinates, else sites.tsv"
+    )
 
 
 def add_rule(parser: argparse.ArgumentParser) -> None:
@@ -119,37 +131,38 @@ def run(args: argparse.Namespace) -> None:
     from kipoi_motifrep.core.progress import say
     from kipoi_motifrep.filters import extract_filters
 
-    given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
-    if args.dataloader_args is not None:
-        given["dataloader_args"] = loader_arguments(args.dataloader_args)
-    found = extract_filters(model_of(given), **given)
+    found = extract_filters(**gathered(args))
     statuses = [status for bank in found for status in bank.status]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     say(f"{args.output}: {len(statuses)} filters ({counts}), from {found[0].n_sequences} sequences")
 
 
-def model_of(given: dict) -> object:
-    """Take the model out of a command's arguments.
+def gathered(args: argparse.Namespace) -> dict:
+    """Bring a command's arguments into the form that its function takes them in.
 
     Parameters
     ----------
-    given : dict
-        With ``model`` and ``arch``, which are removed.
+    args : argparse.Namespace
+        Of a command with :func:`add_inputs`.
 
     Returns
     -------
-    str or NetworkFile
-        Weights and architecture together where both are given.
+    dict
+        Weights and architecture are one ``model``, and the loader's arguments are a mapping.
 
     Examples
     --------
-    >>> model_of({"model": "network.keras", "arch": None})
-    'network.keras'
+    >>> gathered(argparse.Namespace(command="filters", model="network.keras", arch=None, dataloader_args=None))
+    {'model': 'network.keras', 'dataloader_args': None}
     """
     from kipoi_motifrep.networks.file_kinds import NetworkFile
 
-    model, arch = given.pop("model"), given.pop("arch")
-    return model if arch is None else NetworkFile(model, arch)
+    given = {name: value for name, value in vars(args).items() if name not in ("command", "run", "arch")}
+    if args.arch is not None:
+        given["model"] = NetworkFile(args.model, args.arch)
+    if args.dataloader_args is not None:
+        given["dataloader_args"] = loader_arguments(args.dataloader_args)
+    return given
 
 
 def loader_arguments(texts: list[str]) -> dict[str, object]:

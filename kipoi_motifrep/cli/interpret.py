@@ -10,6 +10,7 @@ SUMMARY = "What a network's filters learned: PWMs, JASPAR matches, figures, and 
 EXAMPLE = """\
   kipoi-motifrep interpret models/synthetic/cnn_25 --dataset synthetic.h5 --truth synthetic -o results/
   kipoi-motifrep interpret network.keras --fasta peaks.fa -o results/
+  kipoi-motifrep interpret network.keras --intervals peaks.bed --genome hg38.fa --auto-resize-len 1000 -o results/
   kipoi-motifrep interpret MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa -o results/"""
 
 
@@ -23,11 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     filters.add_inputs(parser)
     filters.add_rule(parser)
+    filters.add_sites(parser)
     match.add_database(parser)
     match.add_exclude(parser)
-    parser.add_argument(
-        "--evalue", type=float, default=0.1, metavar="E", help="matches have an E-value up to this (default: 0.1)"
-    )
+    match.add_threshold(parser)
     parser.add_argument(
         "--fdr",
         type=float,
@@ -55,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--labels",
-        metavar="NAMES",
-        help="names of the outputs, with commas between them (default: the model's or dataset's)",
+        metavar="A,B,...",
+        help="names of the outputs, or a file with one a line (default: the model's or dataset's)",
     )
+    parser.add_argument("--name", help="of the network, in the report (default: that of the model or its file)")
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads for matching (default: the machine's)")
     parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
@@ -75,17 +76,16 @@ def run(args: argparse.Namespace) -> None:
         Parsed arguments.
     """
     from kipoi_motifrep.core.progress import say, tell
+    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.pipeline import interpret
 
-    given = {name: value for name, value in vars(args).items() if name not in ("command", "run")}
-    if args.dataloader_args is not None:
-        given["dataloader_args"] = filters.loader_arguments(args.dataloader_args)
+    given = filters.gathered(args)
     # On the command line "all" is a word; for the function it is None.
     for name in ("taxon", "collection"):
         given[name] = match.names(given[name])
     if args.labels is not None:
-        given["labels"] = [name.strip() for name in args.labels.split(",")]
-    found = interpret(filters.model_of(given), **given)
+        given["labels"] = read_labels(args.labels)
+    found = interpret(**given)
     for note in found.report.notes:
         say(f"note: {note}")
     tell(found.report.sentence)

@@ -23,6 +23,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("queries", help="motif file: MEME, JASPAR, TRANSFAC, HOMER, CIS-BP, UniPROBE or a relative")
     add_database(parser)
     add_exclude(parser)
+    add_threshold(parser)
+    parser.add_argument("--incomplete-scores", action="store_true", help="judge an alignment by its own columns only")
+    parser.add_argument(
+        "--norc", action="store_true", help="do not compare with reverse complements; so it is for RNA in any case"
+    )
+    parser.add_argument(
+        "--fdr",
+        type=float,
+        nargs="?",
+        const=0.05,
+        metavar="Q",
+        help="also compare each motif with its own shuffles, and call those with a false discovery rate up to this "
+        "(0.05 if no number is given); takes 20 to 100 times as long",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the shuffles (default: 0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for tomtom.tsv, matches.tsv and parameters.json"
+    )
+
+
+def add_threshold(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what counts as a match.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
     threshold = parser.add_mutually_exclusive_group()
     threshold.add_argument(
         "--evalue",
@@ -41,24 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-overlap", type=int, default=1, metavar="N", help="fewest columns that an alignment pairs up (default: 1)"
-    )
-    parser.add_argument("--incomplete-scores", action="store_true", help="judge an alignment by its own columns only")
-    parser.add_argument(
-        "--norc", action="store_true", help="do not compare with reverse complements; so it is for RNA in any case"
-    )
-    parser.add_argument(
-        "--fdr",
-        type=float,
-        nargs="?",
-        const=0.05,
-        metavar="Q",
-        help="also compare each motif with its own shuffles, and call those with a false discovery rate up to this "
-        "(0.05 if no number is given); takes 20 to 100 times as long",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the shuffles (default: 0)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="DIR", help="folder for tomtom.tsv, matches.tsv and parameters.json"
     )
 
 

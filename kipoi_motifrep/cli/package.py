@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
     from kipoi_motifrep.core.errors import InputError
     from kipoi_motifrep.core.progress import tell
+    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.zoo.description import EXAMPLE_INFO, read_info
-    from kipoi_motifrep.zoo.packaged import find_networks, read_labels
+    from kipoi_motifrep.zoo.packaged import find_networks
 
     if args.example_info:
         tell(EXAMPLE_INFO.rstrip("\n"))

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -141,9 +142,52 @@ def _run(arguments: Sequence[str], program: str) -> int:
     if not arguments:
         parser.exit(2, parser.format_help())
     args = parser.parse_args(arguments)
-    if "" in (getattr(args, "output", None), getattr(args, "out", None)):
+    if getattr(args, "output", None) == "":
         raise InputError("the name of the output is empty (a shell variable that is not set?); name a file or folder")
-    return args.run(args) or 0
+    try:
+        return args.run(args) or 0
+    except InputError as error:
+        raise InputError(in_options(str(error), parser, args)) from error
+
+
+def in_options(text: str, parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """Write the arguments that an error speaks of, as ``name=value`` or by their names, as a command's options.
+
+    Functions do not know whether they were called from Python or from a command line.
+
+    Parameters
+    ----------
+    text : str
+        The error.
+    parser : argparse.ArgumentParser
+        The whole program's.
+    args : argparse.Namespace
+        What it read.
+
+    Returns
+    -------
+    str
+        The same with ``--name value``.
+
+    Examples
+    --------
+    >>> words = ["validate", "--intervals", "x.bed", "--genome", "x.fa"]
+    >>> in_options("give auto_resize_len=9 to resize", build_parser(), build_parser().parse_args(words))
+    'give --auto-resize-len 9 to resize'
+    """
+    while subparsers := [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]:
+        parser = subparsers[0].choices[getattr(args, subparsers[0].dest)]
+    # What a model's own loader is told is no option of ours.
+    loaders = set() if getattr(args, "dataloader_args", None) is None else {"auto_resize_len", "centre", "use_strand"}
+    for action in parser._actions:
+        if action.option_strings and action.dest not in loaders:
+            option = next(one for one in action.option_strings if one.startswith("--"))
+            value = " " if action.nargs != 0 else ""
+            text = re.sub(rf"(?<![\w-]){action.dest}={'' if value else r'(True|False)'}", option + value, text)
+            text = re.sub(rf"(^|: ){action.dest}(?= is |: )", rf"\1{option}", text)
+            if "_" in action.dest:
+                text = re.sub(rf"(?<![\w./-]){action.dest}(?![\w=./])", option, text)
+    return text
 
 
 def _open_streams() -> None:

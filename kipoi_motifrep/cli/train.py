@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from kipoi_motifrep.training.runs import Protocol
 
 SUMMARY = "Train networks of the paper's architectures on a dataset file; go on where an earlier run stopped."
-EXAMPLE = """  kipoi-motifrep train synthetic.h5 --architecture cnn_2 cnn_25 --out runs
-  kipoi-motifrep train synthetic.h5 --architecture all --trials 5 --jobs 2 --out runs
-  KERAS_BACKEND=jax kipoi-motifrep train synthetic.h5 --architecture cnn_25 --out runs"""
+EXAMPLE = """  kipoi-motifrep train synthetic.h5 --architecture cnn_2 cnn_25 -o runs
+  kipoi-motifrep train synthetic.h5 --architecture all --trials 5 --jobs 2 -o runs
+  KERAS_BACKEND=jax kipoi-motifrep train synthetic.h5 --architecture cnn_25 -o runs"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help="dataset file (HDF5, from 'simulate' or 'dataset')")
     parser.add_argument(
         "-o",
+        "--output",
         "--out",
         required=True,
         metavar="DIR",
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from kipoi_motifrep.training.sweep import plan, report, run_sweep
 
     runs, failed = plan(args.architecture, args.trials, args.seed), 0
-    for result in run_sweep(runs, args.dataset, args.out, protocol_of(args), args.jobs, args.scheduler):
+    for result in run_sweep(runs, args.dataset, args.output, protocol_of(args), args.jobs, args.scheduler):
         report(result)
         failed += result.contents is None
     return 2 if failed else 0

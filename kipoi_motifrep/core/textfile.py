@@ -195,6 +195,39 @@ def text_lines(path: str | os.PathLike) -> Iterator[str]:
             yield line
 
 
+def read_labels(text: str) -> list[str]:
+    """Read the names of outputs from a command line.
+
+    Parameters
+    ----------
+    text : str
+        ``A,B,...``, or a file with one name a line.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Raises
+    ------
+    InputError
+        If the file is no text.
+
+    Examples
+    --------
+    >>> read_labels("CTCF, GATA1")
+    ['CTCF', 'GATA1']
+    """
+    lines = text.split(",")
+    if os.path.isfile(text):
+        try:
+            with open(text, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError("is no UTF-8 text with one name a line", path=text) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
 @contextmanager
 def _open(path: str | os.PathLike) -> Iterator[io.BufferedReader]:
     if str(path) == "-":

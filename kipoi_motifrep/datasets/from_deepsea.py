@@ -85,10 +85,10 @@ def parse_columns(texts: Sequence[str] | None) -> dict[str, int]:
         found = _COLUMNS.fullmatch(text)
         name, first, last = found.groups() if found else ("", "0", "")
         if not found or (last and (name or int(last) < int(first))):
-            raise InputError(f"--columns {text!r}: write NUMBER, NAME=NUMBER or FIRST-LAST, counted from 0")
+            raise InputError(f"columns={text!r}: write NUMBER, NAME=NUMBER or FIRST-LAST, counted from 0")
         for number in range(int(first), int(last or first) + 1):
             if (name or f"column_{number}") in columns:
-                raise InputError(f"--columns: {name or number} is there twice")
+                raise InputError(f"columns: {name or number} is there twice")
             columns[name or f"column_{number}"] = number
     return columns
 
@@ -255,7 +255,7 @@ def _unpacked(bundle: Path, near: Path) -> Iterator[Path]:
         yield inner if inner.is_dir() else bundle
         return
     if not bundle.exists():
-        raise InputError("there is no such file or folder; fetch it with --download", path=bundle)
+        raise InputError("there is no such file or folder; fetch it by download=True", path=bundle)
     near.mkdir(parents=True, exist_ok=True)
     with scratch(near) as folder:
         _unpack(bundle, folder)
@@ -288,7 +288,7 @@ def _unpack(bundle: Path, folder: Path) -> None:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the disk, not of the archive
             raise InputError(
-                "is no tar archive, or one that is damaged or cut off; remove it and fetch it again with --download",
+                "is no tar archive, or one that is damaged or cut off; remove it and fetch it again by download=True",
                 path=bundle,
             ) from error
     if wanted:

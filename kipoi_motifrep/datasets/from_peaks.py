@@ -78,11 +78,11 @@ class Rule:
             if not 1 <= getattr(self, name) <= WIDEST:
                 raise InputError(f"--{name} is {getattr(self, name)}; it must be from 1 to {WIDEST}")
         if not 0 <= self.fraction < 1:
-            raise InputError(f"--fraction is {self.fraction}; it must be at least 0 and below 1")
+            raise InputError(f"fraction is {self.fraction}; it must be at least 0 and below 1")
         if self.negatives != ALL and not (
             isinstance(self.negatives, (int, float)) and 0 <= self.negatives <= MOST_NEGATIVES
         ):
-            raise InputError(f"--negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
+            raise InputError(f"negatives is {self.negatives}; it must be a number from 0 to {MOST_NEGATIVES}, or all")
         check_seed(self.seed)
 
 
@@ -118,7 +118,7 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
         if not (name and path):
             raise InputError(
                 f"{text!r}: name the TF of each peak file, as in CEBPB={Path(text).name or 'peaks.bed'}, "
-                "or list names and files in a table with --list"
+                "or list names and files in a table, list=FILE"
             )
         tracks.setdefault(name, []).append(path)
     if listing is not None:
@@ -134,7 +134,7 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
                 raise InputError(f"there is no peak file {beside}", path=listing, row=row)
             tracks.setdefault(fields[0].strip(), []).append(str(beside))
     if not tracks:
-        raise InputError("no peak files; give NAME=FILE, for example CEBPB=peaks.bed, or --list FILE")
+        raise InputError("no peak files; give NAME=FILE, for example CEBPB=peaks.bed, or list=FILE")
     return tracks
 
 
@@ -193,7 +193,7 @@ def _what_is_wrong(rows: BedRows, i: int, genome: Genome, number: int) -> str:
     if number < 0:
         return (
             f"chromosome {rows.chromosome[i]!r} is not in {genome.path} (which has {a_few(genome.names)}); is "
-            "the file for another genome build? To use some chromosomes only, give --chromosomes"
+            "the file for another genome build? To use some chromosomes only, give chromosomes=NAME"
         )
     if rows.start[i] < 0:
         return f"{where} starts before the chromosome; BED counts positions from 0"
@@ -402,7 +402,7 @@ def build_from_peaks(
     for name in chromosomes or ():
         if genome.find(name) < 0:
             raise InputError(
-                f"--chromosomes {name}: there is none of that name; the genome has {a_few(genome.names)}",
+                f"chromosomes={name}: there is none of that name; the genome has {a_few(genome.names)}",
                 path=genome.path,
             )
     only = None if chromosomes is None else {genome.find(name) for name in chromosomes}
@@ -434,7 +434,7 @@ def build_from_peaks(
         if not n:
             raise InputError(
                 f"no bin of {rule.bin} bp has more than {rule.fraction:.0%} in a peak and a window "
-                f"of {rule.window} bp on the chromosome; try other --bin, --fraction, --window"
+                f"of {rule.window} bp on the chromosome; try other values of bin, fraction, window"
             )
         splitter.check_all_seen()
     for why, count in [*chooser.left_out.items(), ("windows left out: they reach into two splits", splitter.n_between)]:

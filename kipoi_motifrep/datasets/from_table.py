@@ -154,8 +154,8 @@ class _Table:
                 code = self._codes.get(text.strip().lower())
             if code is None:
                 raise InputError(
-                    f"label {name} is {text!r}, neither 0 nor 1; if it means 'unknown', give --masked "
-                    f"{text.strip()}, or choose other columns with --labels",
+                    f"label {name} is {text!r}, neither 0 nor 1; if it means 'unknown', give masked="
+                    f"{text.strip()}, or choose other columns by labels=COLUMN",
                     path=self._path,
                     row=number,
                 )
@@ -168,7 +168,7 @@ class _Table:
         region = parse_region("{}:{}-{}".format(*map(str.strip, texts)) if len(texts) == 3 else texts[0])
         if region is None or region[1] >= region[2]:
             raise InputError(
-                f"{' '.join(texts)!r} is no region; write it as chr1:100-300, or choose another column with --region",
+                f"{' '.join(texts)!r} is no region; write it as chr1:100-300, or choose another by region=COLUMN",
                 path=self._path,
                 row=number,
             )
@@ -210,7 +210,7 @@ class _Collected:
         elif len(codes) != self.length:
             raise InputError(
                 f"the sequence is {len(codes)} bp, and that of row {self._first_row} is {self.length}; "
-                f"give --length {self.length} to cut or pad all about their centre",
+                f"give length={self.length} to cut or pad all about their centre",
                 path=self._path,
                 row=row,
             )
@@ -264,8 +264,8 @@ class _Collected:
             splitter.check_all_seen()
         elif splitter.by_region:
             raise InputError(
-                "has no regions, so no chromosomes can be held out; give --region COLUMN, or fractions as "
-                "--valid 0.1 --test 0.2",
+                "has no regions, so no chromosomes can be held out; give region=COLUMN, or fractions as "
+                "valid=0.1 test=0.2",
                 path=table,
             )
         else:
@@ -281,7 +281,7 @@ def _encode(path: str | os.PathLike, entry: _Entry) -> np.ndarray:
         wrong = entry.sequence[int((codes == INVALID).argmax())]
         raise InputError(
             f"{wrong!r} in the sequence is no DNA letter; replace it, for example with N, or choose "
-            "another column with --sequence",
+            "another column by sequence=COLUMN",
             path=path,
             row=entry.row,
         )
@@ -325,7 +325,7 @@ def _collect_with_fasta(path, fasta, table: _Table, by_name: bool, length: int |
     if not by_name and n != len(entries):
         raise InputError(
             f"{path} has labels for {len(entries)} sequences, and there are {n}; they are paired by "
-            "order, as no name agrees (--name COLUMN pairs them by name)",
+            "order, as no name agrees (name=COLUMN pairs them by name)",
             path=fasta,
         )
     if not by_name and table.columns.name is not None:
@@ -344,7 +344,7 @@ def _choose(
     """Give places of the labels that are kept, and whether each row is."""
     for name in leave_out:
         if name not in names:
-            raise InputError(f"--leave-out: there is no label {name!r}; there are {', '.join(names)}", path=path)
+            raise InputError(f"leave_out: there is no label {name!r}; there are {', '.join(names)}", path=path)
     n_positive = (labels == 1).sum(axis=0)
     wanted = [i for i, name in enumerate(names) if name not in leave_out]
     places = np.array([i for i in wanted if n_positive[i] >= min_positives], int)
@@ -429,9 +429,9 @@ def build_from_table(
     """
     columns, splitter = columns or ColumnChoice(), splitter or Splitter()
     if length is not None and not 1 <= length <= WIDEST:
-        raise InputError(f"--length is {length}; it must be from 1 to {WIDEST}")
+        raise InputError(f"length is {length}; it must be from 1 to {WIDEST}")
     if min_positives < 0:
-        raise InputError(f"--min-positives is {min_positives}; it must not be negative")
+        raise InputError(f"min_positives is {min_positives}; it must not be negative")
     check_seed(seed)
     # 1. Read all rows, sequences and names to temporary files. 2. Choose labels and rows. 3. Deal the rows, which takes
     # all of them: fractions are of their number. 4. Write, a batch at a time.

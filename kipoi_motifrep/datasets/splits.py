@@ -29,7 +29,7 @@ _FRACTION = re.compile(r"\d*\.\d+|\d+\.|[01]e-?\d+")
 
 
 def check_seed(seed: int) -> None:
-    """Check the option ``--seed``.
+    """Check the argument ``seed``.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def check_seed(seed: int) -> None:
         If it is negative or very large.
     """
     if not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"--seed is {seed}; it must be from 0 to {LARGEST_SEED}")
+        raise InputError(f"seed is {seed}; it must be from 0 to {LARGEST_SEED}")
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class HeldOut:
 
 
 def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
-    """Read the value of ``--valid`` or ``--test``.
+    """Read the argument ``valid`` or ``test``.
 
     Parameters
     ----------
     texts : str or sequence of str
         Chromosomes and ranges, or one fraction, or ``none``.
     option : str
-        Name of the option, for errors.
+        Name of the argument, for errors.
 
     Returns
     -------
@@ -86,9 +86,9 @@ def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
 
     Examples
     --------
-    >>> parse_held_out(["chr8", "chr20:1-500", "chr20:400-900"], "--valid").regions[1]
+    >>> parse_held_out(["chr8", "chr20:1-500", "chr20:400-900"], "valid").regions[1]
     ('20', 1, 900)
-    >>> parse_held_out("0.1", "--valid").fraction
+    >>> parse_held_out("0.1", "valid").fraction
     0.1
     """
     texts = (texts,) if isinstance(texts, str) else tuple(map(str, texts))
@@ -104,12 +104,12 @@ def parse_held_out(texts: str | Sequence[str], option: str) -> HeldOut:
     for text in texts:
         found = _RANGE.fullmatch(text)
         if not found and ":" in text:
-            raise InputError(f"{option} {text}: write a range as chr20:30000000-40000000")
+            raise InputError(f"{option}={text}: write a range as chr20:30000000-40000000")
         start, end = (
             (min(int(number.replace(",", "")), WHOLE) for number in found.groups()[1:]) if found else (0, WHOLE)
         )
         if start >= end:
-            raise InputError(f"{option} {text}: the range has no bases")
+            raise InputError(f"{option}={text}: the range has no bases")
         name = bare(found[1] if found else text)
         names += [name] if name not in names else []
         ranges.append((names.index(name), start, end))
@@ -157,20 +157,20 @@ class Splitter:
         block: int = HELD_OUT_BLOCK,
         seed: int = 0,
     ):
-        self._held = {VALID: parse_held_out(valid, "--valid"), TEST: parse_held_out(test, "--test")}
+        self._held = {VALID: parse_held_out(valid, "valid"), TEST: parse_held_out(test, "test")}
         self._block, self._seed = block, seed
         shares = [self._held[VALID].fraction, self._held[TEST].fraction]
         if sum(shares) >= 1:
-            raise InputError(f"--valid {shares[0]:g} and --test {shares[1]:g} leave nothing to train on")
+            raise InputError(f"valid={shares[0]:g} and test={shares[1]:g} leave nothing to train on")
         self.fractions = np.array([1 - sum(shares), *shares])
         if not 1 <= block <= LARGEST_BLOCK:
-            raise InputError(f"--block is {block}; it must be from 1 to {LARGEST_BLOCK}")
+            raise InputError(f"block is {block}; it must be from 1 to {LARGEST_BLOCK}")
         check_seed(seed)
         for a in self._held[VALID].regions:
             for b in self._held[TEST].regions:
                 if a[0] == b[0] and a[1] < b[2] and b[1] < a[2]:
                     raise InputError(
-                        f"--valid {' '.join(self._held[VALID].texts)} and --test "
+                        f"valid={' '.join(self._held[VALID].texts)} and test="
                         f"{' '.join(self._held[TEST].texts)} overlap on chromosome {a[0]}"
                     )
         self._counts = np.zeros(3)
@@ -229,7 +229,7 @@ class Splitter:
         self, chromosome: str, start: np.ndarray, end: np.ndarray, weight: np.ndarray | None
     ) -> np.ndarray:
         if (end - start).max() > self._block:
-            raise InputError(f"--block is {self._block}, less than a window of {(end - start).max()} bp")
+            raise InputError(f"block is {self._block}, less than a window of {(end - start).max()} bp")
         # 1. Weigh each block by the windows that begin in it. 2. Go through the blocks that any window lies in, in
         # random order, and give each to the split that is furthest below its share of the weight so far. 3. A window
         # belongs to the split of both its ends, or to none; none is longer than a block, so no third is between them.
@@ -253,13 +253,13 @@ class Splitter:
         InputError
             It names the region, and the chromosomes there are.
         """
-        for number, option in ((VALID, "--valid"), (TEST, "--test")):
+        for number, option in ((VALID, "valid"), (TEST, "test")):
             for region in self._held[number].regions:
                 if (number, region) not in self._seen:
                     where = f"{region[0]}:{region[1]}-{region[2]}" if region[2] < WHOLE else f"chromosome {region[0]}"
                     there = ", ".join(self._chromosomes[:30])
                     raise InputError(
-                        f"{option} {' '.join(self._held[number].texts)}: nothing lies in {where}; there "
+                        f"{option}={' '.join(self._held[number].texts)}: nothing lies in {where}; there "
                         f"is data on {there or 'no chromosome'}"
                     )
 

@@ -59,7 +59,7 @@ class ColumnChoice:
 
     def __post_init__(self):
         if self.labels and self.digits:
-            raise InputError("--labels and --digits exclude each other")
+            raise InputError("labels and digits exclude each other")
 
 
 @dataclass(frozen=True)
@@ -174,20 +174,18 @@ def find_columns(
     # like one. Labels come last: all columns that are still free and hold nothing but label codes, unless one header
     # is cut into as many names as its cells have digits.
     lower, finder = [text.lower() for text in header], _Finder(path, header, rows)
-    name = finder.place(choice.name, "--name")
+    name = finder.place(choice.name, "name")
     if name is None:
         name = _first(lower, NAME_HEADERS)
-    split = finder.place(choice.split, "--split-column")
+    split = finder.place(choice.split, "split_column")
     sequence = None if with_fasta else finder.sequence(choice.sequence, lower)
     region = finder.region(choice.region, lower)
     labels, digits, label_names = finder.labels(choice, {sequence, name, split, *region})
     if choice.label_names and len(choice.label_names) != len(label_names):
-        raise InputError(
-            f"--label-names gives {len(choice.label_names)} names for {len(label_names)} labels", path=path
-        )
+        raise InputError(f"label_names gives {len(choice.label_names)} names for {len(label_names)} labels", path=path)
     label_names = tuple(choice.label_names or label_names)
     if len(set(label_names)) < len(label_names):
-        raise InputError("two labels have one name; give other ones with --label-names", path=path)
+        raise InputError("two labels have one name; give other ones by label_names", path=path)
     check_label_names(label_names, path)
     if with_fasta and name is None:
         name = next((i for i in range(len(header)) if i not in {split, *labels}), None)
@@ -218,20 +216,20 @@ class _Finder:
 
     def sequence(self, column: str | None, lower: Sequence[str]) -> int:
         if column is not None:
-            return self._place(column, "--sequence")
+            return self._place(column, "sequence")
         named = _first(lower, SEQUENCE_HEADERS)
         if named is not None:
             return named
         dna = [i for i, field in enumerate(self._rows[0]) if _DNA.fullmatch(field)]
         if not dna:
             raise InputError(
-                "no column holds sequences; say which with --sequence COLUMN, or give --fasta FILE", path=self._path
+                "no column holds sequences; say which by sequence=COLUMN, or give fasta=FILE", path=self._path
             )
         return max(dna, key=lambda i: len(self._rows[0][i]))
 
     def region(self, column: str | None, lower: Sequence[str]) -> tuple[int, ...]:
         if column is not None:
-            return (self._place(column, "--region"),)
+            return (self._place(column, "region"),)
         for i, field in enumerate(self._rows[0]):
             if parse_region(field):
                 return (i,)
@@ -241,20 +239,18 @@ class _Finder:
     def labels(self, choice: ColumnChoice, taken: Set[int | None]) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
         free = [i for i in range(len(self._header)) if i not in taken]
         if choice.digits is not None:
-            place = self._place(choice.digits, "--digits")
+            place = self._place(choice.digits, "digits")
             names = self._names_of_digits(place) or tuple(choice.label_names or ())
             return (place,), True, names or tuple(f"label_{k}" for k in range(1, len(self._rows[0][place]) + 1))
         if not choice.labels:
             for i in free:
                 if names := self._names_of_digits(i):
                     return (i,), True, names
-        places = tuple(self._place(column, "--labels") for column in choice.labels or ()) or tuple(
+        places = tuple(self._place(column, "labels") for column in choice.labels or ()) or tuple(
             i for i in free if self._looks_like_label(i)
         )
         if not places:
-            raise InputError(
-                "no column holds labels; say which with --labels COLUMN ... or --digits COLUMN", path=self._path
-            )
+            raise InputError("no column holds labels; say which by labels=COLUMN ... or digits=COLUMN", path=self._path)
         return places, False, tuple(self._header[i] for i in places)
 
     def _names_of_digits(self, i: int) -> tuple[str, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
-from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs
@@ -21,6 +22,7 @@ from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, w
 from kipoi_motifrep.networks.layout import Layout, first_channel, layouts
 from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.network import Network, named_inputs
+from kipoi_motifrep.sequences.problems import UnevenWidths
 
 PROBE_SEQUENCES = 8
 
@@ -43,7 +45,7 @@ class ModelSource:
 
 @dataclass(frozen=True, eq=False)
 class SequenceSource:
-    """Where sequences come from: one of the model's own loader, a FASTA file, a dataset.
+    """Where sequences come from: one of the model's own loader, a FASTA file, intervals of a genome, a dataset.
 
     Parameters
     ----------
@@ -51,8 +53,14 @@ class SequenceSource:
         Arguments of the Kipoi model's own loader.
     fasta : path-like, optional
         FASTA file of sequences.
+    intervals, genome : path-like, optional
+        BED file, or a relative of it, and the genome's FASTA file.
     auto_resize_len : int, optional
-        Cut or pad the sequences of `fasta` to so many bases about their centre.
+        Cut or pad the sequences of `fasta`, or the intervals, to so many bases about their centre.
+    centre : {"middle", "summit"}, optional
+        Of intervals; by default the summit in files named narrowPeak.
+    use_strand : bool, default False
+        Read intervals of the reverse strand from it.
     dataset : path-like, optional
         HDF5 dataset of ours.
     split : str, default "test"
@@ -61,30 +69,68 @@ class SequenceSource:
     Raises
     ------
     InputError
-        Unless there is exactly one.
+        Unless there is exactly one, and no argument that belongs to another.
 
     Examples
     --------
     >>> SequenceSource(fasta="peaks.fa").dataset is None
     True
+    >>> SequenceSource(fasta="peaks.fa", genome="hg38.fa")
+    Traceback (most recent call last):
+    kipoi_motifrep.core.errors.InputError: genome, centre and use_strand go with intervals
     """
 
     dataloader_args: Mapping[str, object] | None = None
     fasta: str | os.PathLike | None = None
+    intervals: str | os.PathLike | None = None
+    genome: str | os.PathLike | None = None
     auto_resize_len: int | None = None
+    centre: str | None = None
+    use_strand: bool = False
     dataset: str | os.PathLike | None = None
     split: str = "test"
 
     def __post_init__(self) -> None:
-        if sum(one is not None for one in (self.dataloader_args, self.fasta, self.dataset)) != 1:
-            raise InputError("give the sequences once: as dataloader_args, as a FASTA file, or as a dataset")
-        if self.auto_resize_len is not None and self.fasta is None:
+        if sum(one is not None for one in (self.dataloader_args, self.fasta, self.intervals, self.dataset)) != 1:
             raise InputError(
-                "auto_resize_len goes with a FASTA file; a model's own loader takes it among dataloader_args"
+                "give the sequences once: as dataloader_args, as a FASTA file, as intervals and a genome, or as a "
+                "dataset"
             )
+        if self.intervals is None and (self.genome is not None or self.centre is not None or self.use_strand):
+            raise InputError("genome, centre and use_strand go with intervals")
+        if self.intervals is not None and self.genome is None:
+            raise InputError("intervals need the genome that they are of; give genome=FILE")
+        if self.auto_resize_len is not None and self.fasta is None and self.intervals is None:
+            raise InputError(
+                "auto_resize_len goes with a FASTA file or intervals; a model's own loader takes it among "
+                "dataloader_args"
+            )
+
+    @property
+    def files(self) -> list[str | os.PathLike]:
+        """The files that were named, beside those of a model's own loader."""
+        return [one for one in (self.fasta, self.intervals, self.genome, self.dataset) if one is not None]
+
+    def describe(self) -> str:
+        """Say in a few words where they come from."""
+        if self.dataset is not None:
+            return f"{os.path.basename(self.dataset)} ({self.split})"
+        if self.intervals is not None and self.genome is not None:
+            return f"{os.path.basename(self.intervals)} and {os.path.basename(self.genome)}"
+        return "the model's own loader" if self.fasta is None else os.path.basename(self.fasta)
 
     def own_loader(self) -> Any | None:
         """Open the loader of the file; None where the model's own is wanted."""
+        if self.intervals is not None:
+            from kipoi_motifrep.sequences.loaders import IntervalsDl
+
+            return IntervalsDl(
+                str(self.intervals),
+                str(self.genome),
+                auto_resize_len=self.auto_resize_len,
+                use_strand=self.use_strand,
+                centre=self.centre,
+            )
         if self.fasta is not None:
             from kipoi_motifrep.sequences.loaders import SequencesDl
 
@@ -128,8 +174,12 @@ def extract_filters(
     source: str | None = None,
     dataloader_args: Mapping | None = None,
     fasta: str | os.PathLike | None = None,
-    dataset: str | os.PathLike | None = None,
+    intervals: str | os.PathLike | None = None,
+    genome: str | os.PathLike | None = None,
     auto_resize_len: int | None = None,
+    centre: str | None = None,
+    use_strand: bool = False,
+    dataset: str | os.PathLike | None = None,
     split: str = "test",
     layer: str | None = None,
     axes: str | None = None,
@@ -155,12 +205,19 @@ def extract_filters(
     source : str, optional
         Kipoi source of the model; ``dir`` for a directory, else ``kipoi``.
     dataloader_args : mapping, optional
-        Arguments of the Kipoi model's own loader. Of this, `fasta` and
+        Arguments of the Kipoi model's own loader. Of this, `fasta`, `intervals` and
         `dataset` one is needed.
     fasta : path-like, optional
-        FASTA file of sequences.
+        FASTA file of sequences. Where its headers say where all of them lie in a genome
+        (``chr20:239605-240001``), sites get coordinates.
+    intervals, genome : path-like, optional
+        BED file, or a relative of it, and the genome's FASTA file, plain or bgzip.
     auto_resize_len : int, optional
-        Cut or pad the sequences of `fasta` to so many bases about their centre.
+        Cut or pad the sequences of `fasta`, or the intervals, to so many bases about their centre.
+    centre : {"middle", "summit"}, optional
+        Of intervals; by default the summit in files named narrowPeak, else the middle.
+    use_strand : bool, default False
+        Read intervals of the reverse strand from it.
     dataset : path-like, optional
         HDF5 dataset of ours.
     split : str, default "test"
@@ -200,7 +257,9 @@ def extract_filters(
     ((2, 4, 4), 2)
     """
     wanted = ModelSource(model, source)
-    sequences = SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split)
+    sequences = SequenceSource(
+        dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split
+    )
     choice = NetworkChoice(layer, axes, alphabet, activation, dna_channels)
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
@@ -212,13 +271,8 @@ def extract_filters(
     if output is None:
         return network_pwms(network, batches, rule)
     files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
-    with staged(output, files, [model, dataloader_args, fasta, dataset]) as stage:
-        site_file: AbstractContextManager[SiteFile | None] = nullcontext()
-        if sites:
-            suffix = SiteFile.suffix(first_batch(batches), network.length)
-            site_file = closing(SiteFile(stage / f"sites{suffix}", network, window))
-        with site_file as on_sites:
-            results = network_pwms(network, batches, rule, on_sites=on_sites)
+    with staged(output, files, [model, dataloader_args, *sequences.files]) as stage:
+        results = network_pwms(network, batches, rule) if not sites else pwms_and_sites(opened, rule, stage)
         write_filters(results, stage)
         write_parameters(
             stage,
@@ -266,6 +320,36 @@ class Opened:
     batches: LoaderBatches
     first: Batch
 
+    @property
+    def site_file(self) -> str:
+        """Name of the file of sites: BED where the sequences have coordinates, else a table."""
+        return f"sites{SiteFile.suffix(self.first, self.network.length)}"
+
+
+def pwms_and_sites(
+    opened: Opened, rule: PWMRule, folder: Path, batches: Iterable[Batch] | None = None
+) -> tuple[FilterPWMs, ...]:
+    """Compute the PWMs of a network's filters, and write every site as it is found.
+
+    Parameters
+    ----------
+    opened : Opened
+        Network and sequences.
+    rule : PWMRule
+        How PWMs are made.
+    folder : pathlib.Path
+        Where :attr:`Opened.site_file` is written.
+    batches : iterable of Batch, optional
+        The same sequences, watched over.
+
+    Returns
+    -------
+    tuple of FilterPWMs
+        One a bank of filters.
+    """
+    with replacing(folder / opened.site_file) as path, closing(SiteFile(path, opened.network, rule.window)) as on_sites:
+        return network_pwms(opened.network, batches or opened.batches, rule, on_sites=on_sites)
+
 
 def open_inputs(
     source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None = None
@@ -300,6 +384,20 @@ def open_inputs(
     """
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {batch_size}")
+    try:
+        return _open_inputs(source, sequences, choice, batch_size)
+    except UnevenWidths as error:  # to which width they are to be brought, the network knows
+        try:
+            model = load_model(source.model, source.source)
+            wanted = open_network(model, length=error.width, **vars(choice)).length
+        except InputError:
+            wanted = None
+        raise (error if wanted is None else error.for_network(wanted)) from None
+
+
+def _open_inputs(
+    source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None
+) -> Opened:
     loader = sequences.own_loader()
     model, arguments = load_model(source.model, source.source), sequences.dataloader_args
     own, remake = loader is None, None
@@ -332,7 +430,7 @@ def open_inputs(
         raise InputError(
             f"the sequences are {length} bp, but the model reads {network.length} bp; "
             + _cure(sequences, network.length),
-            path=sequences.dataset or sequences.fasta,
+            path=sequences.dataset or sequences.fasta or sequences.intervals,
         )
     network.codes(first.inputs)  # says so if the shapes do not fit
     # Our loaders give ACGT; a model's own gives the order that it was trained on.
@@ -369,7 +467,9 @@ def _cure(sequences: SequenceSource, wanted: int) -> str:
     if sequences.dataset is not None:
         return f"make the dataset of sequences of {wanted} bp"
     if sequences.fasta is not None:
-        return f"give sequences of {wanted} bp, or have them cut or filled up by --auto-resize-len {wanted}"
+        return f"give sequences of {wanted} bp, or have them cut or filled up: auto_resize_len={wanted}"
+    if sequences.intervals is not None:
+        return f"give auto_resize_len={wanted} to cut or widen them about their centres"
     return f"give sequences of {wanted} bp, or the loader's argument for it (such as auto_resize_len={wanted})"
 
 
@@ -391,7 +491,7 @@ def origin(source: ModelSource, sequences: SequenceSource) -> dict[str, object]:
     model = source.model
     named = isinstance(model, (str, os.PathLike))
     paths = [model] if isinstance(model, (str, os.PathLike)) and is_file_model(model) else []
-    paths += [path for path in (sequences.fasta, sequences.dataset) if path is not None]
+    paths += sequences.files
     return {
         "model": str(model) if named else type(model).__name__,
         "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths},

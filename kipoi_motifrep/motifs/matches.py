@@ -373,7 +373,13 @@ def _compare(
 
 
 def read_matches(
-    folder: str | os.PathLike, queries: str | os.PathLike, database: Database, *, evalue: float = 0.1
+    folder: str | os.PathLike,
+    queries: str | os.PathLike,
+    database: Database,
+    *,
+    evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
 ) -> Matches:
     """Read ``tomtom.tsv`` back.
 
@@ -385,8 +391,8 @@ def read_matches(
         The same motif file.
     database : Database
         The same database.
-    evalue : float, default 0.1
-        What it was made with.
+    evalue, qvalue, min_overlap
+        What it was made with; see :func:`match`.
 
     Returns
     -------
@@ -425,7 +431,13 @@ def read_matches(
         database,
         statuses,
         hits,
-        {"evalue": evalue, "min_overlap": 1, "incomplete_scores": False, "norc": motifs.rna or database.rna},
+        {
+            "evalue": None if qvalue is not None else evalue,
+            "qvalue": qvalue,
+            "min_overlap": min_overlap,
+            "incomplete_scores": False,
+            "norc": motifs.rna or database.rna,
+        },
     )
 
 

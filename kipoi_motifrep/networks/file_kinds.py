@@ -41,7 +41,7 @@ CURES = {
     "and save it as one .keras or .h5 file",
     "a SavedModel folder": "which shows no layers; open it with tf_keras.models.load_model and save it as one .h5 file",
     "a NumPy archive": "which has no network in it; put its arrays into the network, and save that as a whole",
-    "a network's description without its weights": "give the file of weights, and this one by --arch",
+    "a network's description without its weights": "give the file of weights, and this one by arch=FILE",
 }
 KNOWN = (
     "the files read are .keras, .h5 and weights of Keras, and state dicts, checkpoints, TorchScript and .pt2 of PyTorch"

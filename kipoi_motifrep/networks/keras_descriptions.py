@@ -159,7 +159,7 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
             elif arch is None:
                 if not {"layers", OLD_LAYERS}.isdisjoint(file) or "layer_names" in file.attrs:
                     raise InputError(
-                        "holds weights without a network; give its architecture as well (--arch "
+                        "holds weights without a network; give its architecture as well (arch="
                         "model.json), save the whole model, or give the Kipoi model that uses it",
                         path=path,
                     )

@@ -434,7 +434,7 @@ def read_deeper(feature_map: FeatureMap, before: Sequence[int]) -> Reading:
     if all(start + step * one <= 0 and end + step * one >= feature_map.length for one in feature_map.positions):
         raise InputError(
             f"layer {feature_map.name} has no receptive field smaller than the sequence: something "
-            "before it mixes distant positions; choose an earlier convolution with --layer"
+            "before it mixes distant positions; choose an earlier convolution by layer=NAME"
         )
     return Reading(ReceptiveField(start, end - start, step), feature_map.n_positions)
 

@@ -576,16 +576,16 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
         how = " in a way that is understood" if nearest else ""
         return (
             f"no convolution of this model reads DNA{how}: {'; '.join(dict.fromkeys(nearest or reasons))}; "
-            "if one does, name it with --layer and its input with --axes"
+            "if one does, name it by layer=NAME and its input by axes=AXES"
         )
     if known and axes:
-        return f"axes {axes!r} fit no input of this model ({shapes}); leave --axes out to have them found"
+        return f"axes {axes!r} fit no input of this model ({shapes}); leave axes out to have them found"
     if known:
         beside = any(4 < size <= MOST_CHANNELS for shape in known.values() for size in shape if size is not None)
         cure = (
-            "or its axis order with --axes"
+            "or its axis order by axes=AXES"
             if not beside
-            else "or, where there are signals beside the bases, --dna-channels with the four that are, like 0:4"
+            else "or, where there are signals beside the bases, dna_channels=A:B with the four that are, like 0:4"
         )
         return (
             f"no input of this model is DNA: no axis of size 4 in {shapes}; a network over one-hot sequences is "

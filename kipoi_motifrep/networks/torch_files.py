@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 HOW = (
-    "give the file of its class as well (--arch FILE.py:Class), save it as TorchScript (torch.jit.script(module)"
+    "give the file of its class as well (arch=FILE.py:Class), save it as TorchScript (torch.jit.script(module)"
     ".save), or work in Python: kipoi_motifrep.interpret(module, ...)"
 )
 # Where checkpoints keep the state dict; Lightning's is the first.
@@ -94,7 +94,7 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, unpacked_size(archive))
     if arch is not None and kind in (SCRIPT, EXPORTED):
-        raise InputError(f"is {kind}, which holds the whole network; leave --arch out", path=path)
+        raise InputError(f"is {kind}, which holds the whole network; leave arch out", path=path)
     try:
         if kind == SCRIPT:
             return _script(path)
@@ -176,7 +176,7 @@ def _module(arch: str, settings: Mapping) -> torch.nn.Module:
     file, _, name = str(arch).rpartition(":")
     path = Path(file)
     if not file.endswith(".py") or not path.is_file():
-        raise InputError(f"--arch {arch}: for weights of PyTorch give FILE.py:Class, a file of Python that is here")
+        raise InputError(f"arch={arch}: for weights of PyTorch give FILE.py:Class, a file of Python that is here")
     say(f"{path}: runs, for its {name}")
     spec = importlib.util.spec_from_file_location(f"kipoi_motifrep_arch_{path.stem}", path)
     assert spec is not None and spec.loader is not None

@@ -21,10 +21,18 @@ from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.batches import DigestedBatches
-from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice, Opened, SequenceSource, open_inputs, origin
+from kipoi_motifrep.filters.extract import (
+    ModelSource,
+    NetworkChoice,
+    Opened,
+    SequenceSource,
+    open_inputs,
+    origin,
+    pwms_and_sites,
+)
 from kipoi_motifrep.filters.output_names import label_names, output_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
-from kipoi_motifrep.filters.writing import FILTER_FILES, read_filters, write_filters
+from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import write_motifs
 from kipoi_motifrep.motifs.chance import FDR, Chance, Shuffles, shuffle
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
@@ -57,6 +65,7 @@ NARROW = 3  # bases; a filter that sees no more can hold no motif
 REPORT_FILES = ("representation.tsv", "representation.json", "interpretation.json", "report.html")
 FILES = (
     *FILTER_FILES,
+    *SITE_FILES,
     "untrained_trimmed.meme",
     "importance.tsv",
     *MATCH_FILES,
@@ -108,7 +117,11 @@ def interpret(
     source: str | None = None,
     dataloader_args: Mapping | None = None,
     fasta: str | os.PathLike | None = None,
+    intervals: str | os.PathLike | None = None,
+    genome: str | os.PathLike | None = None,
     auto_resize_len: int | None = None,
+    centre: str | None = None,
+    use_strand: bool = False,
     dataset: str | os.PathLike | None = None,
     split: str = "test",
     layer: str | None = None,
@@ -122,17 +135,21 @@ def interpret(
     top: int | None = None,
     weighted: bool = True,
     best_per_sequence: bool = False,
+    sites: bool = False,
     batch_size: int | None = None,
     database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
     taxon: str | Sequence[str] | None = "vertebrates",
     collection: str | Sequence[str] | None = "CORE",
     exclude: Sequence[str] = (),
     evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
     fdr: float = FDR,
     truth: str | os.PathLike | None = None,
     null: bool = True,
     importance: bool = True,
     labels: Sequence[str] | None = None,
+    name: str | None = None,
     seed: int = 0,
     threads: int | None = None,
     force: bool = False,
@@ -152,12 +169,12 @@ def interpret(
 
     Parameters
     ----------
-    model, source, dataloader_args, fasta, auto_resize_len, dataset, split, layer, axes, alphabet, activation, \
-dna_channels, batch_size
+    model, source, dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split, \
+layer, axes, alphabet, activation, dna_channels, sites, batch_size
         The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
     window, threshold, quantile, top, weighted, best_per_sequence
         How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
-    database, taxon, collection, exclude, evalue
+    database, taxon, collection, exclude, evalue, qvalue, min_overlap
         What is searched, and which matches count; see :func:`kipoi_motifrep.match`.
     fdr : float, default 0.05
         False discovery rate up to which filters are called.
@@ -172,6 +189,8 @@ dna_channels, batch_size
     labels : sequence of str, optional
         Names of the outputs; by default those of the Kipoi model's schema, of the
         ``.keras`` file's own note, or of the dataset's labels.
+    name : str, optional
+        Of the network, for the report; by default that of the Kipoi model or of its file.
     seed : int, default 0
         Of shuffles and random weights.
     threads : int, optional
@@ -207,16 +226,18 @@ dna_channels, batch_size
     """
     request = _Request(
         ModelSource(model, source),
-        SequenceSource(dataloader_args, fasta, auto_resize_len, dataset, split),
+        SequenceSource(dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split),
         NetworkChoice(layer, axes, alphabet, activation, dna_channels),
         PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
+        sites,
         batch_size,
-        _Search(database, taxon, collection, exclude, evalue),
+        _Search(database, taxon, collection, exclude, evalue, qvalue, min_overlap),
         fdr,
         truth,
         null,
         importance,
         labels,
+        name,
         seed,
         threads,
     )
@@ -227,7 +248,7 @@ dna_channels, batch_size
             known = known.only(open_dataset(dataset).label_names)
         known.against(targets)  # before the model is loaded, which takes long: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
-    inputs = [model, dataloader_args, fasta, dataset, truth, database]
+    inputs = [model, dataloader_args, *request.sequences.files, truth, database]
     with scratch() if output is None else output_folder(output, FILES, inputs) as folder:
         opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size)
         run = _Interpreter(request, opened, folder, targets, known, force)
@@ -251,10 +272,21 @@ class _Search:
     collection: str | Sequence[str] | None
     exclude: Sequence[str]
     evalue: float
+    qvalue: float | None
+    min_overlap: int
 
     def __post_init__(self) -> None:
         if not self.evalue >= 0:
             raise InputError(f"evalue must be 0 or more, not {self.evalue}")
+        if self.qvalue is not None and not 0 <= self.qvalue <= 1:
+            raise InputError(f"qvalue must be between 0 and 1, not {self.qvalue}")
+        if self.min_overlap < 1:
+            raise InputError(f"min_overlap must be 1 or more, not {self.min_overlap}")
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """What counts as a match."""
+        return {"evalue": self.evalue, "qvalue": self.qvalue, "min_overlap": self.min_overlap}
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +297,7 @@ class _Request:
     sequences: SequenceSource
     choice: NetworkChoice
     rule: PWMRule
+    sites: bool
     batch_size: int | None
     search: _Search
     fdr: float
@@ -272,6 +305,7 @@ class _Request:
     null: bool
     importance: bool
     labels: Sequence[str] | None
+    name: str | None
     seed: int
     threads: int | None
 
@@ -380,12 +414,14 @@ class _Interpreter:
 
         def make() -> tuple[FilterPWMs, ...]:
             self.steps.discard()  # what follows is about other filters
+            if self.request.sites:
+                return pwms_and_sites(self.opened, self.request.rule, self.folder, self.batches)
             return network_pwms(self.network, self.batches, self.request.rule)
 
         found = self.steps.step(
             "filters",
             {**self._network_key(), "rule": asdict(self.request.rule)},
-            FILTER_FILES,
+            [*FILTER_FILES, *([self.opened.site_file] if self.request.sites else [])],
             said="filters",
             make=make,
             write=lambda made: write_filters(made, self.folder),
@@ -414,7 +450,7 @@ class _Interpreter:
         if widths and max(widths) <= NARROW:
             self.notes.append(
                 f"Filters of the first layer see {max(widths)} bases at most, fewer than a motif has. "
-                "Filters of a deeper convolution see more: name one with --layer."
+                "Filters of a deeper convolution see more: name one by layer=NAME."
             )
 
     def untrained(self) -> Matches | None:
@@ -476,11 +512,7 @@ class _Interpreter:
         )
 
     def _match_key(self) -> dict[str, object]:
-        return {
-            "queries": file_digest(self.queries),
-            "database": self.database.digest,
-            "evalue": self.request.search.evalue,
-        }
+        return {"queries": file_digest(self.queries), "database": self.database.digest, **self.request.search.rule}
 
     def _match(self, queries: Path) -> Matches:
         return match(queries, **vars(self.request.search), threads=self.request.threads)
@@ -494,7 +526,7 @@ class _Interpreter:
             return replace(found, chance=self._shuffles(found).chance(found, fdr)) if null else found
 
         def read(about: dict) -> Matches:
-            found = read_matches(self.folder, self.queries, self.database, evalue=self.request.search.evalue)
+            found = read_matches(self.folder, self.queries, self.database, **self.request.search.rule)
             return replace(found, chance=Chance(**about)) if null else found
 
         found = self.steps.step(
@@ -552,7 +584,7 @@ class _Interpreter:
             if name not in ("model", "threads") and value is not None
         }
         report = build_report(
-            describe_network(self.opened, filters),
+            describe_network(self.opened, filters, self.request.name),
             filters,
             matches,
             representation,

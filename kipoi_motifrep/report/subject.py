@@ -15,7 +15,7 @@ from kipoi_motifrep.report.schema import Citation, NetworkSummary
 TRAINED_NAME = "network"  # of every file that `train` writes; its folder and its note say more
 
 
-def describe_network(opened: Opened, filters: Sequence[FilterPWMs]) -> NetworkSummary:
+def describe_network(opened: Opened, filters: Sequence[FilterPWMs], name: str | None = None) -> NetworkSummary:
     """Say in words what is interpreted.
 
     Parameters
@@ -24,26 +24,24 @@ def describe_network(opened: Opened, filters: Sequence[FilterPWMs]) -> NetworkSu
         Model and sequences.
     filters : sequence of FilterPWMs
         What was found, one a bank.
+    name : str, optional
+        What to call it; by default the name of the Kipoi model, or of its file.
 
     Returns
     -------
     NetworkSummary
     """
     network, sequences, n = opened.network, opened.sequences, filters[0].n_sequences
-    name, source, url = _named(opened.source.model, opened.source.source)
-    if sequences.dataset is not None:
-        where = f"{os.path.basename(sequences.dataset)} ({sequences.split})"
-    else:
-        where = "the model's own loader" if sequences.fasta is None else os.path.basename(sequences.fasta)
+    its_name, source, url = _named(opened.source.model, opened.source.source)
     doc = str(getattr(kipoi_info(opened), "doc", None) or "")
     return NetworkSummary(
-        name=name,
+        name=name or its_name,
         n_filters=sum(map(len, filters)),
         width=max(one.width for one in filters),
         source=source,
         layer=", ".join(one.bank.layer for one in filters),
         axes=str(network.layout),
-        sequences=f"{n:,} sequences of {network.length:,} bp from {where}",
+        sequences=f"{n:,} sequences of {network.length:,} bp from {sequences.describe()}",
         n_sequences=n,
         found=network.describe(),
         description=" ".join(doc.split()),

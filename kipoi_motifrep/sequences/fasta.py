@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO, NamedTuple
@@ -12,6 +13,11 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.textfile import BYTE_ORDER_MARK, CR_ALONE, open_text
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
+
+# Where a sequence lies, as bedtools getfasta (chr20:99-150(-), name::chr20:99-150) and samtools faidx (chr20:100-150,
+# chr20:100-150/rc) say in the first word, and UCSC (range=chr20:100-150 ... strand=-) behind it.
+_REGION = re.compile(r">\s*(?:\S*::)?(\S+):(\d+)-(\d+)(?:\(([+-])\)|/(rc))?(?:\s|$)")
+_UCSC = re.compile(r"\brange=(\S+):(\d+)-(\d+)(?:.*\bstrand=([+-]))?")
 
 
 class Record(NamedTuple):
@@ -25,11 +31,48 @@ class Record(NamedTuple):
         The header's first word.
     codes : numpy.ndarray of uint8, shape (L,)
         The sequence.
+    header : str
+        The whole line.
     """
 
     row: int
     name: str
     codes: np.ndarray
+    header: str
+
+    def region(self) -> tuple[str, int, int, str] | None:
+        r"""Read from the header where the sequence lies in a genome.
+
+        bedtools counts from 0 and samtools and UCSC from 1; the sequence's length tells which it is.
+
+        Returns
+        -------
+        chromosome : str
+            As it is spelled there.
+        start : int
+            From 0.
+        first : int
+            What the first base of a chromosome is called, 0 or 1.
+        strand : str
+            ``+``, ``-``, or ``*`` where none is given.
+
+        None if the header says nothing of it, or of another length.
+
+        Examples
+        --------
+        >>> Record(1, "", np.zeros(9, np.uint8), ">chr20:10-19(-)").region()
+        ('chr20', 10, 0, '-')
+        >>> Record(1, "", np.zeros(10, np.uint8), ">chr20:10-19").region()
+        ('chr20', 9, 1, '*')
+        """
+        found = _REGION.match(self.header) or _UCSC.search(self.header)
+        if found is None:
+            return None
+        chromosome, start, end, strand, *reverse = found.groups()
+        first = int(start) - int(end) + len(self.codes)
+        if first not in (0, 1):
+            return None
+        return chromosome, int(start) - first, first, "-" if any(reverse) else strand or "*"
 
 
 def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
@@ -110,7 +153,7 @@ def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[
                     path=path,
                     row=number,
                 )
-    return Record(row, name, codes)
+    return Record(row, name, codes, header.decode(errors="replace"))
 
 
 def resize(codes: np.ndarray, length: int) -> np.ndarray:

@@ -299,10 +299,7 @@ class Intervals:
         same = width == self.width
         for i in np.flatnonzero(good & ~same):
             self.problems.add(
-                row[i],
-                f"is {width[i]} bp wide, and row {self._width_row} is {self.width}; give "
-                f"auto_resize_len={self.width}, or the width that the network reads, to centre "
-                "and resize all",
+                row[i], f"is {width[i]} bp wide, and row {self._width_row} is {self.width}", uneven=self.width
             )
         return same
 

@@ -16,7 +16,7 @@ from typing import SupportsInt
 import numpy as np
 from kipoi.data import BatchDataset
 from kipoi.metadata import GenomicRanges
-from kipoi.specs import DataLoaderDescription
+from kipoi.specs import DataLoaderDescription, MetadataStruct, MetadataType
 from kipoi_utils.external.torch.data import DataLoader
 
 from kipoi_motifrep.core.errors import InputError, show_plainly_in_kipoi
@@ -334,7 +334,7 @@ class SequencesDl(OneHotBatches):
     ):
         length = number(auto_resize_len, "auto_resize_len")
         check_resizing(length, outside)
-        self._names = TextSpool()
+        self._names, self._places = TextSpool(), TextSpool()
         self._codes = self._read(fasta_file, length, outside)
         self.n = len(self._codes)
         super().__init__(
@@ -345,9 +345,13 @@ class SequencesDl(OneHotBatches):
             dtype,
             outside,
         )
+        metadata = type(self).output_schema.metadata  # that of the last loader made
+        metadata.pop("ranges", None)
+        if self._placed:
+            metadata["ranges"] = MetadataStruct("Where it lies, by its header", MetadataType.GENOMIC_RANGES)
 
     def _read(self, path, length, outside) -> Spool:
-        problems, waiting, names = Problems(path, listed=False), [], []
+        problems, waiting, counted_from = Problems(path, listed=False), [], set()
         spool, width, width_row = Spool(np.uint8), 0, 0
         for record in read_fasta(path):
             codes = record.codes
@@ -373,25 +377,43 @@ class SequencesDl(OneHotBatches):
             if len(codes) != width:
                 problems.add(
                     record.row,
-                    f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is "
-                    f"{width}; give auto_resize_len={width} (--auto-resize-len {width}) to centre "
-                    "and resize all",
+                    f"sequence {record.name!r} is {len(codes)} bp, and that of row {width_row} is {width}",
+                    uneven=width,
                 )
                 continue
-            waiting.append(codes)
-            names.append(record.name)
+            region = record.region()
+            counted_from.add(None if region is None else region[2])
+            waiting.append((codes, record.name, _place(region, len(record.codes), width)))
             if len(waiting) * width >= SPOOL_BATCH:
-                self._flush(spool, waiting, names)
+                self._flush(spool, waiting)
         problems.raise_first()
-        self._flush(spool, waiting, names)
+        self._flush(spool, waiting)
+        # Of all sequences or of none; and a file that counts from 0 here and from 1 there is not understood.
+        self._placed = counted_from in ({0}, {1})
         return spool
 
-    def _flush(self, spool: Spool, waiting: list[np.ndarray], names: list[str]) -> None:
+    def _flush(self, spool: Spool, waiting: list[tuple[np.ndarray, str, str]]) -> None:
         if waiting:
-            spool.append(np.stack(waiting))
+            codes, names, places = zip(*waiting, strict=True)
+            spool.append(np.stack(codes))
             self._names.append(names)
+            self._places.append(places)
         waiting.clear()
-        names.clear()
 
     def _rows(self, start, stop):
-        return self._codes.read(start, stop), {"metadata": {"id": self._names.read(start, stop)}}
+        names = self._names.read(start, stop)
+        metadata = {"id": names}
+        if self._placed:
+            chromosome, first, strand = np.array([place.split("\t") for place in self._places.read(start, stop)]).T
+            first = first.astype(np.int64)
+            metadata["ranges"] = GenomicRanges(chromosome, first, first + self.length, names, strand)
+        return self._codes.read(start, stop), {"metadata": metadata}
+
+
+def _place(region: tuple[str, int, int, str] | None, length: int, resized: int) -> str:
+    """Say where a sequence lies when it has been resized about its centre: chromosome, start, strand."""
+    if region is None:
+        return ""
+    chromosome, start, _, strand = region
+    before = length // 2 - resized // 2
+    return f"{chromosome}\t{start + (length - resized - before if strand == '-' else before)}\t{strand}"

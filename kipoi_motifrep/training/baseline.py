@@ -235,7 +235,7 @@ def scan_baseline(
             f"none of its labels ({shown}) is in {truth}"
             if truth is not None
             else f"none of its labels ({shown}) names a factor of {motifs.name}; say which matrices are "
-            "theirs with --truth",
+            "theirs by truth=FILE",
             path=dataset,
         )
     results = _judge(data, found)

@@ -208,4 +208,4 @@ def check_result(result: Result, seed: int, protocol: Protocol, digest: str, pat
         If it is not.
     """
     if (result["seed"], result["protocol"], result["data"]) != (seed, protocol.saved(), digest):
-        raise InputError("is of a network trained with other data, settings or seed; choose another --out", path=path)
+        raise InputError("is of a network trained with other data, settings or seed; choose another output", path=path)

@@ -129,7 +129,8 @@ def check_splits(dataset: Dataset) -> None:
     for split in dataset.splits.values():
         if not len(split):
             raise InputError(
-                f"split {split.name!r} is empty; make the dataset with other --valid and --test", path=dataset.path
+                f"split {split.name!r} is empty; make the dataset with other values of valid and test",
+                path=dataset.path,
             )
 
 
@@ -320,7 +321,7 @@ class _Training:
         saved = read_metadata(self.state_file)
         if saved.get("settings") != self.settings:
             raise InputError(
-                "was begun with other data or settings; choose another --out or remove it", path=self.folder
+                "was begun with other data or settings; choose another output or remove it", path=self.folder
             )
         self.history = cast(list[Epoch], saved["history"])
         model = keras.saving.load_model(self.state_file, custom_objects={loss.__name__: loss})
@@ -372,7 +373,7 @@ class _Training:
             if not math.isfinite(epoch["val_loss"]):
                 raise InputError(
                     f"the loss of {self.run.architecture} is no longer finite at epoch {number}; try a "
-                    "smaller --learning-rate",
+                    "smaller learning_rate",
                     path=self.folder,
                 )
             self.save_epoch(model, epoch)

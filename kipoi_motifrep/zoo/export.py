@@ -103,11 +103,11 @@ def export_zoo(
         :func:`kipoi_motifrep.zoo.group.write_group`.
     """
     if not URL.match(base_url):
-        raise InputError(f"--zoo is {base_url!r}; it must be an address such as https://zenodo.org/records/123/files")
+        raise InputError(f"zoo is {base_url!r}; it must be an address such as https://zenodo.org/records/123/files")
     if not GROUP_NAME.match(name) or name == "upload":
         raise InputError(
             f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
-            "give another with --name"
+            "give another by name=NAME"
         )
     export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
     gone = former_files(export.group, export.upload, networks, UPLOADED)

@@ -189,7 +189,7 @@ def _packaged(name: str, path: Path, result: dict, labels: Sequence[str] | None)
     names = _label_names(path, suffix, n_outputs, labels)
     # The table of results has a column a label.
     if result and list(result["test"]["per_label"]) != list(names):
-        raise InputError("was tested on labels of other names; leave out --labels", path=path)
+        raise InputError("was tested on labels of other names; leave out labels", path=path)
     return Packaged(name, path, suffix, names, length, architecture, n_parameters, result)
 
 
@@ -215,7 +215,7 @@ def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] 
     noted = read_metadata(path).get("label_names") if suffix == ".keras" and not labels else None
     names = tuple(str(name) for name in labels or (noted if isinstance(noted, list) else ()))
     if len(names) != n_outputs:
-        raise InputError(f"has {n_outputs} outputs and {len(names)} names for them; give --labels", path=path)
+        raise InputError(f"has {n_outputs} outputs and {len(names)} names for them; give labels=NAMES", path=path)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"two outputs are called {twice[0]!r}", path=path)
@@ -223,42 +223,10 @@ def _label_names(path: Path, suffix: str, n_outputs: int, labels: Sequence[str] 
         if not name.isprintable() or not name.strip() or TEMPLATE_MARK.search(name):
             raise InputError(
                 f"an output is called {name!r}; a name must be printable and hold no '{{{{', '{{%' or "
-                "'{#', which Kipoi would run as code: give others with --labels",
+                "'{#', which Kipoi would run as code: give others by labels=NAMES",
                 path=path,
             )
     return names
-
-
-def read_labels(text: str) -> list[str]:
-    """Read the names of outputs from a command line.
-
-    Parameters
-    ----------
-    text : str
-        ``A,B,...``, or a file with one name a line.
-
-    Returns
-    -------
-    list of str
-        The names.
-
-    Raises
-    ------
-    InputError
-        If the file is no text.
-
-    Examples
-    --------
-    >>> read_labels("CTCF, GATA1")
-    ['CTCF', 'GATA1']
-    """
-    lines = text.split(",")
-    if os.path.isfile(text):
-        try:
-            lines = Path(text).read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise InputError("is no UTF-8 text with one name a line", path=text) from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def describe(architecture: Architecture, first_activation: str = "relu") -> str:

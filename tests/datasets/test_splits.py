@@ -92,7 +92,7 @@ regions = st.tuples(st.sampled_from(["chr1", "1", "chr2", "HLA-A*01:01"]), st.in
 
 @given(st.lists(regions, min_size=1, max_size=8))
 def test_regions_that_overlap_or_touch_are_one(rows):
-    held_out = parse_held_out([f"{name}:{start}-{start + width}" for name, start, width in rows], "--valid")
+    held_out = parse_held_out([f"{name}:{start}-{start + width}" for name, start, width in rows], "valid")
     expected = interval_reference.merged(
         [(name.removeprefix("chr"), start, start + width) for name, start, width in rows]
     )
@@ -105,7 +105,7 @@ def test_ranges_with_numbers_past_every_end():
     assert splitter.assign("1", start, start + 100).tolist() == [0, 1]
     for text in (f"chr1:5-{'9' * 5000}", "chr1:,-,", "chr1:-5-9"):
         with pytest.raises(InputError, match="write a range as"):
-            parse_held_out(text, "--valid")
+            parse_held_out(text, "valid")
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=200))

@@ -344,13 +344,13 @@ def test_uneven_sequences_are_resized_only_when_asked(tmp_path):
     path = tmp_path / "uneven.fa"
     path.write_text(">a\n" + "ACGT" * 50 + "\n>b\n" + "GGCATGCCTA" * 30 + "\n")
     network = Path(__file__).parents[2] / "models/synthetic/weights/cnn_25.keras"
-    with pytest.raises(InputError, match=r"uneven\.fa, row 3: .*--auto-resize-len 200"):
+    with pytest.raises(InputError, match=r"uneven\.fa, row 3: .*the network reads 200: give auto_resize_len=200"):
         extract_filters(network, fasta=path)
     [found] = extract_filters(network, fasta=path, auto_resize_len=200)
     assert (found.n_sequences, found.pwms.shape) == (2, (30, 19, 4))
     even = tmp_path / "even.fa"
     even.write_text(">a\n" + "ACGT" * 10 + "\n")
-    with pytest.raises(InputError, match=r"even\.fa: the sequences are 40 bp.* 200 bp.* by --auto-resize-len 200"):
+    with pytest.raises(InputError, match=r"even\.fa: the sequences are 40 bp.* 200 bp.* auto_resize_len=200"):
         extract_filters(network, fasta=even)
     with create_dataset(tmp_path / "even.h5", 40, ["a"], {}) as writer:
         writer.append("test", np.zeros((3, 40), np.uint8), np.ones((3, 1), np.int8))

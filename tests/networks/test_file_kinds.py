@@ -56,7 +56,7 @@ CURES = {
     "an ONNX file": "exported from",
     "a TensorFlow Lite file": "the Keras model",
     "a checkpoint of TensorFlow": "save it as one",
-    "a network's description without its weights": "--arch",
+    "a network's description without its weights": "arch=FILE",
 }
 
 
@@ -159,7 +159,7 @@ def test_weights_and_their_architecture(tmp_path, generation):
         network.save_weights(tmp_path / "only.weights.h5")
         (tmp_path / "only.weights.h5").rename(tmp_path / "w")
         x, expected = np.random.default_rng(0).random((2, LENGTH, 4)).astype(np.float32), network.predict
-    with pytest.raises(InputError, match=r"w: holds weights without a network; give its architecture as well \(--arch"):
+    with pytest.raises(InputError, match=r"w: holds weights without a network; give its architecture as well \(arch="):
         load_model(tmp_path / "w")
     found = load_model(NetworkFile(str(tmp_path / "w"), arch=str(tmp_path / "arch.txt")))
     np.testing.assert_allclose(found.predict(x, verbose=0), expected(x, verbose=0), atol=1e-6)

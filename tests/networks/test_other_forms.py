@@ -68,7 +68,7 @@ def test_signals_beside_the_dna(axes, channels):
     first = int(channels[0])
     before = [layers.Permute((2, 1))] if axes == "4L" else []
     model = sequential((LENGTH, 6) if axes == "L4" else (6, LENGTH), *before, conv1d())
-    with pytest.raises(InputError, match="--dna-channels with the four that are, like 0:4"):
+    with pytest.raises(InputError, match="dna_channels=A:B with the four that are, like 0:4"):
         open_network(model)
     network = open_network(model, dna_channels=channels)
     assert "".join(network.layout.axes) == axes

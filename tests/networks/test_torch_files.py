@@ -100,7 +100,7 @@ def test_weights_are_put_into_the_users_class(place, module, tmp_path, capsys, f
     torch.save(STATES[form](module), path, _use_new_zipfile_serialization=not old)
     with pytest.raises(
         InputError,
-        match=r"weights: holds weights without a network; .*--arch FILE\.py:Class.*"
+        match=r"weights: holds weights without a network; .*arch=FILE\.py:Class.*"
         r"kipoi_motifrep\.interpret\(module, \.\.\.\)",
     ):
         load_model(path)
@@ -160,7 +160,7 @@ def test_safetensors(place, module, tmp_path):
     ("arch", "reason"),
     [
         ("net.py:Other", r"net\.py: defines no 'Other'"),
-        ("net.py", r"--arch .*net\.py: for weights of PyTorch give FILE"),
+        ("net.py", r"arch=.*net\.py: for weights of PyTorch give FILE"),
         ("none.py:Net", "a file of Python that is here"),
         ("model.json", "for weights of PyTorch give FILE"),
         ("net.py:needs", r"needs cannot be made \(TypeError: .*a function without arguments"),
@@ -227,7 +227,7 @@ def test_torchscript(module, tmp_path, how):
     made = torch.jit.script(module) if how == "script" else torch.jit.trace(module, torch.from_numpy(X))
     made.save(str(tmp_path / "x.model"))
     np.testing.assert_allclose(predicted(opened(tmp_path / "x.model")), predicted(module), atol=1e-6)
-    with pytest.raises(InputError, match="is a TorchScript file, which holds the whole network; leave --arch out"):
+    with pytest.raises(InputError, match="is a TorchScript file, which holds the whole network; leave arch out"):
         opened(tmp_path / "x.model", "net.py:Net")
 
 

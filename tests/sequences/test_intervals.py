@@ -320,7 +320,7 @@ def test_validate_says_when_nothing_is_wrong(bed, fasta, capsys):
 
 def test_validate_takes_the_options_of_the_loader(bed, fasta, capsys):
     path = str(bed("chr1\t0\t10\tx\t0\t+\nchr1\t0\t12\tx\t0\t?\n"))
-    base = ["validate", "--intervals", path, "--fasta", str(fasta)]
+    base = ["validate", "--intervals", path, "--genome", str(fasta)]
     assert cli.main([*base, "--auto-resize-len", "8"]) == 0
     assert cli.main([*base, "--auto-resize-len", "8", "--use-strand"]) == 2
     assert cli.main([*base, "--auto-resize-len", "30", "--outside", "refuse"]) == 2

@@ -385,7 +385,7 @@ def test_many_sequences_keep_their_order(fasta, monkeypatch, batch_size, num_wor
             ">a\nACGT\n>b\nACG\n>c\nA\n",
             {},
             3,
-            "give auto_resize_len=4 (--auto-resize-len 4) to centre and resize all (1 more problem)",
+            "give auto_resize_len=4, or the width that the network reads, to centre and resize all (1 more problem)",
         ),
         (">a\nACGX\n", {}, 2, "'X'"),
         (">a\n", {}, 1, "'a' is empty"),

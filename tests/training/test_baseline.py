@@ -218,7 +218,7 @@ def test_labels_that_name_no_factor(tmp_path, capsys):
     with create_dataset(path, 20, ["open"], {}) as writer:
         for split in ("train", "valid", "test"):
             writer.append(split, np.zeros((2, 20), np.uint8), np.array([[0], [1]], np.int8))
-    with pytest.raises(InputError, match="--truth"):
+    with pytest.raises(InputError, match="truth=FILE"):
         scan_baseline(path, database="JASPAR2016")
     assert main(["baseline", str(path), "-o", str(tmp_path / "x.tsv")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1 and not (tmp_path / "x.tsv").exists()

@@ -97,7 +97,7 @@ def test_finished_networks_are_not_trained_again(finished, monkeypatch):
 @pytest.mark.parametrize("other", [{"protocol": Protocol(epochs=2)}, {"seed": 7}, {"task": "synthetic"}])
 def test_records_of_another_experiment_are_refused(finished, other):
     experiment, _ = finished
-    with pytest.raises(InputError, match=r"cnn9_25\.0\.json: .* other data, settings or seed; choose another --out"):
+    with pytest.raises(InputError, match=r"cnn9_25\.0\.json: .* other data, settings or seed; choose another output"):
         next(run_experiment(dataclasses.replace(experiment, **other)))
 
 

@@ -281,7 +281,7 @@ def test_other_settings_data_or_seeds_are_refused(dataset, finished, eagerly, tm
         (RUN, other, QUICK),
         (Run("cnn_50_2", 0, 1), dataset, QUICK),
     ]:
-        with pytest.raises(InputError, match=r"cnn_50_2/trial_0: .*choose another --out"):
+        with pytest.raises(InputError, match=r"cnn_50_2/trial_0: .*choose another output"):
             train_run(unit, data, out, protocol)
 
 
@@ -304,7 +304,7 @@ def test_early_stopping_and_the_limit_of_epochs(dataset, eagerly, tmp_path, monk
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, eagerly, tmp_path):
-    with pytest.raises(InputError, match=r"no longer finite at epoch 1; try a smaller --learning-rate"):
+    with pytest.raises(InputError, match=r"no longer finite at epoch 1; try a smaller learning_rate"):
         train_run(RUN, dataset, tmp_path, Protocol(batch_size=16, epochs=2, learning_rate=1e30))
 
 

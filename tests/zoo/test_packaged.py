@@ -9,7 +9,8 @@ from support.packaging import LABELS, small_network
 
 from kipoi_motifrep.cli.program import build_parser
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.zoo.packaged import NAME, find_networks, read_labels
+from kipoi_motifrep.core.textfile import read_labels
+from kipoi_motifrep.zoo.packaged import NAME, find_networks
 
 
 def test_label_names_from_the_command_line_or_a_file(tmp_path):
@@ -27,7 +28,7 @@ def test_labels_that_are_long_or_binary(tmp_path):
 
 
 def test_label_names_must_fit(mine):
-    with pytest.raises(InputError, match=r"first\.keras: has 3 outputs and 0 names for them; give --labels"):
+    with pytest.raises(InputError, match=r"first\.keras: has 3 outputs and 0 names for them; give labels=NAMES"):
         find_networks(mine)
     with pytest.raises(InputError, match="3 outputs and 2 names"):
         find_networks(mine, labels=["A", "B"])
@@ -176,5 +177,5 @@ def test_a_result_that_training_did_not_write_is_refused(tmp_path, runs, path, v
 
 
 def test_other_labels_than_those_tested(runs):
-    with pytest.raises(InputError, match="was tested on labels of other names; leave out --labels"):
+    with pytest.raises(InputError, match="was tested on labels of other names; leave out labels"):
         find_networks([runs], labels=["A", "B", "C"])
