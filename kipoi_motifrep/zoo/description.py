@@ -18,7 +18,7 @@ MODEL_CLASS = "kipoi_motifrep.Keras3Model"
 PRECISION_DECIMAL = 5  # float32 sums differ from processor to processor beyond that
 PEOPLE = ("authors", "contributors")
 REQUIRED = ("authors", "license", "cite_as", "doc", "trained_on")
-OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader")
+OPTIONAL = ("contributors", "name", "version", "training_procedure", "tags", "dataloader", "card")
 PLACEHOLDERS = ("Your Name", "your-account", "10.xxxx")  # of the example
 DEEPEST = 10  # levels of nesting; three are needed
 SHOWN = 40  # characters of a broken placeholder
@@ -43,6 +43,8 @@ trained_on: >
 training_procedure: >
   Optional: optimizer, early stopping.
 tags: [DNA binding]
+card: |
+  Optional, in Markdown, for the group's README.md: what the networks are for and what not, limits, an example.
 """
 
 
@@ -70,11 +72,14 @@ class GroupInfo:
         Relative path of a dataloader folder; the group's own if None.
     path : pathlib.Path
         The file.
+    card : str
+        What the model card shall say, in Markdown.
     """
 
     info: Mapping[str, Any]  # as nested as YAML is; read_info has looked at every field
     dataloader: str | None
     path: Path
+    card: str = ""
 
 
 def read_info(path: str | os.PathLike) -> GroupInfo:
@@ -129,9 +134,12 @@ def read_info(path: str | os.PathLike) -> GroupInfo:
             "true of your networks",
             path=path,
         )
-    dataloader = info.pop("dataloader", None)
+    for field in ("training_procedure", "card"):  # what is optional and was left alone says nothing
+        if info.get(field) == example[field]:
+            del info[field]
+    dataloader, card = info.pop("dataloader", None), info.pop("card", "")
     info.setdefault("contributors", info["authors"])
-    return GroupInfo({"name": "{{ model }}", "version": "0.1", **info}, dataloader, Path(path))
+    return GroupInfo({"name": "{{ model }}", "version": "0.1", **info}, dataloader, Path(path), card)
 
 
 def _read_yaml(path: Path) -> Any:

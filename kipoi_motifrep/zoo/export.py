@@ -17,6 +17,7 @@ from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.outputs import staged, write_text
 from kipoi_motifrep.core.progress import counted
 from kipoi_motifrep.zoo import standalone
+from kipoi_motifrep.zoo.card import plain_markdown, write_card
 from kipoi_motifrep.zoo.description import UPLOADED, GroupInfo, dump, model_template, unfinished
 from kipoi_motifrep.zoo.group import former_files, inputs_of, loader_description, write_example_files, write_networks
 from kipoi_motifrep.zoo.packaged import Packaged
@@ -109,13 +110,14 @@ def export_zoo(
             f"{name!r} cannot be the name of a group (a letter, then letters, digits, _ and -); "
             "give another by name=NAME"
         )
-    export = Export(tuple(networks), GroupInfo(info.info, None, info.path), Path(out), name, base_url)
+    export = Export(tuple(networks), GroupInfo(info.info, None, info.path, info.card), Path(out), name, base_url)
     gone = former_files(export.group, export.upload, networks, UPLOADED)
     with staged(out, inputs=inputs_of(networks, info), gone=gone) as stage:
         group, upload = stage / name, stage / "upload"
         write_networks(networks, group, upload, info, UPLOADED, former=export.upload, opened_by=open_alone)
         write_example_files(upload, networks[0].length)
         describe_group(export, group, upload, base_url)
+        write_card(group, name, info.card, former=export.group)
         write_text(group / "test_subset.txt", f"{networks[0].name}\n")
     return export
 
@@ -257,7 +259,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
     path = export.out / "PULL_REQUEST.md"
     info, networks = export.info.info, export.networks
     authors, labels = (
-        ", ".join(map(_markdown, names))
+        ", ".join(map(plain_markdown, names))
         for names in ([author["name"] for author in info["authors"]], networks[0].label_names)
     )
     table = "\n".join(f"| {network.name} | {network.architecture} | {network.n_parameters:,} |" for network in networks)
@@ -266,7 +268,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
         (True, "weights, expected predictions and example files are `url` + `md5`"),
         (True, "all dependencies are pinned"),
         (True, "model class and dataloader travel in the group, in one file"),
-        *((False, f"missing: {_markdown(what)}") for what in unfinished(export.info)),
+        *((False, f"missing: {plain_markdown(what)}") for what in unfinished(export.info)),
         (False, f"the contents of `upload/` are public at {export.base_url}"),
     ]
     write_text(
@@ -274,7 +276,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
         f"""# Add {export.name}
 
 {counted(len(networks), "model")} by {authors}
-({_markdown(info["cite_as"])}), licence {_markdown(info["license"])}.
+({plain_markdown(info["cite_as"])}), licence {plain_markdown(info["license"])}.
 
 | model | architecture | parameters |
 |---|---|---|
@@ -287,11 +289,6 @@ They read one-hot sequences of {networks[0].length} bp and predict {len(networks
 """,
     )
     return path
-
-
-def _markdown(text: str) -> str:
-    """Give a text that Markdown shows as it is, on one line."""
-    return re.sub(r"[\\`*{}\[\]<>|#@]", r"\\\g<0>", " ".join(text.split()))
 
 
 def licence() -> str:

@@ -20,6 +20,7 @@ from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.training.evaluate import write_results
+from kipoi_motifrep.zoo.card import write_card
 from kipoi_motifrep.zoo.description import (
     IN_GROUP,
     PRECISION_DECIMAL,
@@ -51,7 +52,7 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
         From :func:`kipoi_motifrep.zoo.packaged.find_networks`.
     group : str or path-like
         Folder to write into: ``model-template.yaml``, ``models.tsv``,
-        ``weights/``, ``expect/``, ``results.tsv`` where accuracies are known,
+        ``weights/``, ``expect/``, ``README.md`` (its card), ``results.tsv`` where accuracies are known,
         and a dataloader with its example files unless `info` names another.
         It is written at the end, when all has gone well; networks that an
         earlier group held and this does not are removed.
@@ -62,7 +63,8 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
     ------
     InputError
         If `info` names a dataloader or a placeholder that is not there, or the
-        networks read more than the example stretch of a genome.
+        networks read more than the example stretch of a genome, or a ``README.md`` is there that is no card of
+        this package.
     """
     group = Path(group)
     if info.dataloader is not None:
@@ -79,6 +81,7 @@ def write_group(networks: Sequence[Packaged], group: str | os.PathLike, info: Gr
     with staged(group, ["model-template.yaml", "models.tsv", *files], inputs_of(networks, info), gone) as stage:
         write_networks(networks, stage, stage, info, IN_GROUP, former=group)
         write_text(stage / "model-template.yaml", model_template(info, networks[0]))
+        write_card(stage, group.absolute().name, info.card, former=group)
         if info.dataloader is None:
             write_example_files(stage / "example_files", networks[0].length)
             write_text(stage / "dataloader.yaml", dump(loader_description(networks[0].length)))

@@ -42,6 +42,7 @@ def test_files_of_an_export(export):
         "hg19_chr20_200kb.fa",
     }
     assert {str(path) for path in group} == {
+        "README.md",
         "model-template.yaml",
         "models.tsv",
         "dataloader.yaml",

@@ -17,6 +17,7 @@ from kipoi_motifrep.zoo.packaged import find_networks
 
 def test_files_of_a_group(group, mine):
     assert {str(path) for path in contents(group) if path.suffix != ".fai"} == {
+        "README.md",
         "model-template.yaml",
         "models.tsv",
         "dataloader.yaml",
@@ -68,8 +69,8 @@ def test_expected_predictions(group, mine):
 
 
 def test_the_same_networks_give_the_same_bytes(tmp_path, networks, info, group):
-    write_group(networks, tmp_path / "again", info)
-    again = contents(tmp_path / "again")
+    write_group(networks, tmp_path / "again" / group.name, info)
+    again = contents(tmp_path / "again" / group.name)
     assert again == {path: data for path, data in contents(group).items() if path in again}
 
 
