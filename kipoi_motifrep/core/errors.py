@@ -68,6 +68,31 @@ def one_line(error: BaseException) -> str:
     return printable(text[-1].removeprefix("kipoi_motifrep.core.errors.InputError: "))
 
 
+def missing_package(error: ModuleNotFoundError, known: Sequence[str] = ()) -> str:
+    """Say which package a stranger's code needs, and pip's cure.
+
+    Parameters
+    ----------
+    error : ModuleNotFoundError
+        Of its import.
+    known : sequence of str
+        What the code's description says that it needs, as pip takes it.
+
+    Returns
+    -------
+    str
+        The rest of a sentence.
+
+    Examples
+    --------
+    >>> missing_package(ModuleNotFoundError("", name="concise.layers"), ["h5py", "concise==0.6"])
+    "needs the package 'concise', which is not installed (pip install concise==0.6)"
+    """
+    package = (error.name or str(error)).split(".")[0]
+    asked = next((one for one in known if re.split("[=<>!~ \\[]", one)[0].replace("-", "_") == package), package)
+    return f"needs the package {package!r}, which is not installed (pip install {asked})"
+
+
 def printable(text: str) -> str:
     r"""Show control characters, and bytes that are no text, as escapes: a name shall not steer the terminal.
 

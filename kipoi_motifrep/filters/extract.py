@@ -399,7 +399,7 @@ def _open_inputs(
     source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None
 ) -> Opened:
     loader = sequences.own_loader()
-    model, arguments = load_model(source.model, source.source), sequences.dataloader_args
+    model, arguments = load_model(source.model, source.source, whole=False), sequences.dataloader_args
     own, remake = loader is None, None
     if own:
         loader = _kipoi_loader(model, arguments or {})

@@ -60,6 +60,7 @@ class KerasSource:
         self._library = (
             "tf_keras" if any(one.__module__.startswith("tf_keras.") for one in type(model).__mro__) else "keras"
         )
+        self.left_out: str = getattr(model, "left_out", "")
         # Keras 2 keeps the structure of its inputs under another name.
         self._structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
 
@@ -138,8 +139,16 @@ class KerasSource:
         -------
         list of numpy.ndarray
             Its outputs.
+
+        Raises
+        ------
+        InputError
+            If a part of the network was left out when it was opened.
         """
         import tensorflow as tf
+
+        if self.left_out:
+            raise InputError(f"the network gives no predictions: {self.left_out}")
 
         values = [tf.convert_to_tensor(one) for one in inputs.values()]
         return [np.asarray(one) for one in tf.nest.flatten(self._call(list(inputs), values))]

@@ -35,6 +35,7 @@ class TorchSource:
     """
 
     framework = "PyTorch"
+    left_out = ""
 
     def __init__(self, module: torch.nn.Module):
         module = getattr(module, "_orig_mod", module)  # what torch.compile was given: the compiler cannot be followed

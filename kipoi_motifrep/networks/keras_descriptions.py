@@ -10,8 +10,10 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -97,12 +99,15 @@ class Description:
         That the weights are for; empty where they do not say it, as those of Keras 1.
     largest : int
         The longest axis of all arrays of weights.
+    whole : bool
+        Whether the architecture and the weights are in one file.
     """
 
     config: dict
     version: str
     backend: str
     largest: int
+    whole: bool
 
     @property
     def generation(self) -> int:
@@ -173,7 +178,7 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
     assert config is not None
     config.pop("compile_config", None)  # how it was trained, which may name a loss of somebody's own
     version = str(said.get("keras_version") or _version_by_words(config))
-    return Description(config, version, str(said.get("backend", "")), largest)
+    return Description(config, version, str(said.get("backend", "")), largest, arch is None)
 
 
 def text_of(value: object) -> str:
@@ -217,8 +222,8 @@ def _look_inside(path: Path, file: h5py.File) -> int:
     return max((size for one in arrays for size in one.shape), default=0)
 
 
-def check_classes(config: object, framework: ModuleType, known: Mapping[str, object], largest: int) -> None:
-    """Refuse code before it is run: every class that a description names must be Keras's own, or given by the user.
+def check_classes(config: object, framework: ModuleType, largest: int) -> None:
+    """Refuse code before it is run: every class that a description names must be Keras's own, or in its custom scope.
 
     Keras itself imports any module that a description names, and takes what it finds there.
     So nothing is handed to it but names in its own lists of layers, models, initial values
@@ -230,8 +235,6 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
         A description or a part of it.
     framework : module
         ``keras`` or ``tf_keras``.
-    known : mapping
-        Custom objects by their names; those of a ``custom_object_scope`` count as well.
     largest : int
         The longest axis of the weights: no layer can have more units or filters.
 
@@ -242,7 +245,7 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
     """
     if isinstance(config, (list, tuple)):
         for one in config:
-            check_classes(one, framework, known, largest)
+            check_classes(one, framework, largest)
     if not isinstance(config, Mapping):
         return
     name, inner = config.get("class_name"), config.get("config")
@@ -263,7 +266,7 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
                 f"has a {name} layer that reads the file {arguments['vocabulary']!r}, which is not "
                 "opened; save it with its words"
             )
-        if name not in FUNCTION_LAYERS and not _own(config, name, framework) and not _given(config, known, framework):
+        if name not in FUNCTION_LAYERS and not _own(config, name, framework) and not _given(config, framework):
             custom = inner if name == "function" else name
             raise InputError(
                 f"needs the custom object {str(custom).split('>')[-1]!r}, which is code outside the file; "
@@ -278,7 +281,7 @@ def check_classes(config: object, framework: ModuleType, known: Mapping[str, obj
                     "are not so many; it belongs to another file"
                 )
     for one in config.values():
-        check_classes(one, framework, known, largest)
+        check_classes(one, framework, largest)
 
 
 def _own(config: Mapping, name: str, framework: ModuleType) -> bool:
@@ -303,12 +306,135 @@ def _own(config: Mapping, name: str, framework: ModuleType) -> bool:
     )
 
 
-def _given(config: Mapping, known: Mapping[str, object], framework: ModuleType) -> bool:
+def _given(config: Mapping, framework: ModuleType) -> bool:
     names = (config.get("registered_name"), config["class_name"], config.get("config"))
-    return any(
-        isinstance(name, str) and (name in known or framework.saving.get_registered_object(name) is not None)
-        for name in names
-    )
+    return any(isinstance(name, str) and framework.saving.get_registered_object(name) is not None for name in names)
+
+
+def layers_of(config: Mapping) -> list[dict]:
+    """List the layers of a description, which a sequence of before Keras 2.2.3 holds without a name.
+
+    Parameters
+    ----------
+    config : mapping
+        Of a network.
+
+    Returns
+    -------
+    list of dict
+        Each with ``class_name`` and ``config``.
+    """
+    inner = config["config"]
+    return list(inner if isinstance(inner, list) else inner["layers"])
+
+
+def group_names(config: Mapping) -> dict[str, str]:
+    """Name the group of each layer in a tree of weights: the layer's class in small letters, and its number.
+
+    Parameters
+    ----------
+    config : mapping
+        Of the whole network.
+
+    Returns
+    -------
+    dict of str to str
+        The layer's name to that of the group.
+
+    Examples
+    --------
+    >>> layers = [{"class_name": "Conv1D", "config": {"name": name}} for name in ("a", "b")]
+    >>> group_names({"class_name": "Sequential", "config": {"layers": layers}})
+    {'a': 'conv1d', 'b': 'conv1d_1'}
+    """
+    names: dict[str, str] = {}
+    used: Counter[str] = Counter()
+    for layer in layers_of(config):
+        words = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W", "", layer["class_name"].split(">")[-1]))
+        group = re.sub("([a-z])([A-Z])", r"\1_\2", words).lower()
+        names[_name(layer)] = f"{group}_{used[group]}" if used[group] else group
+        used[group] += 1
+    return names
+
+
+def readable_part(
+    config: Mapping, make: Callable[[Mapping], object], left: Collection[str] = ()
+) -> tuple[dict, str, Exception | None]:
+    """Leave out the layers that cannot be made, and what comes after them.
+
+    1. Each layer is tried by itself.
+    2. Of a sequence, the layers before the first that fails are kept. Of a graph, the calls
+       of layers that can be made, as long as their inputs are kept.
+    3. Calls whose result no other call takes are the outputs.
+
+    Parameters
+    ----------
+    config : mapping
+        Of the whole network.
+    make : callable
+        Tries to make a layer; raises where that fails.
+    left : collection of str
+        Names of other layers to leave out.
+
+    Returns
+    -------
+    part : dict
+        The description of what is left.
+    culprit : str
+        The first layer that cannot be made.
+    problem : Exception or None
+        Why; None if there is none.
+    """
+    layers = layers_of(config)
+    problems: dict[str, Exception] = {}
+    for layer in layers:
+        try:
+            make(layer)
+        except Exception as error:  # Keras fails in any way on layers that it does not know
+            problems[_name(layer)] = error
+    culprit = next(iter(problems), "")
+    unknown = {*problems, *left}
+    if config["class_name"] == "Sequential":
+        kept = list(takewhile(lambda layer: _name(layer) not in unknown, layers))
+        part = {"name": config["config"]["name"]} if "name" in config["config"] else {}
+        return {**config, "config": {**part, "layers": kept}}, culprit, problems.get(culprit)
+    # How many calls of each layer are kept; an input has one, which is not written down.
+    calls = {_name(layer): int(layer["class_name"] == "InputLayer") for layer in layers}
+    grown = True
+    while grown:
+        grown = False
+        for layer in layers:
+            name = _name(layer)
+            for call in layer["inbound_nodes"][calls[name] :] if name not in unknown else ():
+                if not all(number < calls[one] for one, number in _taken(call, calls)):
+                    break
+                calls[name] += 1
+                grown = True
+    kept = [{**one, "inbound_nodes": one["inbound_nodes"][: calls[_name(one)]]} for one in layers if calls[_name(one)]]
+    used = {taken for layer in kept for call in layer["inbound_nodes"] for taken in _taken(call, calls)}
+    outputs = [
+        [name, number, 0]
+        for name, number in ((_name(one), number) for one in kept for number in range(len(one["inbound_nodes"])))
+        if (name, number) not in used
+    ]
+    part = {**config["config"], "layers": kept, "output_layers": outputs}
+    return {**config, "config": part}, culprit, problems.get(culprit)
+
+
+def _name(layer: Mapping) -> str:
+    inner = layer["config"]
+    return str(layer.get("name") or (inner.get("name") if isinstance(inner, Mapping) else None) or layer["class_name"])
+
+
+def _taken(call: object, names: Collection[str]) -> Iterator[tuple[str, int]]:
+    """List the results that a call takes: each is a layer's name, and the number of the layer's call."""
+    if isinstance(call, Mapping):
+        call = list(call.values())
+    if isinstance(call, (list, tuple)):
+        if len(call) > 1 and isinstance(call[0], str) and call[0] in names and isinstance(call[1], int):
+            yield call[0], call[1]
+        for one in call:
+            yield from _taken(one, names)
 
 
 def read_description(path: str | os.PathLike) -> dict:

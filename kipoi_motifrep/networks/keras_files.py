@@ -14,8 +14,8 @@ import shutil
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError
+from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, missing_package
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
@@ -35,6 +35,8 @@ from kipoi_motifrep.networks.keras_descriptions import (
     Description,
     check_classes,
     describe,
+    group_names,
+    readable_part,
     text_of,
 )
 
@@ -52,6 +54,8 @@ OLD_CLASSES = {
     "CuDNNGRU": "GRU",
 }
 OLD_DEFAULTS = {"GRU": {"reset_after": False}, "GRUCell": {"reset_after": False}, "CuDNNGRU": {"reset_after": True}}
+# Classes of the package concise that calculate what Conv1D does; they differ in how their weights are drawn.
+CONCISE = ("ConvDNA", "ConvRNA", "ConvAA", "ConvRNAStructure", "ConvCodon")
 FLIPPED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose")
 
 
@@ -82,7 +86,10 @@ def suffix_of(path: str | os.PathLike) -> str:
 
 
 def load_keras(
-    path: str | os.PathLike, arch: str | os.PathLike | None = None, custom_objects: str | os.PathLike | None = None
+    path: str | os.PathLike,
+    arch: str | os.PathLike | None = None,
+    custom_objects: str | os.PathLike | None = None,
+    whole: bool = True,
 ) -> keras.Model:
     """Open a Keras file by its contents, whatever its name.
 
@@ -95,6 +102,10 @@ def load_keras(
     custom_objects : str or path-like, optional
         A Kipoi model's Python file, which is run: its ``OBJECTS`` are the classes and
         functions by the names that the description has for them.
+    whole : bool, default True
+        Refuse a network with a layer that is code, or is not known. If False, such a layer and
+        what comes after it are left out where a convolution comes before it, and the model's
+        attribute ``left_out`` says so.
 
     Returns
     -------
@@ -108,102 +119,138 @@ def load_keras(
         without a network, code, or layers that Keras does not know.
     """
     path, suffix = Path(path), suffix_of(path)
-    description, version = None, ""
+    description = None
     # In this order, so that nothing runs and nothing large is made before it was looked at: sizes by the headers, the
     # classes that the description names, the layers without their weights, the weights.
     try:
         description = describe(path, suffix, arch)
-        version = description.version
         if description.generation == 0:
             raise InputError("Keras 2 cannot read that; load it in Keras 1 and save it again")
-        if description.generation == 3:
-            return _open_keras_3(path, suffix, description, arch is None, custom_objects)
-        return _open_keras_2(path, suffix, description, custom_objects)
+        return _open(path, suffix, description, custom_objects, whole)
     except InputError as error:
         if str(error).startswith(f"{path}: "):
             raise
+        version = description.version if description else ""
         written = f"was written by Keras {version}, and " if version else ""
         raise InputError(f"{written}{error}", path=path) from error
     except Exception as error:  # Keras fails in any way on a file that is damaged
         raise InputError(_keras_problem(error, description), path=path) from error
 
 
-# Keras 3
-
-
-def _open_keras_3(
-    path: Path, suffix: str, description: Description, whole: bool, objects_file: str | os.PathLike | None
+def _open(
+    path: Path, suffix: str, description: Description, objects_file: str | os.PathLike | None, whole: bool
 ) -> keras.Model:
-    keras = import_keras()
-    custom_objects = _custom_objects(objects_file)
-    check_classes(description.config, keras, custom_objects, description.largest)
-    if whole:
-        with _named(path, suffix) as named:
-            return keras.saving.load_model(named, custom_objects=custom_objects, compile=False, safe_mode=True)
-    model = keras.saving.deserialize_keras_object(description.config, custom_objects=custom_objects, safe_mode=True)
-    with _weights_file(path, suffix) as named:
-        model.load_weights(named)
-    return model
-
-
-# Keras 1 and 2, by tf-keras
-
-
-def _open_keras_2(
-    path: Path, suffix: str, description: Description, objects_file: str | os.PathLike | None
-) -> keras.Model:
-    tf_keras = import_tf_keras()
-    custom_objects: dict[str, object] = {}
-    if objects_file is not None:
-        with _keras_is(tf_keras):
-            custom_objects = _custom_objects(objects_file)
-    config = _rename(of_keras_2(description.config) if description.generation == 1 else description.config)
-    assert isinstance(config, dict)
-    check_classes(config, tf_keras, custom_objects, description.largest)
-    with tf_keras.saving.custom_object_scope(custom_objects):
-        if "module" in config:  # as in .keras files; .h5 files and architectures say classes by their names alone
-            model = tf_keras.saving.deserialize_keras_object(config, safe_mode=True)
-        else:
-            model = tf_keras.models.model_from_json(json.dumps(config))
-    if not model.built:
-        raise InputError(
-            "does not say the shape of its input; build the network in Keras 2 with an input of known "
-            "shape, and save it again"
-        )
-    with _weights_file(path, suffix) as named:
-        if named.name.endswith(".weights.h5"):
-            model.load_weights(named)
-        else:
+    """Make the network, or the part of it that can be made, and give it its weights."""
+    generation, config = description.generation, description.config
+    problem: Exception | None = None
+    framework = import_keras() if generation == 3 else import_tf_keras()
+    if generation < 3:
+        renamed = _rename(of_keras_2(config) if generation == 1 else config)
+        assert isinstance(renamed, dict)
+        config = renamed
+    objects: dict[str, object] = {}
+    model = None
+    try:
+        objects = _custom_objects(objects_file, framework)
+    except InputError as error:  # it needs a package that is not here
+        if whole:
+            raise
+        problem = error
+    with framework.saving.custom_object_scope(objects):
+        try:
+            check_classes(config, framework, description.largest)
+            if generation == 3 and description.whole:
+                with _named(path, suffix) as named:
+                    return framework.saving.load_model(named, compile=False, safe_mode=True)
+            model = _made(config, framework)
+        except Exception as error:
+            if whole:
+                raise
+            problem = problem or error
+        with _weights_file(path, suffix) as named:
+            if model is None:
+                assert problem is not None
+                model = _part(config, framework, description.largest, named, problem)
+            if not model.built:
+                raise InputError(
+                    "does not say the shape of its input; build the network in Keras 2 with an input of known "
+                    "shape, and save it again"
+                )
+            if not hasattr(model, "left_out") and (generation == 3 or named.name.endswith(".weights.h5")):
+                model.load_weights(named)
+                return model
             with h5py.File(named, "r") as file:
-                names = _fill(model, file.get("model_weights", file), description.generation)
-            # Keras 1 says no backend; but TensorFlow's variables have the number of an output in their names.
-            if description.backend == "theano" or not (
-                description.backend or any(name.endswith(":0") for name in names)
-            ):
-                _flip(model)
+                names = _fill(model, file.get("model_weights", file), generation, group_names(config))
+    # Keras 1 says no backend; but TensorFlow's variables have the number of an output in their names.
+    if description.backend == "theano" or not (description.backend or any(name.endswith(":0") for name in names)):
+        _flip(model)
     return model
 
 
-def _custom_objects(path: str | os.PathLike | None) -> dict[str, object]:
+def _made(config: Mapping, framework: ModuleType) -> keras.Model:
+    if "module" in config:  # as in .keras files; .h5 files and architectures say classes by their names alone
+        return framework.saving.deserialize_keras_object(config, safe_mode=True)
+    return framework.models.model_from_json(json.dumps(config))
+
+
+def _of_keras_3(config: Mapping) -> Mapping:
+    """Say where a class is, which .h5 files leave out."""
+    name = config["class_name"]
+    place = {"Sequential": "keras", "Functional": "keras.src.models.functional"}.get(name, "keras.layers")
+    return {"module": place, "registered_name": None, **config}
+
+
+def _part(config: Mapping, framework: ModuleType, largest: int, weights: Path, problem: Exception) -> keras.Model:
+    """Make the layers of a network before those that cannot be made."""
+    with h5py.File(weights, "r") as file:
+        groups = group_names(config)
+        # In a tree of weights, what a layer's own parts hold lies deeper, and has no names.
+        deep = {name for name, group in groups.items() if set(file.get(f"layers/{group}", ())) - {"vars"}}
+
+    def make(layer: Mapping) -> object:
+        check_classes(layer, framework, largest)
+        layer = {key: one for key, one in layer.items() if key != "inbound_nodes"}
+        of_keras_3 = framework.__name__ == "keras"
+        return _made(_of_keras_3(layer), framework) if of_keras_3 else framework.layers.deserialize(layer)
+
+    part, culprit, error = readable_part(config, make, deep)
+    if "Conv" not in json.dumps(part):
+        raise problem
+    model = _made(_of_keras_3(part) if framework.__name__ == "keras" else part, framework)
+    cause = problem if isinstance(problem, InputError) else error or problem
+    reason = f"the file {cause}" if isinstance(cause, InputError) else f"Keras cannot make it ({_reason(str(cause))})"
+    model.left_out = f"layer {culprit!r} and what follows it are left out, since {reason}"
+    return model
+
+
+def _custom_objects(path: str | os.PathLike | None, framework: ModuleType) -> dict[str, object]:
+    """Run a Kipoi model's file of its own layers, for which Keras is the one that the network is of."""
     if path is None:
         return {}
     from kipoi_utils import load_module
 
-    return dict(load_module(str(path)).OBJECTS or {})
+    try:
+        with _keras_is(framework):
+            return dict(load_module(str(path)).OBJECTS or {})
+    except ModuleNotFoundError as error:
+        raise InputError(f"its {os.path.basename(path)} {missing_package(error)}") from error
 
 
 @contextmanager
-def _keras_is(tf_keras: ModuleType) -> Iterator[None]:
+def _keras_is(framework: ModuleType) -> Iterator[None]:
     """Let ``import keras`` give Keras 2 within the block, for the code of a Kipoi model that was written for it.
 
     ``tf.keras`` stays that in this process, since such code uses it while it runs, too.
     """
+    if framework.__name__ == "keras":
+        yield
+        return
     import tensorflow
 
     # Python looks modules up in this table first; Keras 3 is put back as it was.
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "keras"}
-    sys.modules.update({"keras": tf_keras, "tensorflow.keras": tf_keras})
-    tensorflow.keras = tf_keras
+    sys.modules.update({"keras": framework, "tensorflow.keras": framework})
+    tensorflow.keras = framework
     try:
         yield
     finally:
@@ -222,7 +269,12 @@ def _rename(config: object) -> object:
     name, inner = config.get("class_name"), config.get("config")
     if name == "__numpy__" and isinstance(inner, dict):
         return inner["value"]
+    if name in CONCISE and isinstance(inner, dict):
+        name = "Conv1D"
+        inner = {key: one for key, one in inner.items() if key not in ("seq_length", "background_probs")}
     if isinstance(name, str) and isinstance(inner, dict):
+        if isinstance(inner.get("batch_input_shape"), list):  # some were built for batches of one size
+            inner["batch_input_shape"][0] = None
         config.update(class_name=OLD_CLASSES.get(name, name), config={**OLD_DEFAULTS.get(name, {}), **inner})
     module = str(config.get("module", ""))
     if module.startswith("keras.engine."):  # before 2.13
@@ -230,7 +282,7 @@ def _rename(config: object) -> object:
     return config
 
 
-def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
+def _fill(model: keras.Model, file: h5py.Group, generation: int, groups: Mapping[str, str]) -> list[str]:
     """Give every weight its value; list the names that they have in the file.
 
     Layers are found by their names, since their order is not the same in all versions; by
@@ -238,10 +290,9 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
     copies of a network wrote. Weights within a layer are in order. They may be older or
     younger than the architecture.
     """
-    from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
-
     layers = [layer for layer in model.layers if layer.weights]
-    places = [layer.name for layer in layers]
+    tree = "layers" in file and "layer_names" not in file.attrs
+    places = [f"layers/{groups[layer.name]}/vars" if tree else layer.name for layer in layers]
     if not all(name in file for name in places):
         in_order = [
             name
@@ -255,15 +306,11 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
             raise InputError(
                 f"has no weights of layer {place!r}; save the whole network again in the Keras that wrote it"
             )
-        names = _weight_names(file[place])
+        names = sorted(file[place], key=int) if tree else _weight_names(file[place])
         values = [file[place][name][()] for name in names]
         weights = layer.trainable_weights + layer.non_trainable_weights
         wanted = [tuple(one.shape) for one in weights]
-        for version in ("1", None) if generation == 1 else (None, "1"):
-            try:
-                fitting = preprocess_weights_for_loading(layer, list(values), version)
-            except (AssertionError, IndexError, ValueError):  # too few of them, or of other sizes
-                continue
+        for fitting in _conversions(layer, values, generation):
             if [value.shape for value in fitting] == wanted:
                 break
         else:
@@ -275,6 +322,19 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int) -> list[str]:
             weight.assign(value)
         all_names += names
     return all_names
+
+
+def _conversions(layer: keras.layers.Layer, values: list[np.ndarray], generation: int) -> Iterator[list[np.ndarray]]:
+    """Give a layer's weights as they are, or as they were in Keras 1, in the order in which they are likely to fit."""
+    if generation == 3:
+        yield values
+        return
+    from tf_keras.src.saving.legacy.hdf5_format import preprocess_weights_for_loading
+
+    for version in ("1", None) if generation == 1 else (None, "1"):
+        # Too few of them, or of other sizes.
+        with suppress(AssertionError, IndexError, ValueError):
+            yield preprocess_weights_for_loading(layer, list(values), version)
 
 
 def _weight_names(group: h5py.Group) -> list[str]:

@@ -67,6 +67,7 @@ class Keras3Model(KerasModel):
     """
 
     MODEL_PACKAGE = "keras"
+    whole = True  # a part of a network is of no use for predictions; see load_keras
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Keras3Model(KerasModel):
             check_md5(arch)
         self.weights, self.arch, self.backend, self.image_dim_ordering = weights, arch, backend, image_dim_ordering
         self.activation_functions: dict[str, Callable] = {}
-        self.model = load_keras(weights, arch, custom_objects)
+        self.model = load_keras(weights, arch, custom_objects, self.whole)
         self._folder = os.getcwd()  # Kipoi makes the model in its own folder
 
     @property

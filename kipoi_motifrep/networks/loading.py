@@ -65,7 +65,7 @@ def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
     )
 
 
-def load_model(model: object, source: str | None = None) -> object:
+def load_model(model: object, source: str | None = None, whole: bool = True) -> object:
     """Load a model without running code that comes inside its files.
 
     Parameters
@@ -78,6 +78,8 @@ def load_model(model: object, source: str | None = None) -> object:
     source : str, optional
         Kipoi source of a model's name; ``dir`` when the name is a directory
         or a member of a group here, else ``kipoi``.
+    whole : bool, default True
+        As for :func:`~kipoi_motifrep.networks.keras_files.load_keras`.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def load_model(model: object, source: str | None = None) -> object:
     path = Path(model)
     arch = model.arch if isinstance(model, NetworkFile) else None
     if is_file_model(model) or arch is not None:
-        return _load_file(path, arch)
+        return _load_file(path, arch, whole)
     if path.is_dir() and not any((path / f"model.{end}").is_file() for end in ("yaml", "yml")):
         kind = kind_of(path)
         if kind in CURES:
@@ -120,7 +122,7 @@ def load_model(model: object, source: str | None = None) -> object:
     here = is_here(path)
     if not here and source in (None, "kipoi") and (path.is_absolute() or str(model).startswith(".")):
         raise InputError("there is no such file or folder", path=path)
-    return _load_kipoi(str(model), source or ("dir" if here else "kipoi"))
+    return _load_kipoi(str(model), source or ("dir" if here else "kipoi"), whole)
 
 
 def is_here(model: Path) -> bool:
@@ -140,11 +142,16 @@ def is_here(model: Path) -> bool:
 
 
 @contextmanager
-def own_model_classes() -> Iterator[None]:
+def own_model_classes(whole: bool = True) -> Iterator[None]:
     """Let Kipoi make its Keras and PyTorch models with classes of ours within the block.
 
     Its own class for Keras opens no file of Keras 2 any more, and that for PyTorch no
     weights that were saved on a GPU where there is none.
+
+    Parameters
+    ----------
+    whole : bool, default True
+        As for :func:`~kipoi_motifrep.networks.keras_files.load_keras`.
     """
     import kipoi.model
 
@@ -162,6 +169,7 @@ def own_model_classes() -> Iterator[None]:
     own = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
     kept = {name: getattr(kipoi.model, name) for name in own}
     known = dict(kipoi.model.AVAILABLE_MODELS)
+    Keras3Model.whole = whole
     try:
         for name, one in own.items():
             setattr(kipoi.model, name, one)
@@ -171,6 +179,7 @@ def own_model_classes() -> Iterator[None]:
         for name, one in kept.items():
             setattr(kipoi.model, name, one)
         kipoi.model.AVAILABLE_MODELS.update(known)
+        Keras3Model.whole = True
 
 
 def open_network(
@@ -227,7 +236,7 @@ def open_network(
     >>> network.banks[0].kernels.shape
     (3, 5, 4)
     """
-    loaded = load_model(model, source)
+    loaded = load_model(model, source, whole=False)
     return find_network(
         source_of(loaded),
         length=length,
@@ -324,7 +333,7 @@ def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
     return {"0": tuple(inputs.shape)}
 
 
-def _load_file(path: Path, arch: str | None):
+def _load_file(path: Path, arch: str | None, whole: bool):
     if not path.is_file():
         raise InputError(
             "is a folder; an architecture goes with a file of weights" if path.is_dir() else "there is no such file",
@@ -337,10 +346,10 @@ def _load_file(path: Path, arch: str | None):
         return load_torch(path, arch)
     if not kind:
         refuse(path, kind)
-    return load_keras(path, arch)
+    return load_keras(path, arch, whole=whole)
 
 
-def _load_kipoi(name: str, source: str):
+def _load_kipoi(name: str, source: str, whole: bool):
     import kipoi
 
     try:
@@ -359,7 +368,7 @@ def _load_kipoi(name: str, source: str):
         import_keras()  # Kipoi would import it with all its messages
     try:
         # Kipoi prints pages there, such as that the shapes of a loader without its default arguments do not fit.
-        with redirect_stdout(io.StringIO()), own_model_classes():
+        with redirect_stdout(io.StringIO()), own_model_classes(whole):
             return kipoi.get_model(name, source)
     except InputError:
         raise

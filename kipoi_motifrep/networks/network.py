@@ -329,6 +329,8 @@ def find_network(
         if failure is not None and length is not None:
             reasons.append(f"it cannot take sequences of {size} bp ({first_line(failure)})")
             continue
+        if source.left_out:
+            banks = tuple(replace(bank, notes=(*bank.notes, source.left_out)) for bank in banks)
         return Network(source.framework, banks, candidate, size, dna, concrete, source, forward, uses)
     raise InputError(no_such_layer or _refusal(known, reasons, axes))
 

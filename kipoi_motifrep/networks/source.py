@@ -134,6 +134,7 @@ class Source(Protocol):
     """A loaded network of some framework."""
 
     framework: str
+    left_out: str  # which part was left out when the network was opened, and why; empty for most
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shape of one sample of every input, by name; empty where the network does not know."""
