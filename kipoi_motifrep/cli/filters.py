@@ -62,7 +62,10 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     # All of these are found by measuring the network; they are for those where that is not what is wanted.
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
     parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
-    parser.add_argument("--alphabet", help="order of the bases in it (default: the loader's, else ACGT)")
+    parser.add_argument(
+        "--alphabet",
+        help="order of the bases in it (default: the loader's, else ACGT; auto: told from labels or matches)",
+    )
     parser.add_argument(
         "--activation", metavar="LAYER", help="layer or operation that is the non-linearity behind it (default: found)"
     )

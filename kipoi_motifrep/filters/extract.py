@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, write_parameters
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.filters.base_order import tell_order
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
@@ -25,6 +26,7 @@ from kipoi_motifrep.networks.network import Network, named_inputs
 from kipoi_motifrep.sequences.problems import UnevenWidths
 
 PROBE_SEQUENCES = 8
+AUTO = "auto"  # order of the bases
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,8 @@ class NetworkChoice:
     Parameters
     ----------
     layer, axes, alphabet, activation, dna_channels : str, optional
-        Which convolution, axis order and bases' order; which non-linearity; which channels are the bases.
+        Which convolution, axis order and bases' order (``auto``: told from evidence); which non-linearity; which
+        channels are the bases.
 
     Raises
     ------
@@ -164,7 +167,7 @@ class NetworkChoice:
     dna_channels: str | None = None
 
     def __post_init__(self) -> None:
-        Layout.parse(self.axes or "L,4", self.alphabet or BASES)
+        Layout.parse(self.axes or "L,4", BASES if self.alphabet in (None, AUTO) else self.alphabet)
         first_channel(self.dna_channels)
 
 
@@ -224,7 +227,8 @@ def extract_filters(
         Split of the dataset.
     layer, axes, alphabet, activation, dna_channels : str, optional
         Which convolution, axis order, bases' order, non-linearity, and channels that are the bases; found by
-        default. See ``open_network``.
+        default. See ``open_network``. The order of the bases is the loader's, else ACGT; with ``alphabet="auto"`` it
+        is told from evidence, see :func:`~kipoi_motifrep.filters.base_order.tell_order`.
     window, threshold, quantile, top, weighted, best_per_sequence
         See :func:`filter_pwms`.
     sites : bool, default False
@@ -359,7 +363,9 @@ def open_inputs(
     1. Open the sequences, if they are in a file: that is quick to fail.
     2. Load the model, and make its own loader, if that is wanted.
     3. Open the network by a look at the first sequences; where it takes any length, for theirs.
-    4. Check that lengths and shapes fit, and choose the size of the batches.
+    4. Check that lengths and shapes fit.
+    5. Tell the order of the bases from evidence, if that is asked for and the loader does not say it.
+    6. Choose the size of the batches.
 
     Parameters
     ----------
@@ -389,7 +395,7 @@ def open_inputs(
     except UnevenWidths as error:  # to which width they are to be brought, the network knows
         try:
             model = load_model(source.model, source.source)
-            wanted = open_network(model, length=error.width, **vars(choice)).length
+            wanted = open_network(model, length=error.width, **{**vars(choice), "alphabet": None}).length
         except InputError:
             wanted = None
         raise (error if wanted is None else error.for_network(wanted)) from None
@@ -406,11 +412,8 @@ def _open_inputs(
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
             remake = partial(_kipoi_loader, model, arguments or {})
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
-    choices = {
-        **vars(choice),
-        "alphabet": choice.alphabet or loader_alphabet(model, arguments),
-        "example": first.inputs if own else None,
-    }
+    stated = loader_alphabet(model, arguments) if choice.alphabet in (None, AUTO) else choice.alphabet
+    choices = {**vars(choice), "alphabet": stated, "example": first.inputs if own else None}
     try:
         network = open_network(model, **choices)
     except InputError:  # one that takes any length may crop more than there is of the usual one
@@ -433,6 +436,13 @@ def _open_inputs(
             path=sequences.dataset or sequences.fasta or sequences.intervals,
         )
     network.codes(first.inputs)  # says so if the shapes do not fit
+    if choice.alphabet == AUTO and stated is None:
+        # What a model's own loader gives is in its order, whatever that is: labels say nothing of it.
+        labelled = None if own else LoaderBatches(loader, fitting_batch_size(network))
+        choices["alphabet"], evidence = tell_order(network, labelled)
+        network = open_network(model, length=length, **choices)
+        banks = (replace(one, notes=(*one.notes, evidence)) for one in network.banks)
+        network = replace(network, banks=tuple(banks))
     # Our loaders give ACGT; a model's own gives the order that it was trained on.
     alphabet = network.layout.alphabet
     columns = None if own or alphabet == BASES else [BASES.index(base) for base in alphabet]

@@ -187,15 +187,13 @@ def xpresso():
     return Model([dna, half_life], layers.Dense(1)(layers.Concatenate()([layers.Flatten()(h), half_life])))
 
 
-class GELU(layers.Layer):
-    """As in Basenji and scBasset."""
-
-    def call(self, x):
-        return keras.activations.sigmoid(1.702 * x) * x
-
-
 def basenji(first=True):
     """Basenji 2 and scBasset: GELU before each convolution (of one, on the one-hot sequence, too), then max pooling."""
+
+    class GELU(layers.Layer):
+        def call(self, x):
+            return keras.activations.sigmoid(1.702 * x) * x
+
     dna = h = Input((256, 4))
     for i in range(2):
         h = GELU(name=f"gelu{i}")(h) if i or first else h

@@ -16,6 +16,7 @@ from support.documents import CHECKOUT
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.loading import open_network
 
+tf_keras = pytest.importorskip("tf_keras")
 DOCS = CHECKOUT / "docs"
 ALL = [*((name, "Keras") for name in OF_KERAS), *((name, "PyTorch") for name in OF_TORCH)]
 
@@ -32,8 +33,9 @@ def made(name, framework):
 
 def own_activations(model, name, inputs):
     """What the layer of this name gives, by the framework's own means; its axes in any order."""
-    if isinstance(model, keras.Model):
-        return keras.Model(model.inputs, model.get_layer(name).output)(inputs, training=False).numpy()
+    if hasattr(model, "get_layer"):
+        kit = tf_keras if isinstance(model, tf_keras.Model) else keras
+        return kit.Model(model.inputs, model.get_layer(name).output)(inputs, training=False).numpy()
     kept = []
     handle = model.get_submodule(name).register_forward_hook(lambda *given: kept.append(given[2].detach().numpy()))
     with torch.no_grad():

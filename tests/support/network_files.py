@@ -135,14 +135,15 @@ def safetensors(arrays):
     return struct.pack("<Q", len(text)) + text + data
 
 
-def kipoi_folder(folder, args, shape, defined_as="kipoi.model.KerasModel", old_type=None):
+def kipoi_folder(folder, args, shape, defined_as="kipoi.model.KerasModel", old_type=None, loader=()):
     """Make the folder of a Kipoi model beside the files that are in it."""
     folder.mkdir(exist_ok=True)
+    loader = json.dumps({"auto_resize_len": max(shape), **dict(loader)})
     kind = f"type: {old_type}" if old_type else f"defined_as: {defined_as}"
     (folder / "model.yaml").write_text(f"""{kind}
 args: {json.dumps(args)}
 info: {{authors: [{{name: A}}], doc: test, license: MIT}}
-default_dataloader: {{defined_as: kipoi_motifrep.SequencesDl, default_args: {{auto_resize_len: {max(shape)}}}}}
+default_dataloader: {{defined_as: kipoi_motifrep.SequencesDl, default_args: {loader}}}
 schema:
   inputs: {{name: seq, shape: "{shape}", doc: DNA}}
   targets: {{name: y, shape: "(1,)", doc: y}}
