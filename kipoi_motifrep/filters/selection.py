@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+GUESSED_FROM = 64  # sequences, for a quantile
+GUESSED_MORE = 10  # sites among these: a few say little
+
 
 @dataclass(frozen=True, eq=False)
 class Sites:
@@ -342,6 +345,57 @@ def kth_level(activations: np.ndarray, k: int) -> np.ndarray:
     # One filter at a time: a partition of all of them at once would copy the whole feature map.
     levels = [np.partition(activations[:, :, one].ravel(), place)[place] for one in range(n_filters)]
     return np.nextafter(np.array(levels, np.float32), np.float32(-np.inf))
+
+
+def kth_values(filters: np.ndarray, values: np.ndarray, k: int, n_filters: int) -> np.ndarray:
+    """Find the k-th largest value of each filter.
+
+    Parameters
+    ----------
+    filters, values : numpy.ndarray, shape (sites,)
+        Of sites of all filters.
+    k : int
+        From 1, largest first.
+    n_filters : int
+        Number of filters.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_filters,), float32
+        NaN for fewer than k values.
+
+    Examples
+    --------
+    >>> kth_values(np.array([0, 1, 0]), np.array([3.0, 5.0, 2.0], np.float32), 2, 2)
+    array([ 2., nan], dtype=float32)
+    """
+    found = np.full(n_filters, np.nan, np.float32)
+    values = values[np.argsort(filters.astype(np.min_scalar_type(n_filters)), kind="stable")]  # short ones sort fast
+    ends = np.cumsum(np.bincount(filters, minlength=n_filters))
+    for one, own in enumerate(np.split(values, ends[:-1])):
+        if len(own) >= k:
+            found[one] = np.partition(own, len(own) - k)[len(own) - k]
+    return found
+
+
+def quantile_floor(activations: np.ndarray, quantile: float) -> np.ndarray:
+    """Guess levels that a quantile of all data will hardly be below, from the first of them.
+
+    Parameters
+    ----------
+    activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
+        Feature map.
+    quantile : float
+        Which.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_filters,), float32
+        0 or above. Twice as many activations are higher as are above the quantile, and some more.
+    """
+    sample = activations[:GUESSED_FROM]
+    k = int(2 * (1 - quantile) * sample.shape[0] * sample.shape[1]) + GUESSED_MORE
+    return np.maximum(kth_level(sample, k), np.float32(0))
 
 
 def _rows(activations: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -5,9 +5,11 @@ sites, and no others, are what flows back: every window under a site, weighted b
 
 1. First pass: the largest and the smallest activation of each filter over the whole set (for the best k sites, these
    sites as well). Batches also leave the sites that may pass the threshold, while these fit into memory: a running
-   maximum only grows, so what does not pass a fraction of it now never will.
-2. The level that a site must exceed: a fraction of the maximum; or a quantile, which two passes of counting give
-   exactly (see `Histogram`); or that of the k-th best site.
+   maximum only grows, so what does not pass a fraction of it now never will. For a quantile, the first sequences say
+   which sites may; that is a guess on the safe side.
+2. The level that a site must exceed: a fraction of the maximum; or a quantile, which is among the sites that were kept
+   unless the guess was wrong or they do not fit into memory: then two more passes of counting give it, as exactly (see
+   `Histogram`); or that of the k-th best site.
 3. Last pass: windows under the sites are cut from the sequences and summed, each base by itself. Where all sites are
    in memory, neither the network nor the data is gone through again.
 4. Each column is divided by its sum.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +30,16 @@ from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch, ids_of, ranges_of
 from kipoi_motifrep.filters.evidence import Heights, SiteSample
 from kipoi_motifrep.filters.result import FilterPWMs, filter_names, normalised
-from kipoi_motifrep.filters.selection import Histogram, Maxima, Sites, TopSites, kth_level, sites_above
+from kipoi_motifrep.filters.selection import (
+    Histogram,
+    Maxima,
+    Sites,
+    TopSites,
+    kth_level,
+    kth_values,
+    quantile_floor,
+    sites_above,
+)
 from kipoi_motifrep.filters.sums import SiteSums
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.network import Network
@@ -273,8 +285,11 @@ def network_pwms(
     InputError
         If there are no sequences, activations are not finite, or sites hold no bases.
     """
-    maxima, heights, kept, best = _first_pass(network, batches, rule, memory)
-    levels = _levels(network, batches, rule, maxima, best)
+    maxima, heights, kept, floors, best = _first_pass(network, batches, rule, memory)
+    levels = None if rule.quantile is None else _kept_quantiles(rule.quantile, maxima, kept, floors)
+    if levels is None:
+        kept = kept if rule.quantile is None else []  # they may lack some
+        levels = _levels(network, batches, rule, maxima, best)
     parts: Iterator[tuple[Batch | None, Found]]
     saved = [one for one in kept if one is not None]
     if saved and len(saved) == len(kept) and on_sites is None:
@@ -348,14 +363,23 @@ def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveFi
     return [bank.field if width is None else bank.field.resized(width) for bank in network.banks]
 
 
-def _first_pass(
-    network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int
-) -> tuple[list[Maxima], list[Heights], list[Found | None], list[TopSites] | None]:
-    """Maxima; for thresholds by fraction also the sites that may pass, batch by batch; for the best k these."""
+class _FirstPass(NamedTuple):
+    """What the first pass leaves, a bank each; ``kept`` are batches with their sites above ``floors``, or None."""
+
+    maxima: list[Maxima]
+    heights: list[Heights]
+    kept: list[Found | None]
+    floors: list[np.ndarray]
+    best: list[TopSites] | None
+
+
+def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int) -> _FirstPass:
+    """Maxima; also the sites that may pass, batch by batch; for the best k these."""
     maxima: list[Maxima] = []
     heights: list[Heights] = []
     kept: list[Found | None] = []
     best = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
+    floors: list[np.ndarray] = []  # for quantiles
     for batch in progress(batches, "activations", unit="batch"):
         maps = network.activations(batch.inputs)
         parts = [Maxima.of(one) for one in maps]
@@ -365,15 +389,16 @@ def _first_pass(
         heights = [a + b for a, b in zip(heights, counted, strict=True)] if heights else counted
         if best is not None:
             best = [_better(one, activations, rule, first) for one, activations in zip(best, maps, strict=True)]
-        elif rule.quantile is None:
+        elif rule.quantile is None or not rule.best_per_sequence:  # a quantile is that of all sites
             found = None
+            if rule.quantile is None:
+                floors = [one.lower_bounds(rule.threshold) for one in maxima]
+            elif not floors:
+                floors = [quantile_floor(one, rule.quantile) for one in maps]
             if memory > 0:
                 found = (
                     network.codes(batch.inputs),
-                    [
-                        sites_above(one, so_far.lower_bounds(rule.threshold), rule.best_per_sequence)
-                        for one, so_far in zip(maps, maxima, strict=True)
-                    ],
+                    [sites_above(one, floor, rule.best_per_sequence) for one, floor in zip(maps, floors, strict=True)],
                     _names_in(batch),
                 )
                 memory -= found[0].nbytes + sum(SITE_BYTES * len(sites) for sites in found[1])
@@ -386,7 +411,7 @@ def _first_pass(
                 f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
                 "are no one-hot DNA"
             )
-    return maxima, heights, kept, best
+    return _FirstPass(maxima, heights, kept, floors, best)
 
 
 def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) -> TopSites:
@@ -394,8 +419,30 @@ def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) 
     # A later site must be higher than the k-th so far: ties go to the earlier one.
     levels = best.levels(activations.shape[2])
     if not rule.best_per_sequence and not levels.all():
-        levels = np.maximum(levels, kth_level(activations, best.k))
+        # Of a part of them, which is as true: what is above it is sorted soon enough.
+        levels = np.maximum(levels, kth_level(activations[: -(-len(activations) // 4)], best.k))
     return best + TopSites(sites_above(activations, levels, rule.best_per_sequence).moved(first), best.k)
+
+
+def _kept_quantiles(
+    quantile: float, maxima: Sequence[Maxima], kept: Sequence[Found | None], floors: Sequence[np.ndarray]
+) -> list[np.ndarray] | None:
+    """Find the quantiles among the sites that were kept; None if there are too few, or not all batches left some."""
+    saved = [one for one in kept if one is not None]
+    if len(saved) < len(kept) or not kept:
+        return None
+    levels = []
+    for i, (one, floor) in enumerate(zip(maxima, floors, strict=True)):
+        n = one.n_sequences * one.n_positions
+        k = n + 1 - max(1, int(np.ceil(quantile * n)))  # the quantile's rank, from the highest down
+        chosen, values = (np.concatenate([getattr(each[1][i], name) for each in saved]) for name in ("filter", "value"))
+        level = kth_values(chosen, values, k, len(floor))
+        # All sites above 0 are there, so what is missing is 0.
+        level[np.isnan(level) & (floor <= 0)] = 0
+        if np.isnan(level).any():
+            return None
+        levels.append(level)
+    return levels
 
 
 def _levels(

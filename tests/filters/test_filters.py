@@ -16,10 +16,12 @@ from kipoi_motifrep.filters import (
     TopSites,
     filter_maxima,
     filter_pwms,
+    selection,
     site_sums,
+    streaming,
     weight_pwms,
 )
-from kipoi_motifrep.filters.selection import sites_above
+from kipoi_motifrep.filters.selection import kth_values, sites_above
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.types import ReceptiveField
 
@@ -190,6 +192,43 @@ def test_histograms_give_exact_quantiles(maps, quantile):
     lower, _ = (Histogram.of(parts[0], upper) + Histogram.of(parts[1], upper)).locate(left)
     expected = np.maximum(np.sort(maps.reshape(30, 3), axis=0)[rank[0] - 1], 0)
     np.testing.assert_array_equal(Histogram.value(upper, lower), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps=MAPS, k=st.integers(1, 31))
+def test_kth_values(maps, k):
+    sequence, position, filters = np.nonzero(maps >= 0)
+    expected = [np.sort(one[one >= 0])[::-1] for one in maps.transpose(2, 0, 1)]
+    np.testing.assert_array_equal(
+        kth_values(filters, maps[sequence, position, filters], k, 3),
+        np.array([one[k - 1] if len(one) >= k else np.nan for one in expected], np.float32),
+    )
+
+
+@pytest.mark.parametrize("order", ["as it comes", "rising", "falling"])
+@pytest.mark.parametrize("quantile", [0.5, 0.97])
+def test_quantiles_whether_or_not_the_first_sequences_tell(network, order, quantile, monkeypatch):
+    monkeypatch.setattr(selection, "GUESSED_FROM", 4)
+    monkeypatch.setattr(selection, "GUESSED_MORE", 0)
+    heights = network.activations(network.layout.encode(CODES))[0].sum(axis=(1, 2))
+    places = {"as it comes": np.arange(len(CODES)), "rising": heights.argsort(), "falling": heights.argsort()[::-1]}
+    codes = CODES[places[order]]
+    inputs = network.layout.encode(codes)
+    (result,) = filter_pwms(network, inputs, quantile=quantile, batch_size=5)
+    maps = network.activations(inputs)[0]
+    assert_matches_reference(
+        result, maps, codes, lambda one: slow.sites(one, np.quantile(one, quantile, method="inverted_cdf"))
+    )
+
+
+def test_a_quantile_needs_one_pass_through_the_network_and_a_wrong_guess_four(network, inputs, monkeypatch):
+    passes, activations = [], type(network).activations
+    monkeypatch.setattr(type(network), "activations", lambda *given: passes.append(1) or activations(*given))
+    filter_pwms(network, inputs, quantile=0.9, batch_size=len(inputs))
+    assert len(passes) == 1
+    monkeypatch.setattr(streaming, "quantile_floor", lambda maps, _: np.full(maps.shape[2], 1e9, np.float32))
+    filter_pwms(network, inputs, quantile=0.9, batch_size=len(inputs))
+    assert len(passes) == 1 + 4
 
 
 @settings(max_examples=60, deadline=None)
