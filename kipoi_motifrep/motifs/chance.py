@@ -7,6 +7,7 @@ composition get from this database, whatever E-values say: a database may hold m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,8 @@ def shuffle(found: Matches, seed: int = 0, threads: int | None = None) -> Shuffl
     1. Shuffle each motif that was compared, as often as `n_shuffles` says.
     2. Compare motifs and shuffles with the database in one run of Tomtom, which prepares the database once; q-values
        are not asked for.
-    3. Keep the best E-value of each, and what counts as a match.
+    3. Keep the best E-value of each, and what counts as a match. Where that is by q-value, shuffles are searched once
+       more, as the motifs were.
 
     Parameters
     ----------
@@ -172,22 +174,25 @@ def shuffle(found: Matches, seed: int = 0, threads: int | None = None) -> Shuffl
     settings: Mapping[str, Any] = found.parameters
     most = _threshold(found)
     worst = most if HOPELESS < most < np.inf else HOPELESS
-    hits = tomtom(
-        [*motifs, *(motif for draw in draws for motif in draw)],
-        found.database,
-        evalue=worst,
+    search = functools.partial(
+        tomtom,
+        targets=found.database,
         min_overlap=settings["min_overlap"],
         complete_scores=not settings["incomplete_scores"],
         background=found.queries.background,
         both_strands=not settings.get("norc", False),
-        qvalues=False,
         threads=threads,
     )
+    shuffled = [motif for draw in draws for motif in draw]
+    hits = search([*motifs, *shuffled], evalue=worst, qvalues=False)
     best = np.full((1 + n_draws) * len(motifs), worst)
     places, first = np.unique(hits["query"], return_index=True)  # a query's best hit comes first
     best[places] = hits["e_value"][first]
-    kept = hits[(hits["query"] >= len(motifs)) & (hits["e_value"] <= most)]
-    kept["query"] -= len(motifs)
+    if (qvalue := settings.get("qvalue")) is not None:
+        kept = search(shuffled, qvalue=qvalue)
+    else:
+        kept = hits[(hits["query"] >= len(motifs)) & (hits["e_value"] <= most)]
+        kept["query"] -= len(motifs)
     return Shuffles(draws, compared, kept, best.reshape(1 + n_draws, -1).T)
 
 

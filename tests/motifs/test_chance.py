@@ -171,6 +171,20 @@ def test_shuffles_are_seeded_and_keep_columns(tmp_path, jaspar):
         assert [own.get(i, 10.0) for i in range(3)] == pytest.approx(one.best[:, 1 + number].tolist(), rel=1e-3)
 
 
+@pytest.mark.parametrize("rule", [{"evalue": 2.0}, {"qvalue": 0.3}, {"evalue": 30.0, "min_overlap": 4}])
+def test_shuffles_match_by_the_rule_of_the_motifs(tmp_path, rule):
+    random = np.random.default_rng(6)
+    write_motifs([Motif(f"T{i}", random.dirichlet([0.3] * 4, 8)) for i in range(40)], tmp_path / "targets.meme")
+    write_motifs([Motif(f"q{i}", random.dirichlet([0.3] * 4, 7), nsites=20) for i in range(4)], tmp_path / "q.meme")
+    shuffles = shuffle(match(tmp_path / "q.meme", tmp_path / "targets.meme", **rule))
+    for number in (0, 71):
+        write_motifs(list(shuffles.draws[number]), tmp_path / "draw.meme")
+        expected = match(tmp_path / "draw.meme", tmp_path / "targets.meme", **rule).hits
+        own = shuffles.hits[shuffles.hits["query"] // 4 == number]
+        assert (own["query"] % 4).tolist() == expected["query"].tolist()
+        assert own["target"].tolist() == expected["target"].tolist() and len(own)
+
+
 # Files
 
 
