@@ -85,7 +85,8 @@ def find_networks(
     Returns
     -------
     list of Packaged
-        Ours in the order of the paper's table.
+        Ours in the order of the paper's table. Where two come of one architecture, the one with an
+        exponential first layer is called ``NAME_exp``.
 
     Raises
     ------
@@ -99,7 +100,12 @@ def find_networks(
         for source in map(Path, sources)
         for one in (_trained(source, trial) if source.is_dir() else [(source.stem, source, {})])
     ]
-    # Names first: opening the networks takes a while.
+    # Names first: opening the networks takes a while. Sisters of one architecture may be in a group together.
+    names = [name for name, *_ in waiting]
+    waiting = [
+        (f"{name}_exp" if names.count(name) > 1 and _is_exponential(result) else name, path, result)
+        for name, path, result in waiting
+    ]
     names = [name for name, *_ in waiting]
     for name, path, _ in waiting:
         if not NAME.match(name):
@@ -119,6 +125,10 @@ def find_networks(
                     path=network.path,
                 )
     return found
+
+
+def _is_exponential(result: dict) -> bool:
+    return bool(result) and result["protocol"]["first_activation"] == "exponential"
 
 
 def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:

@@ -131,6 +131,18 @@ def test_the_trial_with_the_lowest_validation_loss(tmp_path, runs):
         find_networks([folder], trial=None)
 
 
+def test_sisters_of_one_architecture_have_names_of_their_own(tmp_path, runs):
+    other = tmp_path / "relu"
+    shutil.copytree(runs / "cnn_2", other / "cnn_2")
+    result = other / "cnn_2/trial_0/result.json"
+    result.write_text(result.read_text().replace('"exponential"', '"relu"'))
+    named = {network.name: network.path for network in find_networks([other, runs])}
+    assert list(named) == ["cnn_2", "cnn_2_exp", "cnn9_4"]
+    assert named["cnn_2"].is_relative_to(other) and named["cnn_2_exp"].is_relative_to(runs)
+    with pytest.raises(InputError, match="two networks are called 'cnn_2_exp'"):
+        find_networks([runs, runs])
+
+
 # Texts that would run in Kipoi's template
 
 
