@@ -13,6 +13,7 @@ from kipoi_motifrep.core.letters import BASES, N_CODE
 
 _MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these
 FLAT = (("L4",), ("4L",))
+MOST_CHANNELS = 32  # that bases and signals beside them may have
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,37 @@ def first_channel(channels: str | None) -> int | None:
     if not found or int(found[2]) - int(found[1]) != 4:
         raise InputError(f"dna_channels {channels!r} must name four channels in a row, like 0:4")
     return int(found[1])
+
+
+def bases_among(array: np.ndarray) -> int | None:
+    """Find the bases among the channels of a batch that holds signals, too.
+
+    Parameters
+    ----------
+    array : numpy.ndarray, shape (n, L, channels) or (n, channels, L)
+        As a loader gives it.
+
+    Returns
+    -------
+    int or None
+        The first of the four channels in a row that are one-hot or N throughout, one-hot at most positions; None if
+        there are none such, or as many elsewhere.
+
+    Examples
+    --------
+    >>> signal, dna = np.full((2, 3, 1), 0.7), np.eye(4)[[[0, 2, 1], [3, 3, 0]]]
+    >>> bases_among(np.concatenate([signal, dna], axis=2))
+    1
+    """
+    found = [(0, -1)]
+    for values in (array, array.swapaxes(1, 2)) if array.ndim == 3 else ():
+        for first in range(values.shape[2] - 3 if 4 < values.shape[2] <= MOST_CHANNELS else 0):
+            four = values[:, :, first : first + 4]
+            single = (four.max(axis=2) == 1) & (np.abs(four).sum(axis=2) == 1)
+            if single.any() and (single | (np.ptp(four, axis=2) == 0)).all():
+                found.append((int(single.sum()), first))
+    (most, first), *_ = found = sorted(found, reverse=True)
+    return first if [one for one, _ in found].count(most) == 1 and most else None
 
 
 def layouts(shape: Sequence[int | None], alphabet: str = BASES, first: int | None = None) -> list[Layout]:

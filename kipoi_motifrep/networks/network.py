@@ -10,12 +10,11 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.activations import Chain, find_activations
-from kipoi_motifrep.networks.layout import FLAT, Layout, first_channel, layouts
+from kipoi_motifrep.networks.layout import FLAT, MOST_CHANNELS, Layout, bases_among, first_channel, layouts
 from kipoi_motifrep.networks.measuring import FeatureMap, Lay, Reading, read_deeper, read_first
 from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source, Unreadable
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 
-MOST_CHANNELS = 32  # that bases and signals beside them may have
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
@@ -264,7 +263,7 @@ def find_network(
     activation : str, optional
         Layer or operation that is the non-linearity; found by default.
     dna_channels : str, optional
-        Which four of more channels are the bases, like ``"0:4"``.
+        Which four of more channels are the bases, like ``"0:4"``; by default those that are one-hot in `example`.
     example : numpy.ndarray, list or dict, optional
         A batch of inputs, from which shapes are read where the model is silent.
     shapes : mapping, optional
@@ -281,6 +280,9 @@ def find_network(
         If no convolution reads DNA, with the reason.
     """
     first, assumed = first_channel(dna_channels), alphabet is None
+    if first is None and example is not None and not any(4 in shape for shape in _shapes(example).values()):
+        told = (bases_among(np.asarray(one)) for one in _by_name(example).values())
+        first = next((one for one in told if one is not None), None)
     alphabet = alphabet or BASES
     layout = Layout.parse(axes, alphabet) if axes else None
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
@@ -515,14 +517,16 @@ def _candidates(
             yield {name: shape}, name, candidate
 
 
-def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
-    if example is None:
-        return {}
+def _by_name(example: Inputs | None) -> dict[str, np.ndarray]:
+    """Arrays of a batch by their names, else by their places."""
     if isinstance(example, Mapping):
-        return {str(name): np.shape(values)[1:] for name, values in example.items()}
-    if isinstance(example, (list, tuple)):
-        return {str(place): np.shape(values)[1:] for place, values in enumerate(example)}
-    return {"0": np.shape(example)[1:]}
+        return {str(name): values for name, values in example.items()}
+    several = example if isinstance(example, (list, tuple)) else [] if example is None else [example]
+    return {str(place): values for place, values in enumerate(several)}
+
+
+def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(values)[1:] for name, values in _by_name(example).items()}
 
 
 def _length_of(dna: np.ndarray | None, layout: Layout) -> int | None:

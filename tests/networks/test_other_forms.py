@@ -84,6 +84,12 @@ def test_signals_beside_the_dna(axes, channels):
     assert not network.not_given(signals)
     assert "signals beside the DNA" in network.not_given(Layout.parse("L,4").encode(CODES))[0]
     np.testing.assert_array_equal(network.codes(signals), CODES)
+    # A loader's own batch shows which channels are one-hot.
+    assert open_network(model, example=signals).layout == network.layout
+    # One in which none is does not.
+    signals[...] = 1
+    with pytest.raises(InputError, match="dna_channels=A:B"):
+        open_network(model, example=signals)
 
 
 @pytest.mark.parametrize("channels", ["0:3", "4", "a:b"])
