@@ -17,6 +17,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs import Motif, information_content
+from kipoi_motifrep.motifs.motif import consensus
 
 # Told apart by people with any kind of colour vision, and at least 3:1 against white.
 COLOURS = {"A": "#1f9e6c", "C": "#1d3f98", "G": "#c98512", "T": "#951a22"}
@@ -90,21 +91,16 @@ class Logo:
         top, height : float
             In the unit of the heights; the height is positive.
         """
+        # The smallest letter is next to the axis, both above and below it.
         smallest = _SMALLEST * (self.top - self.bottom)
-        # Sorted for all positions at once: a page has thousands of them.
-        upwards, downwards = (np.argsort(one, axis=1, kind="stable").tolist() for one in (self.heights, -self.heights))
-        for position, row in enumerate(self.heights.tolist()):
-            up = down = 0.0
-            for i in upwards[position]:
-                if row[i] > 0:
-                    up += row[i]
-                    if row[i] >= smallest:
-                        yield BASES[i], position, up, row[i]
-            for i in downwards[position]:
-                if row[i] < 0:
-                    if -row[i] >= smallest:
-                        yield BASES[i], position, down, -row[i]
-                    down += row[i]
+        for sign in (1, -1) if (self.heights < 0).any() else (1,):
+            for position, row in enumerate((sign * self.heights).tolist()):
+                end = 0.0
+                for height, i in sorted(zip(row, range(4), strict=True)):
+                    if height > 0:
+                        end += height
+                        if height >= smallest:
+                            yield BASES[i], position, end if sign > 0 else height - end, height
 
     def drawing(self, x: float = 0, y: float = 0, href: str = "href") -> str:
         """Draw the letters and the zero line, without ``<svg>``.
@@ -122,14 +118,15 @@ class Logo:
             SVG elements that need `glyph_definitions` on the page.
         """
         scale = HEIGHT / (self.top - self.bottom)
-        parts = [
-            f'<use {href}="#l{letter}" transform="matrix(1 0 0 {_short(height * scale / HEIGHT, 3)} '
-            f'{x + COLUMN * position:g} {_short(y + (self.top - top) * scale)})"/>'
+        link = f'{href}="#l'
+        columns = [f"{x + COLUMN * position:g}" for position in range(self.width)]
+        stretch, highest = 1000 * scale / HEIGHT, y + self.top * scale
+        drawn = [
+            f'<use {link}{letter}" transform="matrix(1 0 0 {_THOUSANDTHS[round(height * stretch)]} '
+            f'{columns[position]} {_tenths(highest - top * scale)})"/>'
             for letter, position, top, height in self.letters()
         ]
-        zero = _short(y + self.top * scale)
-        parts.append(f'<path class="ax" d="M{x:g} {zero}h{COLUMN * self.width}"/>')
-        return "".join(parts)
+        return f'{"".join(drawn)}<path class="ax" d="M{x:g} {_tenths(highest)}h{COLUMN * self.width}"/>'
 
     def svg(self, pixels: float = 0.5, axis: bool = False) -> str:
         """Draw an image for a page that has `glyph_definitions`.
@@ -183,9 +180,9 @@ class Logo:
     def _scale(self, x: float, y: float) -> str:
         scale = HEIGHT / (self.top - self.bottom)
         ticks = [(value, y + (self.top - value) * scale) for value in ticks_between(self.bottom, self.top)]
-        marks = "".join(f"M{x} {_short(at)}h-{_TICK}" for _, at in ticks)
+        marks = "".join(f"M{x} {_tenths(at)}h-{_TICK}" for _, at in ticks)
         numbers = "".join(
-            f'<text x="{x - _TICK - 2}" y="{_short(at + 4)}" text-anchor="end">{value:g}</text>' for value, at in ticks
+            f'<text x="{x - _TICK - 2}" y="{_tenths(at + 4)}" text-anchor="end">{value:g}</text>' for value, at in ticks
         )
         unit = (
             f'<text transform="translate(11 {y + HEIGHT / 2:g})rotate(-90)" text-anchor="middle">'
@@ -220,11 +217,45 @@ def information_logo(pwm: np.ndarray | Motif, title: str = "", background: Seque
     array([[2. , 0. , 0. , 0. ],
            [0.5, 0.5, 0. , 0. ]])
     """
-    motif = _motif(pwm)
-    probabilities = _probabilities(motif.pwm)
-    information = information_content(probabilities, background)
+    return information_logos([pwm], [title], background)[0]
+
+
+def information_logos(
+    pwms: Sequence[np.ndarray | Motif], titles: Sequence[str], background: Sequence[float] | None = None
+) -> list[Logo]:
+    """Show many PWMs by information content: as `information_logo` does one, but several times as fast.
+
+    Parameters
+    ----------
+    pwms : sequence of numpy.ndarray, shape (width, 4), or Motif
+        Probabilities, ACGT; widths may differ.
+    titles : sequence of str
+        One for each.
+    background : sequence of 4 floats, optional
+        Letter probabilities; uniform by default.
+
+    Returns
+    -------
+    list of Logo
+
+    Examples
+    --------
+    >>> [logo.title for logo in information_logos([[[1, 0, 0, 0]], [[0, 0.5, 0, 0.5]]], ["first", "second"])]
+    ['first: A', 'second: Y']
+    """
+    if not pwms:
+        return []
+    # All positions of all motifs at once: a matrix alone is small, and most time would go to the calls.
+    matrices = [_motif(pwm).pwm for pwm in pwms]
+    probabilities = _probabilities(np.concatenate(matrices))
+    heights = probabilities * information_content(probabilities, background)[:, None]
+    letters = consensus(np.concatenate(matrices))
     top = 2.0 if background is None else max(2.0, float(np.log2(1 / min(background))))
-    return Logo(probabilities * information[:, None], _title(title, motif), top)
+    logos, first = [], 0
+    for matrix, title in zip(matrices, titles, strict=True):
+        own = slice(first, first := first + len(matrix))
+        logos.append(Logo(heights[own], f"{title}: {letters[own]}" if title else letters[own], top))
+    return logos
 
 
 def probability_logo(pwm: np.ndarray | Motif, title: str = "") -> Logo:
@@ -350,7 +381,17 @@ def _title(title: str, motif: Motif) -> str:
     return f"{title}: {motif.consensus}" if title else motif.consensus
 
 
-def _short(value: float, decimals: int = 1) -> str:
+def _short(value: float, decimals: int) -> str:
     """Write a coordinate in few characters."""
     text = f"{value:.{decimals}f}".rstrip("0").removesuffix(".")
     return text[1:] if text.startswith("0.") else text
+
+
+# Looked up, since a page has tens of thousands of letters.
+_THOUSANDTHS = [_short(i / 1000, 3) for i in range(1001)]
+_TENTHS = [_short(i / 10, 1) for i in range(20 * HEIGHT + 400)]
+
+
+def _tenths(value: float) -> str:
+    place = round(10 * value)
+    return _TENTHS[place] if 0 <= place < len(_TENTHS) else _short(value, 1)

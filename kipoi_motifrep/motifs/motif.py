@@ -15,7 +15,7 @@ ROW_SUM_TOLERANCE = 0.02 + 1e-9
 TRIM_THRESHOLD = 0.5  # bits; Koo & Eddy 2019, methods
 TRIM_PAD = 3  # positions kept on either side
 
-_LETTER_OF_BASES = {bases: letter for letter, bases in IUPAC.items()}
+_LETTER_OF_BASES = {sum(1 << BASES.index(base) for base in bases): letter for letter, bases in IUPAC.items()}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -121,7 +121,7 @@ class Motif:
         than 1/2 and at least twice the next; else two bases if together they have
         more than 3/4; else three bases if the fourth never occurs; else N.
         """
-        return "".join(_iupac(row) for row in self.pwm)
+        return consensus(self.pwm)
 
     @property
     def best_letters(self) -> str:
@@ -146,6 +146,32 @@ class Motif:
         start, stop = trim_bounds(self.pwm, threshold, pad)
         counts = None if self.counts is None else self.counts[start:stop]
         return replace(self, pwm=self.pwm[start:stop], counts=counts)
+
+
+def consensus(pwm: np.ndarray) -> str:
+    """Write one IUPAC letter a position; the rule is that of `Motif.consensus`.
+
+    Parameters
+    ----------
+    pwm : numpy.ndarray, shape (width, 4)
+        Probabilities, ACGT.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> consensus(np.array([[1, 0, 0, 0], [0, 0.5, 0, 0.5], [0.4, 0.3, 0.3, 0]]))
+    'AYV'
+    """
+    order = np.argsort(-pwm, axis=1, kind="stable")
+    first, second, third, fourth = np.take_along_axis(pwm, order, axis=1).T
+    rules = (first > 0.5) & (first >= 2 * second), first + second > 0.75, (fourth == 0) & (third > 0)
+    n = np.select(rules, (1, 2, 3), 4)
+    # A set of bases is a number: one bit a base.
+    sets = np.cumsum(1 << order, axis=1)[np.arange(len(n)), n - 1]
+    return "".join([_LETTER_OF_BASES[one] for one in sets.tolist()])
 
 
 def information_content(pwm: np.ndarray, background: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
@@ -258,17 +284,3 @@ def _frozen_matrix(values: np.ndarray, what: str) -> np.ndarray:
 
 def _names(names: Sequence[str] | str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _iupac(row: np.ndarray) -> str:
-    order = np.argsort(-row, kind="stable")
-    first, second, third, fourth = row[order]
-    if first > 0.5 and first >= 2 * second:
-        n = 1
-    elif first + second > 0.75:
-        n = 2
-    elif fourth == 0 and third > 0:
-        n = 3
-    else:
-        return "N"
-    return _LETTER_OF_BASES["".join(sorted(BASES[i] for i in order[:n]))]
