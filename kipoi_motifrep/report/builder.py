@@ -276,6 +276,7 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             status=status if status in (DEAD, NO_INFORMATION) else ACTIVE,
             matches=tuple(_match_row(found, representation, line) for line in shown),
             n_more=sum(map(len, folded[SHOWN_MATCHES:])),
+            more=_members(found, [place for line in folded[SHOWN_MATCHES:] for place in line]),
             extent=representation.extent[one],
             coverage=round(float(assignment.coverage[one]), 4) if folded else None,
             true=assignment.labels[one],
@@ -328,11 +329,15 @@ def _match_row(found: Matches, representation: Representation, line: Sequence[in
         database=found.database.release or found.database.name,
         coverage=round(coverage(query.pwm, target.pwm, offset, orientation), 4),
         true=known.of_target[hit["target"]] if known else None,
-        members=tuple(
-            FamilyMember(one.name, one.alt_name or one.name, float(f"{found.hits['e_value'][place]:.6g}"))
-            for place in line[1:]
-            for one in (found.database.motifs[found.hits["target"][place]],)
-        ),
+        members=_members(found, line[1:]),
+    )
+
+
+def _members(found: Matches, places: Sequence[int]) -> tuple[FamilyMember, ...]:
+    return tuple(
+        FamilyMember(one.name, one.alt_name or one.name, float(f"{found.hits['e_value'][place]:.6g}"))
+        for place in places
+        for one in (found.database.motifs[found.hits["target"][place]],)
     )
 
 

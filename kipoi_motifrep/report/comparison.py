@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
-from kipoi_motifrep.report import drawings
+from kipoi_motifrep.report import charts, drawings
 from kipoi_motifrep.report.page import render, safe
 from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, Report, read_interpretation
 
@@ -49,7 +49,7 @@ def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = Non
             (label, [table.get(label) for table in known])
             for label in dict.fromkeys(label for one in known for label in one)
         ],
-        picture=safe(drawings.extent_chart(reports, names)),
+        picture=safe(charts.extent_chart(reports, names)),
         words=KINDS,
         kinds=[kind for kind in KINDS if any(kind in report.kinds for report in reports)],
         chance=any(report.chance_matched is not None for report in reports),

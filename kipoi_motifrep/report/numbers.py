@@ -65,6 +65,28 @@ def percent(fraction: float | None) -> str:
     return _minus(f"{value:.1f}" if 0 < abs(value) < 1 else f"{math.floor(value + 0.5)}") + "\u00a0%"
 
 
+def plain(value: float) -> str:
+    """Write a number as short as it goes, with a true minus sign.
+
+    Examples
+    --------
+    >>> plain(-0.5), plain(20)
+    ('\u22120.5', '20')
+    """
+    return _minus(f"{value:g}")
+
+
+def change(value: float) -> str:
+    """Write a number with its sign, to two significant digits.
+
+    Examples
+    --------
+    >>> change(0.00456), change(-2)
+    ('+0.0046', '\u22122.0')
+    """
+    return f"+{significant(value)}" if value > 0 else significant(value)
+
+
 def signed(value: float | None, digits: int = 2) -> str:
     """Write a number with its sign, and to a number of decimals."""
     if value is None:

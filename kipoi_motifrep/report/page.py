@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
-
-import numpy as np
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.outputs import check_output_file, write_text
 from kipoi_motifrep.core.statuses import ACTIVE
-from kipoi_motifrep.motifs.logos import glyph_definitions, signed_logo
-from kipoi_motifrep.report import drawings, numbers
-from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, HeatMap, MatchRow, Report, read_interpretation
+from kipoi_motifrep.motifs.logos import glyph_definitions
+from kipoi_motifrep.report import charts, drawings, numbers
+from kipoi_motifrep.report.filter_table import filter_table, named_outputs, target_url
+from kipoi_motifrep.report.schema import FILE_NAME, KINDS, HeatMap, Report, read_interpretation
 
 PAGE_NAME = "report.html"
-SHOWN_MATCHES = 16  # of a filter, the best included
+# Of the figures, those that are not folded: the first five of these that there are, else the next in their order.
+MAIN_METRICS = ("called", "matched", "true", "labels", "whole", "index", "coverage", "groups")
+N_MAIN = 5
 _HEAT_CELLS = 12_000  # of a heat map: with more outputs than fit, those with the largest values are shown
 _HEAT_STEPS = 4
 _TEMPLATES = Path(__file__).parent / "templates"
-_JASPAR_ID = re.compile(r"[A-Z]{2,3}\d{4}\.\d+")
 
 
 def report_page(report: Report) -> str:
@@ -38,12 +40,13 @@ def report_page(report: Report) -> str:
         HTML that loads nothing from outside.
     """
     by_name = {row.name: row for row in report.filters}
+    ids = {name: f"filter-{i}" for i, name in enumerate(by_name)}
     groups = [
         (group, [(name, safe(logo)) for name, logo in drawings.group_logos(group, by_name)])
         for group in report.groups or ()
         if len(group.members) > 1
     ]
-    named = {name for row in report.filters for name in row.speaks_for}
+    main = [metric for key in MAIN_METRICS for metric in report.figures if metric.key == key]
     sections = {
         "figures": ("The figures", report.figures),
         "filters": ("The filters", True),
@@ -56,18 +59,21 @@ def report_page(report: Report) -> str:
     return render(
         "report.html",
         report=report,
-        ids={name: f"filter-{i}" for i, name in enumerate(by_name)},
-        rows=list(zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)),
+        ids=ids,
+        table=safe(filter_table(report, ids)),
         words=KINDS,
-        has_chance=any(row.p_chance is not None for row in report.filters),
-        has_importance=any(_largest(row.importance, report.outputs) for row in report.filters),
-        named_outputs={name: i for i, name in enumerate(report.outputs) if name in named},
-        shown_matches=SHOWN_MATCHES,
+        main=(main + [metric for metric in report.figures if metric not in main])[:N_MAIN],
+        n_called=sum(bool(row.called) for row in report.filters),
+        n_like_chance=sum(row.like_chance for row in report.filters),
+        judged=any(row.called is not None for row in report.filters),
+        named_outputs=named_outputs(report),
         groups=groups,
         singles=sum(row.status == ACTIVE or row.matches != () for row in report.filters)
         - len({member.name for group, _ in groups for member in group.members}),
-        heat_maps=[_heat_view(heat_map, report) for heat_map in report.heat_maps if report.outputs and report.filters],
-        null_chart=safe(drawings.null_chart(report.figures, report.nulls)),
+        heat_maps=[
+            _heat_view(heat_map, report, ids) for heat_map in report.heat_maps if report.outputs and report.filters
+        ],
+        null_chart=safe(charts.null_chart(report.figures, report.nulls)),
         sections=[(key, name) for key, (name, there) in sections.items() if there],
     )
 
@@ -133,6 +139,8 @@ def render(template: str, **values: object) -> str:
             values,
             css=safe(_part("page.css")),
             javascript=safe(_part("page.js")),
+            # Only our own script runs, and nothing is loaded, whatever a text on the page may hold.
+            script_digest=_digest(_part("page.js")),
             glyphs=safe(glyph_definitions()),
             version=__version__,
         )
@@ -144,30 +152,6 @@ def safe(markup: str) -> object:
     from markupsafe import Markup
 
     return Markup(markup)
-
-
-def target_url(match: MatchRow, database: str = "") -> str:
-    """Address of a motif's page at JASPAR.
-
-    Parameters
-    ----------
-    match : MatchRow
-    database : str, default ""
-        Database of the report, for matches that name none.
-
-    Returns
-    -------
-    str
-        Empty if the motif is not from JASPAR.
-
-    Examples
-    --------
-    >>> target_url(MatchRow("MA0139.1", "CTCF", 1e-9, 1e-7, 1e-12, 0, "+", 19, ((1, 0, 0, 0),), database="JASPAR2026"))
-    'https://jaspar.elixir.no/matrix/MA0139.1/'
-    """
-    if "jaspar" in (match.database or database).lower() and _JASPAR_ID.fullmatch(match.target_id):
-        return f"https://jaspar.elixir.no/matrix/{match.target_id}/"
-    return ""
 
 
 @functools.cache
@@ -189,12 +173,13 @@ def _environment():
         "significant": numbers.significant,
         "target_url": target_url,
         "web": _is_web_address,
-        "largest": _largest,
-        "pictures": _pictures,
-        "whole": lambda value: str(value).replace("-", numbers.MINUS),
         "words": _words,
     }
     return environment
+
+
+def _digest(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 @functools.cache
@@ -202,31 +187,8 @@ def _part(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
 
 
-def _largest(values: Sequence[float | None] | None, names: Sequence[str]) -> tuple[float, str] | None:
-    """Find the value of the largest size, and whose it is."""
-    known = [(value, name) for value, name in zip(values or (), names, strict=False) if value is not None]
-    return max(known, key=lambda pair: abs(pair[0]), default=None)
-
-
-def _pictures(row: FilterRow) -> list[tuple[str, object]]:
-    """Draw what is folded away: the whole filter, where it was cut, and its weights."""
-    pictures = []
-    if row.trim != (0, len(row.pwm)):
-        start, stop = row.trim
-        pictures.append(
-            (
-                f"The whole filter; positions {start + 1} to {stop} were compared",
-                safe(drawings.filter_logo(row, whole=True)),
-            )
-        )
-    if row.kernel is not None:
-        logo = signed_logo(np.array(row.kernel), f"Weights of {row.name}")
-        pictures.append(("Its weights", safe(logo.svg(drawings.PIXELS))))
-    return pictures
-
-
-def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
-    """Choose the columns of a heat map that fit, and the colour step and text of each cell."""
+def _heat_view(heat_map: HeatMap, report: Report, ids: Mapping[str, str]) -> dict[str, object]:
+    """Choose the columns of a heat map that fit, and write its rows: the colour step and text of each cell."""
     peaks = [
         max((abs(value) for value in column if value is not None), default=0.0)
         for column in zip(*heat_map.values, strict=True)
@@ -237,18 +199,21 @@ def _heat_view(heat_map: HeatMap, report: Report) -> dict[str, object]:
     largest = max(peaks, default=0.0)
     decimals = 2 if largest >= 0.1 else 3
 
-    def cell(value: float | None) -> tuple[int, str]:
+    def cell(value: float | None) -> str:
         # Steps of equal width, and the largest value in the last one.
         step = 0 if value is None or not largest else round((_HEAT_STEPS + 0.49) * value / largest)
-        return step, numbers.signed(value, decimals)
+        return f"<td class=h{step}>{numbers.signed(value, decimals)}"
 
     rows = [
-        (row.name, [cell(values[i]) for i in kept]) for row, values in zip(report.filters, heat_map.values, strict=True)
+        f'<tr><th scope="row"><a href="#{ids[row.name]}">{escape(row.name)}</a></th>'
+        + "".join([cell(values[i]) for i in kept])
+        + "</tr>"
+        for row, values in zip(report.filters, heat_map.values, strict=True)
     ]
     return {
         "map": heat_map,
         "columns": [report.outputs[i] for i in kept],
-        "rows": rows,
+        "rows": safe("\n".join(rows)),
         "largest": largest,
         "n_left_out": len(peaks) - len(kept),
     }

@@ -306,6 +306,8 @@ class FilterRow(Plain):
         `coverage` and `true` speak of, then the others, best first.
     n_more : int
         Number of further matches that are neither in `matches` nor among their members.
+    more : tuple of FamilyMember
+        These, best family first.
     extent : {"whole", "partial"}, optional
         Whether the filter is a whole motif or a part of one; None without a match.
     coverage : float, optional
@@ -360,6 +362,7 @@ class FilterRow(Plain):
     fdr: float | None = None
     called: bool | None = None
     sites: SitesRow | None = None
+    more: tuple[FamilyMember, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,10 +9,12 @@ import pytest
 from support.reports import EVIL, OUTPUTS, Page, example, pwm
 
 from kipoi_motifrep.cli.program import main
+from kipoi_motifrep.motifs.logos import information_logo
 from kipoi_motifrep.report.comparison import comparison_page
-from kipoi_motifrep.report.drawings import PICTURE, PIXELS, aligned_logos, filter_logo, row_logos
+from kipoi_motifrep.report.drawings import PICTURE, PIXELS, row_logos
 from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
-from kipoi_motifrep.report.page import report_page, target_url, write_report
+from kipoi_motifrep.report.filter_table import target_url
+from kipoi_motifrep.report.page import report_page, write_report
 from kipoi_motifrep.report.schema import FilterRow, MatchRow, Metric, write_interpretation
 
 # Numbers.
@@ -63,7 +65,8 @@ def starts(svg):
 def test_a_filter_lies_over_its_target_at_the_offset(offset, query, target, columns):
     rng = np.random.default_rng(0)
     row = FilterRow("f", pwm(rng, 9), (2, 8), 1, 1, 1)
-    svg = aligned_logos(row, MatchRow("MA0001.1", "X", 1, 1, 1, offset, "+", 4, pwm(rng, 8)))
+    match = MatchRow("MA0001.1", "X", 1, 1, 1, offset, "+", 4, pwm(rng, 8))
+    [svg] = row_logos([dataclasses.replace(row, matches=(match,))])
     assert starts(svg) == [query, target]
     assert f'viewBox="0 0 {columns * 20} ' in svg
     left, width = map(float, re.search(r'class="band" x="([\d.]+)" width="([\d.]+)"', svg).groups())
@@ -73,8 +76,8 @@ def test_a_filter_lies_over_its_target_at_the_offset(offset, query, target, colu
 
 def test_the_target_is_shown_on_the_strand_that_was_aligned():
     one_hot = np.eye(4)[[0, 0, 0, 1, 1, 3]]
-    row = FilterRow("f", one_hot[::-1, ::-1], (0, 6), 1, 1, 1)
-    svg = aligned_logos(row, MatchRow("MA0001.1", "X", 1, 1, 1, 0, "-", 6, one_hot))
+    match = MatchRow("MA0001.1", "X", 1, 1, 1, 0, "-", 6, one_hot)
+    [svg] = row_logos([FilterRow("f", one_hot[::-1, ::-1], (0, 6), 1, 1, 1, matches=(match,))])
     letters = re.findall(r'href="#l(.)"', svg)
     assert "".join(letters[:6]) == "".join(letters[6:]) == "AGGTTT"
     assert "f: AGGTTT aligned over X MA0001.1, reverse strand: AGGTTT; 6 positions overlap" in svg
@@ -95,7 +98,7 @@ def test_a_filter_without_a_match_is_drawn_no_larger_than_the_others():
         units, pixels = map(float, re.search(r'viewBox="0 0 ([\d.]+) [\d.]+" width="([\d.]+)"', svg).groups())
         scales.append(min(pixels, PICTURE) / units)
     assert scales[0] == pytest.approx(min(scales)) and scales[2] == PIXELS
-    assert dead == "" and row_logos(rows[:1]) == [filter_logo(rows[0])]
+    assert dead == "" and row_logos(rows[:1]) == [information_logo(rows[0].trimmed, "alone").svg(PIXELS)]
 
 
 # The page.
