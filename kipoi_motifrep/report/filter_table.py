@@ -213,7 +213,7 @@ def _cells(i: int, row: FilterRow, logo: str, report: Report) -> dict[Column, st
         "</th>",
         PICTURE: f'<td class="picture">{logo}</td>',
         MATCH: f'<td data-label="Match"{names}>{_match_words(row, report)}</td>',
-        E_VALUE: E_VALUE.cell(match and match.e_value, numbers.significant, q_value, q_data),
+        E_VALUE: E_VALUE.cell(match.e_value if match else None, numbers.significant, q_value, q_data),
         CHANCE: CHANCE.cell(
             row.p_chance,
             numbers.significant,
@@ -302,7 +302,8 @@ def _further(row: FilterRow, report: Report) -> str:
         f'<table class="plain further"><caption class="hidden">Further matches of {escape(row.name)}</caption>'
         f'<thead><tr>{FURTHER}</tr></thead><tbody class="found">{"".join(lines)}</tbody></table>'
     )
-    unnamed, more = row.n_more - len(row.more), (*row.matches[SHOWN_MATCHES:], *row.more)
+    unnamed = row.n_more - len(row.more)
+    more: list[FamilyMember | MatchRow] = [*row.matches[SHOWN_MATCHES:], *row.more]
     rest = f'<div class="small found">{_members(more, "more, of further families")}</div>' if more else ""
     if unnamed:
         rest += f"<p class=small>and {unnamed:,} more, in the table of matches beside this page</p>"

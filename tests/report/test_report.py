@@ -12,8 +12,8 @@ from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.motifs.logos import information_logo
 from kipoi_motifrep.report.comparison import comparison_page
 from kipoi_motifrep.report.drawings import PICTURE, PIXELS, row_logos
-from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
 from kipoi_motifrep.report.filter_table import target_url
+from kipoi_motifrep.report.numbers import count, metric, percent, signed, significant
 from kipoi_motifrep.report.page import report_page, write_report
 from kipoi_motifrep.report.schema import FilterRow, MatchRow, Metric, write_interpretation
 
