@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kipoi_motifrep.networks.loading import open_network as open_network
     from kipoi_motifrep.pipeline.interpretation import Interpretation as Interpretation
     from kipoi_motifrep.pipeline.interpretation import interpret as interpret
+    from kipoi_motifrep.pipeline.scan import scan as scan
     from kipoi_motifrep.report import Report as Report
     from kipoi_motifrep.report import read_interpretation as read_interpretation
     from kipoi_motifrep.report import write_interpretation as write_interpretation
@@ -103,6 +104,7 @@ _PUBLIC = {
     "Report": "report",
     "represent": "representation",
     "Representation": "representation",
+    "scan": "pipeline.scan",
     "scan_baseline": "training.baseline",
     "Evaluation": "training.evaluate",
     "evaluate": "training.evaluate",

@@ -36,14 +36,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Any command's parser.
     """
-    parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras or PyTorch")
-    parser.add_argument(
-        "--arch",
-        metavar="FILE",
-        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
-        "of PyTorch, which is run",
-    )
-    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
+    add_model(parser)
     # Sequences come from one place: what activates a filter is counted over all of them.
     sequences = parser.add_mutually_exclusive_group(required=True)
     sequences.add_argument(
@@ -61,7 +54,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="split of the dataset (default: test)")
     # All of these are found by measuring the network; they are for those where that is not what is wanted.
     parser.add_argument("--layer", help="name of a convolution (default: the first that reads DNA)")
-    parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
+    add_layout(parser)
     parser.add_argument(
         "--alphabet",
         help="order of the bases in it (default: the loader's, else ACGT; auto: told from labels or matches)",
@@ -69,12 +62,57 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--activation", metavar="LAYER", help="layer or operation that is the non-linearity behind it (default: found)"
     )
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a model.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras or PyTorch")
+    parser.add_argument(
+        "--arch",
+        metavar="FILE",
+        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
+        "of PyTorch, which is run",
+    )
+    parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how a model's input is laid out, which is found where it is not said.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument("--axes", help="axis order of the DNA input, such as L,4 or 4,1,L (default: found)")
     parser.add_argument(
         "--dna-channels",
         metavar="A:B",
         help="which four channels are the bases, such as 0:4, where there are others beside them",
     )
-    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences a batch (default: by the network)")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where the work is done.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="share the work out to N processes of this machine, one thread each"
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="share the work out to the workers of this Dask scheduler"
+    )
 
 
 def add_sites(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +184,7 @@ def gathered(args: argparse.Namespace) -> dict:
     Parameters
     ----------
     args : argparse.Namespace
-        Of a command with :func:`add_inputs`.
+        Of a command with :func:`add_model`, and perhaps :func:`add_inputs`.
 
     Returns
     -------
@@ -163,7 +201,7 @@ def gathered(args: argparse.Namespace) -> dict:
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run", "arch")}
     if args.arch is not None:
         given["model"] = NetworkFile(args.model, args.arch)
-    if args.dataloader_args is not None:
+    if given.get("dataloader_args") is not None:
         given["dataloader_args"] = loader_arguments(args.dataloader_args)
     return given
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "interpret",
     "filters",
+    "scan",
     "match",
     "report",
     "compare",

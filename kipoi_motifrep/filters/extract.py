@@ -20,8 +20,9 @@ from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
+from kipoi_motifrep.networks.file_kinds import NetworkFile
 from kipoi_motifrep.networks.layout import Layout, first_channel, layouts
-from kipoi_motifrep.networks.loading import is_file_model, load_model, loader_alphabet, open_network
+from kipoi_motifrep.networks.loading import is_file_model, is_here, load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.network import Network, named_inputs
 from kipoi_motifrep.sequences.problems import UnevenWidths
 
@@ -43,6 +44,39 @@ class ModelSource:
 
     model: object
     source: str | None = None
+
+    def portable(self) -> tuple[ModelSource, list[str]]:
+        """Name the model so that a worker finds it, which may be at work in another folder.
+
+        Returns
+        -------
+        source : ModelSource
+            With full paths.
+        files : list of str
+            What it is read from; empty for a name in Kipoi's zoo.
+
+        Raises
+        ------
+        InputError
+            If it is a model in memory.
+        """
+        model = self.model
+        if isinstance(model, NetworkFile):
+            code = model.arch.partition(":")[0]  # FILE.py:Class
+            paths = [os.path.abspath(one) for one in (model.path, model.arch)]
+            return replace(self, model=NetworkFile(*paths)), [paths[0], os.path.abspath(code)]
+        if not isinstance(model, (str, os.PathLike)):
+            raise InputError("a model in memory cannot be sent to workers; save it to a file, and give that")
+        path = Path(os.path.abspath(model))
+        if is_file_model(model):
+            return replace(self, model=str(path)), [str(path)]
+        if self.source not in (None, "dir") or not is_here(Path(model)):
+            return self, []
+        folders = [path]
+        for group in (one for one in path.parents if (one / "model-template.yaml").is_file()):
+            # Its models are rows of a table; its loaders lie beside it.
+            folders = [group, group.parents[1] / "dataloaders"]
+        return replace(self, model=str(path)), [str(one) for top in folders for one in top.rglob("*") if one.is_file()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +154,36 @@ class SequenceSource:
         if self.intervals is not None and self.genome is not None:
             return f"{os.path.basename(self.intervals)} and {os.path.basename(self.genome)}"
         return "the model's own loader" if self.fasta is None else os.path.basename(self.fasta)
+
+    def portable(self) -> tuple[SequenceSource, list[str]]:
+        """Name the files so that a worker finds them.
+
+        Returns
+        -------
+        source : SequenceSource
+            With full paths.
+        files : list of str
+            All of them.
+
+        Raises
+        ------
+        InputError
+            If it is standard input.
+        """
+        if "-" in self.files:
+            raise InputError("standard input cannot be sent to workers; give a file")
+        files: list[str] = []
+
+        def full(value: object) -> Any:
+            if isinstance(value, (str, os.PathLike)) and os.path.isfile(value):
+                files.append(os.path.abspath(value))
+                return files[-1]
+            return value
+
+        arguments = self.dataloader_args
+        given = None if arguments is None else {name: full(one) for name, one in arguments.items()}
+        named = {name: full(getattr(self, name)) for name in ("fasta", "intervals", "genome", "dataset")}
+        return replace(self, dataloader_args=given, **named), files
 
     def own_loader(self) -> Any | None:
         """Open the loader of the file; None where the model's own is wanted."""

@@ -35,6 +35,7 @@ NUMPY_TYPES = (
     "float32",
     "float64",
 )
+COMPILED_FROM = 64  # sequences of a batch; compiling takes a second, and a third off the time of batch after batch
 # Layers that are an activation function, and do not hold one.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "Conv")
@@ -56,6 +57,7 @@ class KerasSource:
 
     def __init__(self, model: Any):
         self.model = model
+        self._compiled: dict[tuple, Callable] = {}  # by the shapes of the inputs
         # A model of Keras 2 is of another library.
         self._library = (
             "tf_keras" if any(one.__module__.startswith("tf_keras.") for one in type(model).__mro__) else "keras"
@@ -150,8 +152,17 @@ class KerasSource:
         if self.left_out:
             raise InputError(f"the network gives no predictions: {self.left_out}")
 
-        values = [tf.convert_to_tensor(one) for one in inputs.values()]
-        return [np.asarray(one) for one in tf.nest.flatten(self._call(list(inputs), values))]
+        names, values = list(inputs), [tf.convert_to_tensor(one) for one in inputs.values()]
+        if len(values[0]) < COMPILED_FROM:
+            return [np.asarray(one) for one in tf.nest.flatten(self._call(names, values))]
+        shapes = tuple(one.shape[1:] for one in inputs.values())
+        if shapes not in self._compiled:
+            self._compiled[shapes] = tf.function(
+                lambda *given: self._call(names, given),
+                input_signature=[tf.TensorSpec((None, *one.shape[1:]), one.dtype) for one in values],
+                autograph=False,
+            )
+        return [np.asarray(one) for one in tf.nest.flatten(self._compiled[shapes](*values))]
 
     def up_to(self, layer: Any, before_activation: bool = False) -> Callable[[Any], list]:
         """Make a function which is the network as far as one of its layers.
