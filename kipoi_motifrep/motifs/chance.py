@@ -183,13 +183,18 @@ def shuffle(found: Matches, seed: int = 0, threads: int | None = None) -> Shuffl
         both_strands=not settings.get("norc", False),
         threads=threads,
     )
-    shuffled = [motif for draw in draws for motif in draw]
-    hits = search([*motifs, *shuffled], evalue=worst, qvalues=False)
+    # A motif's shuffles one behind the other, since they have the same scores, which are computed once.
+    hits = search([one for own in zip(motifs, *draws, strict=True) for one in own], evalue=worst, qvalues=False)
+    place, draw_of = np.divmod(hits["query"], 1 + n_draws)
+    number = draw_of * len(motifs) + place
+    order = np.argsort(number, kind="stable")
+    hits = hits[order]
+    hits["query"] = number[order]
     best = np.full((1 + n_draws) * len(motifs), worst)
     places, first = np.unique(hits["query"], return_index=True)  # a query's best hit comes first
     best[places] = hits["e_value"][first]
     if (qvalue := settings.get("qvalue")) is not None:
-        kept = search(shuffled, qvalue=qvalue)
+        kept = search([motif for draw in draws for motif in draw], qvalue=qvalue)
     else:
         kept = hits[(hits["query"] >= len(motifs)) & (hits["e_value"] <= most)]
         kept["query"] -= len(motifs)

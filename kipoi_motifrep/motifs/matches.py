@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -288,44 +288,25 @@ def match(
         check_fdr(fdr)
     motifs = read_motifs(queries)
     targets = open_databases(database, taxon=taxon, collection=collection).without(exclude)
-    norc = norc or motifs.rna or targets.rna
     files, gone = [*FILES, PARAMETERS_FILE], []
     if fdr is not None:
         files.append(CHANCE_FILE)
     elif output is not None:
         gone = [file for file in [Path(output) / CHANCE_FILE] if file.exists()]  # it would belong to nothing
     with nullcontext() if output is None else staged(output, files, [queries, database], gone) as stage:
-        found = _compare(
+        found = compare_motifs(
             motifs,
             targets,
-            evalue,
-            qvalue,
-            min_overlap,
-            incomplete_scores,
-            norc,
-            threads,
-            progress,
-            {
-                "queries": str(queries),
-                "queries_sha256": motifs.digest,
-                "background": motifs.background,
-                "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
-                "database_description": targets.describe(),
-                "database_sha256": targets.digest,
-                "database_release": targets.release,
-                "taxon": taxon,
-                "collection": collection,
-                "exclude": [exclude] if isinstance(exclude, str) else list(exclude),
-                "evalue": None if qvalue is not None else evalue,
-                "qvalue": qvalue,
-                "min_overlap": min_overlap,
-                "incomplete_scores": incomplete_scores,
-                "norc": norc,
-                "fdr": fdr,
-                "seed": seed,
-                "threads": threads,
-            },
+            searched=searched(database, taxon, collection, exclude),
+            evalue=evalue,
+            qvalue=qvalue,
+            min_overlap=min_overlap,
+            incomplete_scores=incomplete_scores,
+            norc=norc,
+            threads=threads,
+            progress=progress,
         )
+        found = replace(found, parameters={**found.parameters, "queries": str(queries), "fdr": fdr, "seed": seed})
         if fdr is not None:
             found = replace(found, chance=shuffle(found, seed, threads).chance(found, fdr))
         if stage is not None:
@@ -339,18 +320,71 @@ def check_fdr(fdr: float) -> None:
         raise InputError(f"fdr must be between 0 and 1, not {fdr}")
 
 
-def _compare(
+def searched(
+    database: str | os.PathLike | Sequence[str | os.PathLike],
+    taxon: str | Sequence[str] | None,
+    collection: str | Sequence[str] | None,
+    exclude: str | Sequence[str],
+) -> dict[str, object]:
+    """Say by which words a database was opened.
+
+    Parameters
+    ----------
+    database, taxon, collection, exclude
+        As for `match`.
+
+    Returns
+    -------
+    dict
+        For `compare_motifs`.
+    """
+    return {
+        "database": [str(one) for one in ([database] if isinstance(database, str | os.PathLike) else database)],
+        "taxon": taxon,
+        "collection": collection,
+        "exclude": [exclude] if isinstance(exclude, str) else list(exclude),
+    }
+
+
+def compare_motifs(
     motifs: MotifFile,
     targets: Database,
-    evalue: float,
-    qvalue: float | None,
-    min_overlap: int,
-    incomplete_scores: bool,
-    norc: bool,
-    threads: int | None,
-    progress: bool,
-    parameters: dict[str, object],
+    *,
+    searched: Mapping[str, object],
+    evalue: float = 0.1,
+    qvalue: float | None = None,
+    min_overlap: int = 1,
+    incomplete_scores: bool = False,
+    norc: bool = False,
+    qvalues: bool = True,
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Matches:
+    """Match motifs that were read with a database that is open, as `match` does.
+
+    Parameters
+    ----------
+    motifs : MotifFile
+        The motifs.
+    targets : Database
+        The known motifs.
+    searched : mapping
+        How they were opened; see the function of this name.
+    evalue, qvalue, min_overlap, incomplete_scores, norc, threads, progress
+        See `match`.
+    qvalues : bool, default True
+        Compute q-values; without, they are NaN.
+
+    Returns
+    -------
+    Matches
+
+    Raises
+    ------
+    InputError
+        If an option is out of range.
+    """
+    norc = norc or motifs.rna or targets.rna
     idle = [_idle_status(motif) for motif in motifs]
     # Idle motifs take part, and their records are dropped: Tomtom's random numbers run on from one query to the next,
     # so without them the q-values of those behind them would be others than Tomtom's for this file.
@@ -362,6 +396,7 @@ def _compare(
         min_overlap=min_overlap,
         complete_scores=not incomplete_scores,
         both_strands=not norc,
+        qvalues=qvalues,
         threads=threads,
         progress=progress,
     )
@@ -369,7 +404,27 @@ def _compare(
     hits.setflags(write=False)
     matched = set(hits["query"].tolist())
     statuses = tuple(status or (MATCHED if index in matched else NO_MATCH) for index, status in enumerate(idle))
-    return Matches(motifs, targets, statuses, hits, parameters)
+    return Matches(
+        motifs,
+        targets,
+        statuses,
+        hits,
+        {
+            "queries": str(motifs.path),
+            "queries_sha256": motifs.digest,
+            "background": motifs.background,
+            **searched,
+            "database_description": targets.describe(),
+            "database_sha256": targets.digest,
+            "database_release": targets.release,
+            "evalue": None if qvalue is not None else evalue,
+            "qvalue": qvalue,
+            "min_overlap": min_overlap,
+            "incomplete_scores": incomplete_scores,
+            "norc": norc,
+            "threads": threads,
+        },
+    )
 
 
 def read_matches(

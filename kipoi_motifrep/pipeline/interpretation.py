@@ -33,10 +33,10 @@ from kipoi_motifrep.filters.extract import (
 from kipoi_motifrep.filters.output_names import label_names, output_names
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, read_filters, write_filters
-from kipoi_motifrep.motifs import write_motifs
+from kipoi_motifrep.motifs import read_motifs, write_motifs
 from kipoi_motifrep.motifs.chance import FDR, Chance, Shuffles, shuffle
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
-from kipoi_motifrep.motifs.matches import CHANCE_FILE, Matches, check_fdr, match, read_matches
+from kipoi_motifrep.motifs.matches import CHANCE_FILE, Matches, check_fdr, compare_motifs, read_matches, searched
 from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
@@ -483,7 +483,8 @@ class _Interpreter:
             read=lambda _: (),
             write=lambda made: write_motifs([motif for one in made for motif in one.motifs(trimmed=True)], path),
         )
-        return None if made is None else self._match(path)
+        # Its metrics do not rest on q-values, unless these decide what is a match.
+        return None if made is None else self._match(path, qvalues=self.request.search.qvalue is not None)
 
     def importance(self, filters: Sequence[FilterPWMs]) -> Importance | None:
         """Measure what each filter does to the outputs, if that is possible."""
@@ -514,8 +515,11 @@ class _Interpreter:
     def _match_key(self) -> dict[str, object]:
         return {"queries": file_digest(self.queries), "database": self.database.digest, **self.request.search.rule}
 
-    def _match(self, queries: Path) -> Matches:
-        return match(queries, **vars(self.request.search), threads=self.request.threads)
+    def _match(self, queries: Path, qvalues: bool = True) -> Matches:
+        search = self.request.search
+        words = searched(search.database, search.taxon, search.collection, search.exclude)
+        motifs, threads = read_motifs(queries), self.request.threads
+        return compare_motifs(motifs, self.database, searched=words, **search.rule, qvalues=qvalues, threads=threads)
 
     def matches(self) -> Matches:
         """Match the trimmed filters, and compare each with its own shuffles."""

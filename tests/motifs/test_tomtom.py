@@ -251,6 +251,22 @@ def test_results_do_not_depend_on_the_number_of_threads_nor_on_how_queries_are_s
             np.testing.assert_array_equal(tomtom(queries, targets, evalue=EVERYTHING, threads=threads), expected)
 
 
+@given(columns=st.lists(st.integers(0, 3), min_size=1, max_size=6), data=st.data(), complete=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_shuffles_behind_one_another_match_as_if_they_were_alone(columns, data, complete):
+    """Scores are shared then; equal columns, and queries of some of the columns, must not be confused."""
+    rng = np.random.default_rng(8)
+    letters, targets = rng.dirichlet([0.4] * 4, 4), [rng.dirichlet([0.4] * 4, n) for n in (1, 3, 3, 6)]
+    choices = data.draw(st.lists(st.permutations(columns) | st.lists(st.sampled_from(columns), min_size=1), max_size=8))
+    queries = [letters[list(one)] for one in choices] * 4  # enough that one part of the work has several
+    options = {"complete_scores": complete, "evalue": EVERYTHING, "qvalues": False}
+    together = tomtom(queries, targets, threads=1, **options)
+    for place, query in enumerate(queries):
+        alone, own = tomtom([query], targets, **options), together[together["query"] == place]
+        for name in ("target", "offset", "p_value", "overlap", "orientation"):
+            np.testing.assert_array_equal(own[name], alone[name])
+
+
 def test_search_yields_one_array_for_each_query():
     targets, queries = random_motifs(70, seed=3), random_motifs(5, seed=4)
     arrays = list(search(queries, targets))

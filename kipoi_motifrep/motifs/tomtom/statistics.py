@@ -3,7 +3,7 @@
 A query of w columns is compared with N targets on both strands, or on one, which have W columns in all:
 
 1. `score_columns`: distances of the query's columns to all target columns, less each query column's median, as
-   integers from 0 to 100.
+   integers from 0 to 100. A shuffle of the query before has the same, in another order.
 2. `count_scores`: how often a query column has each score. That is its null distribution.
 3. `align` and `best_alignments`: the highest sum of scores of each target strand.
 4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width. For
@@ -222,22 +222,46 @@ def count_scores(values, neutral, counts, falling, n_scores, highest):
 
 
 @_compiled
+def reordered(query, former, order):
+    """Whether a query's columns are those of another one, perhaps in another order: fills ``order`` with their places.
+
+    Distances are those of columns, and offset and scale of the integers are those of all of them: so are the scores.
+    """
+    if len(query) != len(former):
+        return False
+    for i in range(len(query)):
+        order[i] = -1
+        for j in range(len(former)):
+            same = query[i, 0] == former[j, 0] and query[i, 1] == former[j, 1]
+            if same and query[i, 2] == former[j, 2] and query[i, 3] == former[j, 3]:
+                for k in range(i):
+                    same = same and order[k] != j
+                if same:
+                    order[i] = j
+                    break
+        if order[i] < 0:
+            return False
+    return True
+
+
+@_compiled
 def overlap_of(k, w, n):
     """Aligned columns of alignment k, from 0, which puts the first query column at k + 1 - w of the target."""
     return min(k + 1, w + n - 1 - k, w, n)
 
 
 @_compiled
-def align(values, w, n, first, n_strands, sums):
+def align(values, order, w, n, first, n_strands, sums):
     """Sum the scores of the aligned columns, for all alignments with the S strands of one width n.
 
-    ``values`` are, from column ``first`` on, position by position, and at a position strand by strand; ``sums`` get
-    alignment by alignment. So all that a query column adds lies in one piece, wherever it is aligned.
+    ``values`` of query column i are in row ``order[i]``, and there from column ``first`` on, position by position, and
+    at a position strand by strand; ``sums`` get alignment by alignment. So all that a query column adds lies in one
+    piece, wherever it is aligned.
     """
     for x in range((w + n - 1) * n_strands):
         sums[x] = 0
     for i in range(w):
-        own, total = values[i, first : first + n * n_strands], sums[(w - 1 - i) * n_strands :]
+        own, total = values[order[i], first : first + n * n_strands], sums[(w - 1 - i) * n_strands :]
         for x in range(len(own)):
             total[x] += own[x]
 
@@ -492,31 +516,32 @@ def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, 
     scores, chosen : numpy.ndarray, shape (n, 2 N), int32
         Filled with the highest sum of each strand and its alignment, for complete scores.
     """
-    steps, counts, marks, words, places, squares, medians, values = work
+    steps, counts, marks, words, places, squares, medians, values, order = work
     falling, n_scores, highest = nulls
+    first_scored, last_scored = 0, 0  # columns of the query whose scores are at hand
     for q in range(len(starts) - 1):
         start, stop = starts[q], starts[q + 1]
-        w = stop - start
-        neutral = score_columns(
-            queries[start:stop],
-            targets.columns,
-            targets.rough,
-            complete,
-            steps,
-            counts,
-            marks,
-            words,
-            places,
-            squares,
-            medians,
-            values,
-        )
-        count_scores(values, neutral, counts, falling[start:stop], n_scores[start:stop], highest[start:stop])
+        w, query = stop - start, queries[start:stop]
+        if reordered(query, queries[first_scored:last_scored], order):
+            for i in range(w):
+                former = first_scored + order[i]
+                n_scores[start + i], highest[start + i] = n_scores[former], highest[former]
+                for s in range(PAD):
+                    falling[start + i, s] = falling[former, s]
+        else:
+            first_scored, last_scored = start, stop
+            for i in range(w):
+                order[i] = i
+            columns, rough = targets.columns, targets.rough
+            neutral = score_columns(
+                query, columns, rough, complete, steps, counts, marks, words, places, squares, medians, values
+            )
+            count_scores(values, neutral, counts, falling[start:stop], n_scores[start:stop], highest[start:stop])
         place = first = entry = 0
         for g in range(len(targets.widths)):
             n, n_strands = targets.widths[g], targets.n_strands[g]
             own = sums[0 if complete else q, place : place + (w + n - 1) * n_strands]
-            align(values, w, n, first, n_strands, own)
+            align(values, order, w, n, first, n_strands, own)
             if complete:
                 best_alignments(own, w, n, n_strands, min_overlap, scores[q, entry:], chosen[q, entry:])
             place, first, entry = place + len(own), first + n * n_strands, entry + n_strands
@@ -755,6 +780,7 @@ def compare(
         np.empty(n_columns),
         np.empty(width),
         values,
+        np.empty(width, np.int64),
     )
     align_queries(np.concatenate(queries), starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen)
 
