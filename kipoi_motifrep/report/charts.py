@@ -259,29 +259,38 @@ def extent_chart(reports: Sequence[Report], names: Sequence[str]) -> str:
     Returns
     -------
     str
-        An ``<svg>`` with one bar a network, as a fraction of its filters; a tick marks what
-        chance gives, where the metric ``matched`` has nulls.
+        An ``<svg>`` with one bar a network, as a fraction of its filters, paler for those whose match is like chance; a
+        tick marks what chance gives, where the metric ``matched`` has nulls.
     """
     left, axis, step = 14, 460, 52  # names above their bars: the whole picture fits a narrow screen
     height = step * len(reports) + 30
     parts, words = [_percent_axis(left, axis, height - 22)], []
     for i, (report, name) in enumerate(zip(reports, names, strict=True)):
         y, x = 22 + i * step, float(left)
-        counts = report.kinds
-        total = max(1, sum(counts.values()))
+        total = max(1, len(report.filters))
+        counts = {
+            (kind, like_chance): sum(row.kind == kind and row.like_chance == like_chance for row in report.filters)
+            for kind in KINDS
+            for like_chance in (False, True)
+        }
         parts.append(f'<text x="{left}" y="{y - 6}">{escape(_cut(name, 60))}</text>')
-        for kind, n in counts.items():
-            wide = axis * n / total
-            parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="22"/>')
+        for (kind, like_chance), n in counts.items():
+            wide, pale = axis * n / total, " pale" if like_chance else ""
+            if n:
+                parts.append(f'<rect class="{kind}{pale}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="22"/>')
             if wide > 8 * len(str(n)) + 4:
-                parts.append(
-                    f'<text class="on-{kind}" x="{x + wide / 2:.1f}" y="{y + 16}" text-anchor="middle">{n}</text>'
-                )
+                middle = f'x="{x + wide / 2:.1f}" y="{y + 16}" text-anchor="middle"'
+                parts.append(f'<text class="on-{kind}{pale}" {middle}>{n}</text>')
             x += wide
         if (chance := report.chance_matched) is not None:
             line = f'd="M{left + axis * chance:.1f} {y - 4}v30"/>'
             parts.append(f'<path class="halo" {line}<path class="chance" {line}')
-        words.append(f"{name}: " + ", ".join(f"{n} {KINDS[kind][1]}" for kind, n in counts.items()))
+        said = [
+            f"{n} {KINDS[kind][1]}{' like chance' if like_chance else ''}"
+            for (kind, like_chance), n in counts.items()
+            if n
+        ]
+        words.append(f"{name}: {', '.join(said)}")
     return picture(left + axis + 20, height, "; ".join(words), "".join(parts), 1, "chart")
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, write_text
 from kipoi_motifrep.report import charts, drawings
+from kipoi_motifrep.report.filter_table import largest
 from kipoi_motifrep.report.page import render, safe
-from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, Report, read_interpretation
+from kipoi_motifrep.report.schema import FILE_NAME, KINDS, FilterRow, KnownMotifRow, Report, read_interpretation
 
 
 def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = None) -> str:
@@ -46,13 +47,15 @@ def comparison_page(reports: Sequence[Report], names: Sequence[str] | None = Non
         filters=[_from_whole_to_dead(report) for report in reports],
         metrics=[[table.get(key) for table in metrics] for key in dict.fromkeys(key for one in metrics for key in one)],
         known=[
-            (label, [table.get(label) for table in known])
+            (label, [_known_view(report, table.get(label)) for report, table in zip(reports, known, strict=True)])
             for label in dict.fromkeys(label for one in known for label in one)
         ],
         picture=safe(charts.extent_chart(reports, names)),
         words=KINDS,
         kinds=[kind for kind in KINDS if any(kind in report.kinds for report in reports)],
         chance=any(report.chance_matched is not None for report in reports),
+        judged=any(row.like_chance for report in reports for row in report.filters),
+        planted=any(report.planting for report in reports),
     )
 
 
@@ -105,8 +108,26 @@ def column_names(reports: Sequence[Report], folders: Sequence[str | os.PathLike]
     ]
 
 
-def _from_whole_to_dead(report: Report) -> list[tuple[FilterRow, object]]:
-    """Sort filters, with their logos, by kind, and the clearest matches of each kind first."""
+def _known_view(report: Report, known: KnownMotifRow | None) -> tuple[KnownMotifRow, float | None] | None:
+    """Give the largest rise of the output of a known motif when a filter that found it is planted, beside the motif."""
+    if known is None:
+        return None
+    rises: list[float] = []
+    if known.label in report.outputs:
+        own = report.outputs.index(known.label)
+        changes = [row.planted[0].change[own] for row in report.filters if row.name in known.filters and row.planted]
+        rises = [change for change in changes if change is not None]
+    return known, max(rises, default=None)
+
+
+def _from_whole_to_dead(report: Report) -> list[tuple[FilterRow, object, tuple[float, str] | None]]:
+    """Sort filters, with their logos and what they do when planted, by kind; the clearest of each kind come first."""
     order = list(KINDS)
-    drawn = zip(report.filters, map(safe, drawings.row_logos(report.filters)), strict=True)
-    return sorted(drawn, key=lambda one: (order.index(one[0].kind), one[0].match.e_value if one[0].match else 0.0))
+    drawn = [
+        (row, safe(logo), largest(row.planted[0].change, report.outputs) if row.planted else None)
+        for row, logo in zip(report.filters, drawings.row_logos(report.filters), strict=True)
+    ]
+    return sorted(
+        drawn,
+        key=lambda one: (order.index(one[0].kind), one[0].like_chance, one[0].match.e_value if one[0].match else 0.0),
+    )

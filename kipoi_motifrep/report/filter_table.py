@@ -80,12 +80,20 @@ FILTER = Column("Filter", "n", number=False)
 PICTURE = Column("Filter over match", number=False)
 MATCH = Column("Match", "name", number=False)
 E_VALUE = Column("E", "e", "Expected number of matches as good by chance; below it the false discovery rate q")
-CHANCE = Column("Chance", "chance", "Share of the filter's own shuffles with a match as good; below it the false "
-                "discovery rate of all filters up to this one")  # fmt: skip
+CHANCE = Column(
+    "Chance",
+    "chance",
+    "Share of the filter's own shuffles with a match as good; below it the false discovery rate up to this filter",
+)
 COVERAGE = Column("Coverage", "coverage", "Part of the match's information that the filter holds", down=True)
 SITES = Column("Sites", "sites", "Windows that the PWM was made from", down=True)
-IMPORTANCE = Column("Importance", "importance", "Largest change of an output by the filter: raised (+) or lowered "
-                    "(\N{MINUS SIGN}), against the filter at its mean", down=True)  # fmt: skip
+IMPORTANCE = Column(
+    "Importance",
+    "importance",
+    "How much the filter, against itself at its mean, raises or lowers the output it speaks for, else the one it "
+    "changes most",
+    down=True,
+)
 PLANTED = Column("Planted", "planted", "Largest change of an output when the filter's motif is planted", down=True)
 SPEAKS_FOR = Column("Speaks for", "for", "Outputs that the filter goes together with", number=False)
 COLUMNS = (FILTER, PICTURE, MATCH, E_VALUE, CHANCE, COVERAGE, SITES, IMPORTANCE, PLANTED, SPEAKS_FOR)
@@ -207,6 +215,10 @@ def _cells(i: int, row: FilterRow, logo: str, report: Report) -> dict[Column, st
     q_data = _data("q", match.q_value) if q_value and match else ""
     bar = "" if row.coverage is None else f'<i class="bar" style="--part:{100 * row.coverage:.0f}%"></i>'
     planted = largest(row.planted[0].change, outputs) if row.planted else None
+    # Of the output that the row speaks for, where it does: it may change another a little more.
+    effects = zip(row.importance or (), outputs, strict=False)
+    own = [(change, output) for change, output in effects if change is not None and output in row.speaks_for[:1]]
+    important = own[0] if own else largest(row.importance, outputs)
     first = _data("for", row.speaks_for[0]) if row.speaks_for else ""
     return {
         FILTER: f'<th scope="row" data-n="{i}">{escape(row.name)} <span class="mark {row.kind}">{word}</span>{chance}'
@@ -222,7 +234,7 @@ def _cells(i: int, row: FilterRow, logo: str, report: Report) -> dict[Column, st
         ),
         COVERAGE: COVERAGE.cell(row.coverage, lambda one: numbers.percent(one) + bar),
         SITES: SITES.cell(row.n_sites, numbers.count, f"{numbers.percent(row.fraction_firing)} of sequences"),
-        IMPORTANCE: IMPORTANCE.effect(*(largest(row.importance, outputs) or (None, ""))),
+        IMPORTANCE: IMPORTANCE.effect(*(important or (None, ""))),
         PLANTED: PLANTED.effect(*(planted or (None, ""))),
         SPEAKS_FOR: f'<td data-label="Speaks for"{first}>{escape(", ".join(row.speaks_for)) or numbers.NONE}</td>',
     }
@@ -280,7 +292,8 @@ def _more(
     return (
         f'<tr class="more"><td colspan="{n_columns}"><details{_data("pwm", pwm)}>'
         f"<summary>{summary[0].upper()}{summary[1:]}</summary>"
-        f'<div class="views">{figures}</div>{_further(row, report) if further else ""}{_examples(row)}'
+        f'<div class="views">{figures}</div>'
+        f'<div class="views"><div>{_further(row, report) if further else ""}</div>{_examples(row)}</div>'
         f"<p class=small>{facts}.</p></details></td></tr>"
     )
 

@@ -166,6 +166,7 @@ def _environment():
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {
+        "change": numbers.change,
         "count": numbers.count,
         "metric": numbers.metric,
         "percent": numbers.percent,

@@ -1,12 +1,15 @@
 """The pages in a browser: sorting, filtering, widths, contrast, print."""
 
+import dataclasses
 import json
 import time
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 from support.chromium import Browser, needs_chromium
 
+from kipoi_motifrep.motifs import read_motifs
 from kipoi_motifrep.report.comparison import comparison_page
 from kipoi_motifrep.report.page import report_page
 
@@ -112,6 +115,152 @@ def test_filtering(opened, report):
 
 
 @needs_chromium
+def test_find_looks_into_what_is_folded(opened, report):
+    for word, wanted in (("MA0104.1", "target_id"), ("gabpa-related", "family")):
+        expected = [
+            row.name
+            for row in report.filters
+            if any(getattr(match, wanted).lower().startswith(word.lower()) for match in row.matches)
+        ]
+        assert choose(opened, "find", word) == expected != []
+    assert choose(opened, "find", "coverage") == []  # headers and captions are no names
+
+
+@needs_chromium
+def test_called_filters_and_those_like_chance(browser, tmp_path, report):
+    judged = [
+        dataclasses.replace(row, p_chance=(i + 1) / 50, fdr=i / 30, called=i < 3)
+        for i, row in enumerate(report.filters)
+    ]
+    path = tmp_path / "judged.html"
+    path.write_text(report_page(dataclasses.replace(report, filters=judged)), encoding="utf-8")
+    browser.open(path)
+    assert choose(browser, "kind", "called") == [row.name for row in judged[:3]]
+    assert choose(browser, "kind", "chance") == [row.name for row in judged[3:] if row.matches]
+    choose(browser, "kind", "")
+    press(browser, "chance")
+    assert press(browser, "chance") == [row.name for row in judged[::-1]]
+    colours = "[0, 3].map(i => getComputedStyle(document.getElementById(`filter-${i}`)).color)"
+    called, chance = browser.run(colours)
+    assert called != chance
+    assert browser.errors == []
+
+
+SAVED = """(() => { window.saved = []; const make = URL.createObjectURL;
+  URL.createObjectURL = (blob) => { window.saved.push(blob); return make(blob); };
+  HTMLAnchorElement.prototype.click = function () { window.saved.push(this.download); };
+  Object.defineProperty(navigator, 'clipboard', { value: { writeText: async (text) => { window.copied = text; } } });
+})()"""
+
+
+def unfold(browser, name):
+    browser.run(
+        f"new Promise(done => {{ const one = document.querySelector('#{name} .more details');"
+        "one.addEventListener('toggle', () => setTimeout(done)); one.open = true; })"
+    )
+
+
+def push(browser, name, words):
+    browser.run(
+        f"(b => b.find(one => one.textContent.startsWith('{words}')).click())"
+        f"([...document.querySelectorAll('#{name} button')])"
+    )
+
+
+@needs_chromium
+def test_a_motif_is_copied_as_meme(opened, tmp_path, report):
+    opened.run(SAVED)
+    assert opened.run("document.querySelectorAll('.tools').length") == 0  # made when they are needed
+    unfold(opened, "filter-2")
+    push(opened, "filter-2", "Copy motif")
+    assert "copied" in opened.run("new Promise(d => setTimeout(() => d(document.getElementById('shown').textContent)))")
+    (tmp_path / "copied.meme").write_text(opened.run("window.copied"), encoding="utf-8")
+    [motif] = read_motifs(tmp_path / "copied.meme")
+    assert motif.name == "filter2"
+    np.testing.assert_allclose(motif.pwm, report.filters[2].trimmed, atol=2e-4)
+    assert opened.errors == [] and len(opened.requests) == 1
+
+
+@needs_chromium
+def test_a_logo_is_saved_as_a_file_of_its_own(opened, tmp_path):
+    opened.run(SAVED)
+    unfold(opened, "filter-0")
+    push(opened, "filter-0", "Save logo")
+    assert opened.run("window.saved[1]") == "filter0.svg"
+    text = opened.run("window.saved[0].text()")
+    root = ET.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg" and "use" not in {one.tag.split("}")[1] for one in root.iter()}
+    assert len({one.get("fill") for one in root.iter() if one.get("fill")}) == 4  # letters keep their colours
+    path = tmp_path / "filter0.svg"
+    path.write_text(text, encoding="utf-8")
+    opened.open(path)
+    assert opened.errors == []
+
+
+@needs_chromium
+def test_the_table_is_saved_as_it_is_shown(opened, report):
+    opened.run(SAVED)
+    press(opened, "sites")
+    shown = choose(opened, "kind", "partial")
+    opened.run("document.getElementById('save').click()")
+    assert opened.run("window.saved[1]") == "filters.tsv"
+    header, *lines = [line.split("\t") for line in opened.run("window.saved[0].text()").splitlines()]
+    table = [dict(zip(header, line, strict=True)) for line in lines]
+    rows = {row.name: row for row in report.filters}
+    assert [line["filter"] for line in table] == shown != []
+    for line in table:
+        row = rows[line["filter"]]
+        assert (line["match"], line["motif"]) == (row.match.name, row.match.target_id)
+        assert float(line["e_value"]) == row.match.e_value and float(line["coverage"]) == row.coverage
+        assert line["speaks_for"] == ", ".join(row.speaks_for)
+        own = row.importance[report.outputs.index(row.speaks_for[0])]
+        assert (float(line["importance"]), line["importance_output"]) == (own, row.speaks_for[0])
+        assert float(line["planted"]) == max(row.planted[0].change, key=abs)
+
+
+@needs_chromium
+def test_what_is_folded_opens_by_keyboard_and_gets_its_colours(opened):
+    opened.run("document.querySelector('#filter-1 .more summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        opened.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    opened.run("new Promise(done => setTimeout(done, 50))")
+    assert opened.run("document.querySelector('#filter-1 .more details').open")
+    text = opened.run("document.querySelector('#filter-1 .sites pre').textContent")
+    letters = opened.run(
+        "[...document.querySelectorAll('#filter-1 .sites i')].map(i => i.textContent.toUpperCase() + i.className)"
+    )
+    assert len(letters) == 10 * 19 and all(a == b for a, b in letters)
+    assert len(text.splitlines()) == 10 and "chr0:100-300" in text
+    assert opened.run("new Set([...'ACGT'].map(b => getComputedStyle("
+                      "document.querySelector(`#filter-1 .sites .${b}`)).color)).size") == 4  # fmt: skip
+
+
+@needs_chromium
+def test_filters_begin_on_the_first_screen(browser, tmp_path, report):
+    path = tmp_path / "report.html"
+    path.write_text(report_page(report), encoding="utf-8")
+    browser.open(path, width=1280, height=800)
+    assert browser.run("document.querySelector('#filter-0').getBoundingClientRect().bottom") <= 800
+    assert browser.run("getComputedStyle(document.querySelector('table.figures')).display") == "table"
+    assert not browser.run("document.querySelector('table.figures').checkVisibility()")
+
+
+@needs_chromium
+def test_only_the_pages_own_script_runs(browser, tmp_path, report):
+    """Whatever a text might bring in: inline handlers, other scripts, pictures from elsewhere."""
+    html = report_page(report).replace(
+        "<footer>",
+        "<script>window.bad = 1</script><img src='http://127.0.0.1:9/x.png' onerror='window.bad = 2'><footer>",
+    )
+    path = tmp_path / "report.html"
+    path.write_text(html, encoding="utf-8")
+    browser.open(path)
+    assert browser.run("window.bad === undefined") and browser.run("!document.getElementById('controls').hidden")
+    assert sum("Content Security Policy" in one for one in browser.errors) == 3  # script, picture, handler
+    assert browser.run("document.images[0].naturalWidth") == 0
+
+
+@needs_chromium
 def test_pictures_stay_the_same_when_they_are_joined(browser, tmp_path, report):
     path = tmp_path / "report.html"
     path.write_text(report_page(report), encoding="utf-8")
@@ -147,6 +296,17 @@ def test_no_width_makes_the_page_scroll_sideways(browser, tmp_path, report, widt
         path.write_text(html, encoding="utf-8")
         browser.open(path, width=width)
         assert browser.run("document.documentElement.scrollWidth") <= width
+        browser.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+@needs_chromium
+def test_networks_side_by_side_fit_a_narrow_screen(browser, tmp_path, report):
+    path = tmp_path / "compare.html"
+    path.write_text(comparison_page([report] * 4, [f"synthetic/cnn_25_{i}" for i in range(4)]), encoding="utf-8")
+    browser.open(path, width=400)
+    wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 400).length"
+    assert browser.run(wide) == 0
 
 
 @needs_chromium
