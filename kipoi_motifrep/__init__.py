@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from kipoi_motifrep.representation import read_known_motifs as read_known_motifs
     from kipoi_motifrep.representation import read_truth as read_truth
     from kipoi_motifrep.representation import represent as represent
+    from kipoi_motifrep.representation.plant import plant as plant
+    from kipoi_motifrep.representation.planting import Planted as Planted
     from kipoi_motifrep.sequences.loaders import IntervalsDl as IntervalsDl
     from kipoi_motifrep.sequences.loaders import SequencesDl as SequencesDl
     from kipoi_motifrep.training.baseline import ScanResult as ScanResult
@@ -96,6 +98,8 @@ _PUBLIC = {
     "open_databases": "motifs.jaspar",
     "open_dataset": "datasets.hdf5",
     "open_network": "networks.loading",
+    "plant": "representation.plant",
+    "Planted": "representation.planting",
     "probability_logo": "motifs.logos",
     "read_interpretation": "report",
     "read_known_motifs": "representation",

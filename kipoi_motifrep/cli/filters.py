@@ -28,17 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
+def add_inputs(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the arguments that name a model and its sequences.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
         Any command's parser.
+    required : bool, default True
+        Whether there must be sequences.
     """
     add_model(parser)
     # Sequences come from one place: what activates a filter is counted over all of them.
-    sequences = parser.add_mutually_exclusive_group(required=True)
+    sequences = parser.add_mutually_exclusive_group(required=required)
     sequences.add_argument(
         "--dataloader_args",
         "--dataloader-args",

@@ -54,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure what each filter does to the outputs (default: yes)",
     )
     parser.add_argument(
+        "--plant",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="plant the motifs of called filters in shuffled sequences (default: yes)",
+    )
+    parser.add_argument(
         "--labels",
         metavar="A,B,...",
         help="names of the outputs, or a file with one a line (default: the model's or dataset's)",

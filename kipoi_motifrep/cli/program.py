@@ -24,6 +24,7 @@ COMMANDS = (
     "filters",
     "scan",
     "match",
+    "plant",
     "report",
     "compare",
     "validate",

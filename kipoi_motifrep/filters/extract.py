@@ -1,4 +1,4 @@
-"""From a model and sequences on disk to files of PWMs: what the ``filters`` command does."""
+"""From a model and sequences to files of PWMs: what the ``filters`` command does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
@@ -17,6 +19,7 @@ from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, writ
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.filters.base_order import tell_order
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
+from kipoi_motifrep.filters.in_memory import SequencesInMemory
 from kipoi_motifrep.filters.result import FilterPWMs
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
@@ -81,7 +84,7 @@ class ModelSource:
 
 @dataclass(frozen=True, eq=False)
 class SequenceSource:
-    """Where sequences come from: one of the model's own loader, a FASTA file, intervals of a genome, a dataset.
+    """Where sequences come from: the model's own loader, a FASTA file, intervals of a genome, a dataset, or memory.
 
     Parameters
     ----------
@@ -101,6 +104,8 @@ class SequenceSource:
         HDF5 dataset of ours.
     split : str, default "test"
         Split of the dataset.
+    sequences : object, optional
+        Sequences that the caller holds; see `SequencesInMemory`, which they become.
 
     Raises
     ------
@@ -125,22 +130,26 @@ class SequenceSource:
     use_strand: bool = False
     dataset: str | os.PathLike | None = None
     split: str = "test"
+    sequences: object = None
 
     def __post_init__(self) -> None:
-        if sum(one is not None for one in (self.dataloader_args, self.fasta, self.intervals, self.dataset)) != 1:
+        given = (self.dataloader_args, self.fasta, self.intervals, self.dataset, self.sequences)
+        if sum(one is not None for one in given) != 1:
             raise InputError(
-                "give the sequences once: as dataloader_args, as a FASTA file, as intervals and a genome, or as a "
-                "dataset"
+                "give the sequences once: as dataloader_args, as a FASTA file, as intervals and a genome, as a "
+                "dataset, or as an array or list"
             )
         if self.intervals is None and (self.genome is not None or self.centre is not None or self.use_strand):
             raise InputError("genome, centre and use_strand go with intervals")
         if self.intervals is not None and self.genome is None:
             raise InputError("intervals need the genome that they are of; give genome=FILE")
-        if self.auto_resize_len is not None and self.fasta is None and self.intervals is None:
+        if self.auto_resize_len is not None and self.fasta is self.intervals is self.sequences is None:
             raise InputError(
                 "auto_resize_len goes with a FASTA file or intervals; a model's own loader takes it among "
                 "dataloader_args"
             )
+        if self.sequences is not None and not isinstance(self.sequences, SequencesInMemory):
+            object.__setattr__(self, "sequences", SequencesInMemory(self.sequences, self.auto_resize_len))
 
     @property
     def files(self) -> list[str | os.PathLike]:
@@ -153,6 +162,8 @@ class SequenceSource:
             return f"{os.path.basename(self.dataset)} ({self.split})"
         if self.intervals is not None and self.genome is not None:
             return f"{os.path.basename(self.intervals)} and {os.path.basename(self.genome)}"
+        if self.sequences is not None:
+            return "memory"
         return "the model's own loader" if self.fasta is None else os.path.basename(self.fasta)
 
     def portable(self) -> tuple[SequenceSource, list[str]]:
@@ -205,7 +216,7 @@ class SequenceSource:
             from kipoi_motifrep.datasets.loader import DatasetDl
 
             return DatasetDl(str(self.dataset), self.split)
-        return None
+        return self.sequences
 
 
 @dataclass(frozen=True)
@@ -237,6 +248,7 @@ class NetworkChoice:
 
 def extract_filters(
     model: object,
+    sequences: object = None,
     *,
     source: str | None = None,
     dataloader_args: Mapping | None = None,
@@ -268,12 +280,15 @@ def extract_filters(
     Parameters
     ----------
     model : str, path-like or object
-        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, or a loaded model.
+        Name or directory of a Kipoi model, a ``.keras`` or ``.h5`` file, a ``keras.Model``, a ``torch.nn.Module``, or
+        another loaded model.
+    sequences : array, list of str, list or dict of arrays, optional
+        Sequences that you hold: one-hot (n, L, 4) in ACGT order, texts, or all inputs of a network of several. Of this,
+        `dataloader_args`, `fasta` and `dataset` one is needed.
     source : str, optional
         Kipoi source of the model; ``dir`` for a directory, else ``kipoi``.
     dataloader_args : mapping, optional
-        Arguments of the Kipoi model's own loader. Of this, `fasta`, `intervals` and
-        `dataset` one is needed.
+        Arguments of the Kipoi model's own loader.
     fasta : path-like, optional
         FASTA file of sequences. Where its headers say where all of them lie in a genome
         (``chr20:239605-240001``), sites get coordinates.
@@ -325,21 +340,21 @@ def extract_filters(
     ((2, 4, 4), 2)
     """
     wanted = ModelSource(model, source)
-    sequences = SequenceSource(
-        dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split
+    origins = SequenceSource(
+        dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split, sequences
     )
     choice = NetworkChoice(layer, axes, alphabet, activation, dna_channels)
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
-    opened = open_inputs(wanted, sequences, choice, batch_size)
+    opened = open_inputs(wanted, origins, choice, batch_size)
     network, batches = opened.network, opened.batches
     for line in network.describe().splitlines():
         say(line)
     if output is None:
         return network_pwms(network, batches, rule)
     files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
-    with staged(output, files, [model, dataloader_args, *sequences.files]) as stage:
+    with staged(output, files, [model, dataloader_args, *origins.files]) as stage:
         results = network_pwms(network, batches, rule) if not sites else pwms_and_sites(opened, rule, stage)
         write_filters(results, stage)
         write_parameters(
@@ -347,13 +362,13 @@ def extract_filters(
             "filters",
             {
                 **vars(wanted),
-                **vars(sequences),
+                **vars(origins),
                 **vars(choice),
                 **vars(rule),
                 "sites": sites,
                 "batch_size": batch_size,
                 "output": output,
-                **origin(wanted, sequences),
+                **origin(wanted, origins),
                 "found": network.describe().splitlines(),
                 "n_sequences": results[0].n_sequences,
             },
@@ -476,6 +491,7 @@ def _open_inputs(
         if not hasattr(loader, "__getitem__"):  # one that can only be gone through, perhaps only once
             remake = partial(_kipoi_loader, model, arguments or {})
     first = first_batch(LoaderBatches(loader, PROBE_SEQUENCES))
+    own = own or not isinstance(first.inputs, np.ndarray)  # all inputs of a network in memory are laid out for it, too
     stated = loader_alphabet(model, arguments) if choice.alphabet in (None, AUTO) else choice.alphabet
     choices = {**vars(choice), "alphabet": stated, "example": first.inputs if own else None}
     try:
@@ -540,6 +556,8 @@ def _length(network: Network, first: Batch, loader: object) -> int:
 def _cure(sequences: SequenceSource, wanted: int) -> str:
     if sequences.dataset is not None:
         return f"make the dataset of sequences of {wanted} bp"
+    if sequences.sequences is not None:
+        return f"give sequences of {wanted} bp"
     if sequences.fasta is not None:
         return f"give sequences of {wanted} bp, or have them cut or filled up: auto_resize_len={wanted}"
     if sequences.intervals is not None:
@@ -547,15 +565,15 @@ def _cure(sequences: SequenceSource, wanted: int) -> str:
     return f"give sequences of {wanted} bp, or the loader's argument for it (such as auto_resize_len={wanted})"
 
 
-def origin(source: ModelSource, sequences: SequenceSource) -> dict[str, object]:
+def origin(source: ModelSource, sequences: SequenceSource | None) -> dict[str, object]:
     """Name the model, and the digests of the files that decide the result.
 
     Parameters
     ----------
     source : ModelSource
         The model.
-    sequences : SequenceSource
-        The sequences.
+    sequences : SequenceSource, optional
+        The sequences, if there are any.
 
     Returns
     -------
@@ -565,7 +583,7 @@ def origin(source: ModelSource, sequences: SequenceSource) -> dict[str, object]:
     model = source.model
     named = isinstance(model, (str, os.PathLike))
     paths = [model] if isinstance(model, (str, os.PathLike)) and is_file_model(model) else []
-    paths += sequences.files
+    paths += [] if sequences is None else sequences.files
     return {
         "model": str(model) if named else type(model).__name__,
         "sha256": {str(path): None if str(path) == "-" else file_digest(path) for path in paths},

@@ -115,7 +115,8 @@ def _schema_labels(loaded: object) -> list[str]:
     labels: list[str] = []
     for part in parts:
         found = getattr(part, "column_labels", None)
-        labels += list(found) if isinstance(found, (list, tuple)) else []
+        # Kipoi has a sequence type of its own; a text would be the name of a file.
+        labels += list(found) if isinstance(found, Iterable) and not isinstance(found, str) else []
     return labels
 
 

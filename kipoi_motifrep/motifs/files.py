@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
@@ -127,6 +128,66 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     motifs = tuple(_with_names_of_their_own(text, [motif for _, motif in found]))
     text.say_remarks()
     return MotifFile(motifs, background, kind, text.path, text.digest, text.rna)
+
+
+def motifs_of(given: object) -> MotifFile:
+    """Make motifs of what a caller holds.
+
+    Parameters
+    ----------
+    given : str, path-like, MotifFile, Motif, array, or sequence or mapping of Motif and arrays
+        The name of a motif file; motifs; or probabilities of shape (width, 4) or (n, width, 4), ACGT. Arrays are called
+        ``motif0`` and so on, or as the mapping says.
+
+    Returns
+    -------
+    MotifFile
+        Without a background, unless it is that of a file.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or it is something else: what was given, and what is wanted.
+
+    Examples
+    --------
+    >>> motifs_of([Motif("m", [[1, 0, 0, 0]]), np.eye(4)]).motifs
+    (<Motif m, width 1, A>, <Motif motif1, width 4, ACGT>)
+    >>> motifs_of({"MAX": np.eye(4)[[1, 0, 1]]})[0].consensus
+    'CAC'
+    >>> motifs_of(3)
+    Traceback (most recent call last):
+    ...
+    kipoi_motifrep.core.errors.InputError: the motifs are of type int; wanted is the name of a motif file, ...
+    """
+    if isinstance(given, MotifFile):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return read_motifs(given)
+    if isinstance(given, Motif):
+        given = [given]
+    array = np.asarray(given) if hasattr(given, "__array__") else None
+    if array is not None and array.ndim == 2:
+        given = [array]
+    elif array is not None:
+        given = list(array) if array.ndim == 3 else [array]
+    if isinstance(given, Mapping):
+        named = list(given.items())
+    elif isinstance(given, Iterable):
+        named = [(f"motif{i}", one) for i, one in enumerate(given)]
+    else:
+        raise InputError(
+            f"the motifs are of type {type(given).__name__}; wanted is the name of a motif file, a list of Motif, or "
+            "probabilities of shape (width, 4) or (n, width, 4)"
+        )
+    motifs = tuple(one if isinstance(one, Motif) else Motif(str(name), one) for name, one in named)
+    if not motifs:
+        raise InputError("there are no motifs")
+    names = [motif.name for motif in motifs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"two motifs are named {twice}; give each a name of its own")
+    digest = hashlib.sha256("".join(map(repr, names)).encode() + b"".join(one.pwm.tobytes() for one in motifs))
+    return MotifFile(motifs, None, "memory", Path("motifs in memory"), digest.hexdigest())
 
 
 def _with_names_of_their_own(text: MotifText, motifs: list[Motif]) -> Iterator[Motif]:

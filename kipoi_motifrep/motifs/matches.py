@@ -17,6 +17,7 @@ from kipoi_motifrep.core.statuses import DEAD, MATCHED, NO_INFORMATION, NO_MATCH
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.motifs.chance import Chance, shuffle
+from kipoi_motifrep.motifs.files import motifs_of
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
@@ -204,7 +205,7 @@ class Matches:
 
 
 def match(
-    queries: str | os.PathLike,
+    queries: object,
     database: str | os.PathLike | Sequence[str | os.PathLike] = LATEST_RELEASE,
     *,
     taxon: str | Sequence[str] | None = "vertebrates",
@@ -230,9 +231,9 @@ def match(
 
     Parameters
     ----------
-    queries : str or path-like
-        Any motif file, such as ``filters.meme``. Its background, if it states one,
-        and its numbers of sites are used.
+    queries : str, path-like, Motif, array, or list of them
+        Any motif file, such as ``filters.meme``, or motifs that you hold: a list of Motif, or probabilities of shape
+        (width, 4) or (n, width, 4). A file's background, if it states one, and numbers of sites are used.
     database : str, path-like or sequence of them, default "JASPAR2026"
         JASPAR releases and motif files, searched as one.
     taxon, collection : str, sequence of str or None
@@ -286,7 +287,7 @@ def match(
     """
     if fdr is not None:
         check_fdr(fdr)
-    motifs = read_motifs(queries)
+    motifs = motifs_of(queries)
     targets = open_databases(database, taxon=taxon, collection=collection).without(exclude)
     files, gone = [*FILES, PARAMETERS_FILE], []
     if fdr is not None:
@@ -306,7 +307,8 @@ def match(
             threads=threads,
             progress=progress,
         )
-        found = replace(found, parameters={**found.parameters, "queries": str(queries), "fdr": fdr, "seed": seed})
+        named = str(queries if isinstance(queries, str | os.PathLike) else motifs.path)
+        found = replace(found, parameters={**found.parameters, "queries": named, "fdr": fdr, "seed": seed})
         if fdr is not None:
             found = replace(found, chance=shuffle(found, seed, threads).chance(found, fdr))
         if stage is not None:

@@ -17,6 +17,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, output_folder, versions
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.scratch import scratch
+from kipoi_motifrep.core.statuses import MATCHED
 from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
@@ -41,6 +42,7 @@ from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.model_digest import model_digest
 from kipoi_motifrep.networks.source import Unreadable
 from kipoi_motifrep.networks.untrained import untrained_copy
@@ -58,16 +60,22 @@ from kipoi_motifrep.representation import (
 )
 from kipoi_motifrep.representation.importance import read_importance, write_importance
 from kipoi_motifrep.representation.known_motifs import shipped
+from kipoi_motifrep.representation.plant import FILES as PLANTED_FILES
+from kipoi_motifrep.representation.plant import read_planted, write_planted
+from kipoi_motifrep.representation.planting import Planted, n_backgrounds, plant_motifs, shuffled_backgrounds
 from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 
 FEW_SITES = 20  # of a PWM; below, columns are rough
 NARROW = 3  # bases; a filter that sees no more can hold no motif
+PLANTED_SEQUENCES = 20_000  # that go through the network for planting, which is less than importance takes
+PLANTED_PARTNERS = 3  # strongest filters that are planted in pairs, too
 REPORT_FILES = ("representation.tsv", "representation.json", "interpretation.json", "report.html")
 FILES = (
     *FILTER_FILES,
     *SITE_FILES,
     "untrained_trimmed.meme",
     "importance.tsv",
+    *PLANTED_FILES,
     *MATCH_FILES,
     CHANCE_FILE,
     *REPORT_FILES,
@@ -92,6 +100,8 @@ class Interpretation:
         All that the page shows; `report.sentence` says it in one sentence.
     page : pathlib.Path, optional
         ``report.html``, where there is an output folder.
+    planted : Planted, optional
+        What the called filters' motifs do when they are planted; without motifs where no filter is called.
 
     Examples
     --------
@@ -109,10 +119,12 @@ class Interpretation:
     representation: Representation
     report: Report
     page: Path | None
+    planted: Planted | None = None
 
 
 def interpret(
     model: object,
+    sequences: object = None,
     *,
     source: str | None = None,
     dataloader_args: Mapping | None = None,
@@ -148,6 +160,7 @@ def interpret(
     truth: str | os.PathLike | None = None,
     null: bool = True,
     importance: bool = True,
+    plant: bool = True,
     labels: Sequence[str] | None = None,
     name: str | None = None,
     seed: int = 0,
@@ -161,16 +174,17 @@ def interpret(
     2. Importance: what each filter does to the outputs.
     3. Trimmed filters are matched with a database.
     4. Each filter is compared with its own shuffles; those that fare better are called.
-    5. Metrics: matches, whole motifs or parts (`localist_index`), the same by chance, groups of filters that are
+    5. The motifs of called filters are planted in background sequences: what each does to the outputs.
+    6. Metrics: matches, whole motifs or parts (`localist_index`), the same by chance, groups of filters that are
        alike.
-    6. Report: tables, `interpretation.json` and the page.
+    7. Report: tables, `interpretation.json` and the page.
 
     A step whose files are there and whose parameters and inputs are the same is not done again.
 
     Parameters
     ----------
-    model, source, dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split, \
-layer, axes, alphabet, activation, dna_channels, sites, batch_size
+    model, sequences, source, dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, \
+split, layer, axes, alphabet, activation, dna_channels, sites, batch_size
         The network and its sequences; see :func:`kipoi_motifrep.extract_filters`.
     window, threshold, quantile, top, weighted, best_per_sequence
         How PWMs are made; see :func:`kipoi_motifrep.filter_pwms`.
@@ -186,6 +200,9 @@ layer, axes, alphabet, activation, dna_channels, sites, batch_size
         Compare with shuffled filters, which calls need, and with the untrained network.
     importance : bool, default True
         Measure what each filter does to the outputs.
+    plant : bool, default True
+        Plant the motifs of the filters that are called (without `null`, of those that match) in shuffled sequences; see
+        :func:`kipoi_motifrep.plant`, which does more of it.
     labels : sequence of str, optional
         Names of the outputs; by default those of the Kipoi model's schema, of the
         ``.keras`` file's own note, or of the dataset's labels.
@@ -226,7 +243,9 @@ layer, axes, alphabet, activation, dna_channels, sites, batch_size
     """
     request = _Request(
         ModelSource(model, source),
-        SequenceSource(dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split),
+        SequenceSource(
+            dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split, sequences
+        ),
         NetworkChoice(layer, axes, alphabet, activation, dna_channels),
         PWMRule(window, threshold, quantile, top, weighted, best_per_sequence),
         sites,
@@ -236,6 +255,7 @@ layer, axes, alphabet, activation, dna_channels, sites, batch_size
         truth,
         null,
         importance,
+        plant,
         labels,
         name,
         seed,
@@ -256,11 +276,11 @@ layer, axes, alphabet, activation, dna_channels, sites, batch_size
         untrained = run.untrained() if null else None
         effects = run.importance(filters)
         matches = run.matches()
+        planted = run.planted(filters, matches)
         representation = run.representation(matches, untrained, effects)
-        report = run.report(filters, matches, representation)
-        return Interpretation(
-            filters, matches, representation, report, None if output is None else folder / "report.html"
-        )
+        report = run.report(filters, matches, representation, planted)
+        page = None if output is None else folder / "report.html"
+        return Interpretation(filters, matches, representation, report, page, planted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,6 +324,7 @@ class _Request:
     truth: str | os.PathLike | None
     null: bool
     importance: bool
+    plant: bool
     labels: Sequence[str] | None
     name: str | None
     seed: int
@@ -363,10 +384,12 @@ class _Interpreter:
             )
         # Before any long computation, since the names of the outputs are checked against their number.
         self.ablation = self._open_ablation() if request.importance else None
+        self.logits = self._open_logits() if request.plant else None
+        measured = self.ablation or self.logits
         self.outputs = output_names(
             opened.model,
             request.source.model,
-            self.ablation.n_outputs if self.ablation else None,
+            measured.n_outputs if measured else None,
             labels=request.labels,
             dataset=request.sequences.dataset,
         )
@@ -397,6 +420,13 @@ class _Interpreter:
                 "network were not given. A model's own dataloader gives them."
             )
         return ablation
+
+    def _open_logits(self) -> Logits | None:
+        try:
+            return Logits(self.network)
+        except InputError as reason:
+            self.notes.append(f"Motifs could not be planted: {reason}.")
+            return None
 
     def _network_key(self) -> dict[str, object]:
         """Tell networks and sequences apart; these are gone through for their digest only if all else agrees."""
@@ -546,6 +576,42 @@ class _Interpreter:
         assert found is not None
         return found
 
+    def planted(self, filters: Sequence[FilterPWMs], matches: Matches) -> Planted | None:
+        """Plant the motifs of the filters that are called; without a null, of those that match."""
+        called = matches.called or tuple(status == MATCHED for status in matches.statuses)
+        motifs = [motif for motif, one in zip(matches.queries, called, strict=True) if one]
+        logits, length, seed = self.logits, self.network.length, self.request.seed
+        if logits is None:
+            return None
+        n = n_backgrounds(len(motifs), length, PLANTED_SEQUENCES, PLANTED_PARTNERS)
+
+        def make() -> Planted | None:
+            if not motifs:  # written, too: files of an earlier run would be about other calls
+                return Planted.nothing(self.outputs, logits.units)
+            try:
+                made = shuffled_backgrounds(self.network, self.opened.batches, filters[0].n_sequences, n, seed)
+                return plant_motifs(logits, motifs, made, self.outputs, partners=PLANTED_PARTNERS, seed=seed)
+            except InputError as reason:
+                self.notes.append(f"Motifs could not be planted: {reason}.")
+                return None
+
+        return self.steps.step(
+            "planted",
+            {
+                **self._network_key(),
+                "outputs": list(self.outputs),
+                "queries": file_digest(self.queries),
+                "motifs": [motif.name for motif in motifs],
+                "backgrounds": n,
+                "seed": seed,
+            },
+            PLANTED_FILES,
+            said="planted motifs",
+            make=make,
+            write=lambda made: write_planted(made, self.folder),
+            read=lambda _: read_planted(self.folder, motifs),
+        )
+
     def _shuffles(self, matches: Matches) -> Shuffles:
         """Shuffle the filters, once: rows and metrics are compared with the same shuffles."""
         if self.shuffles is None:
@@ -580,7 +646,13 @@ class _Interpreter:
             notes=self.notes,
         )
 
-    def report(self, filters: Sequence[FilterPWMs], matches: Matches, representation: Representation) -> Report:
+    def report(
+        self,
+        filters: Sequence[FilterPWMs],
+        matches: Matches,
+        representation: Representation,
+        planted: Planted | None = None,
+    ) -> Report:
         """Write the tables of the metrics and the page; all stay if nothing in them has changed."""
         asked = {
             name: _by_name(value)
@@ -593,6 +665,7 @@ class _Interpreter:
             matches,
             representation,
             self.known,
+            planted=planted,
             citation=model_citation(self.opened),
             kipoi=kipoi_info(self.opened) is not None,
             parameters=asked,

@@ -30,12 +30,17 @@ from kipoi_motifrep.report.schema import (
     Metric,
     NetworkSummary,
     NullModel,
+    PartnerRow,
+    PlantedRow,
+    Planting,
     Report,
     SitesRow,
 )
 from kipoi_motifrep.representation import Importance, KnownMotifs, Representation, coverage
 from kipoi_motifrep.representation.metrics import METRICS
+from kipoi_motifrep.representation.planting import WAYS, Planted
 
+MOST_PLANTED = 100_000  # numbers of planted motifs in a report, a megabyte
 SHOWN_MATCHES = 10  # of a filter; all are in tomtom.tsv
 SHUFFLED = "shuffled columns"
 GREEDY, MOST_GREEDY = 0.05, 5  # a target is named if it takes this share of all chance matches; how many are named
@@ -183,6 +188,7 @@ def build_report(
     representation: Representation,
     known: KnownMotifs | None,
     *,
+    planted: Planted | None = None,
     citation: Citation | None = None,
     kipoi: bool = False,
     parameters: Mapping[str, object],
@@ -203,6 +209,8 @@ def build_report(
         Metrics.
     known : KnownMotifs, optional
         The motifs in the data.
+    planted : Planted, optional
+        What the filters' motifs do when they are planted.
     citation : Citation, optional
         The model's own.
     kipoi : bool, default False
@@ -220,7 +228,7 @@ def build_report(
     first = all(one.kernels is not None for one in filters)
     return Report(
         network=network,
-        filters=tuple(_filter_rows(filters, found, representation)),
+        filters=tuple(_filter_rows(filters, found, representation, planted)),
         sentence=sentence(
             network.name,
             representation,
@@ -230,7 +238,7 @@ def build_report(
         ),
         figures=tuple(_metrics(representation)),
         nulls=tuple(_nulls(representation)),
-        outputs=importance.outputs if importance else (),
+        outputs=importance.outputs if importance else planted.outputs if planted else (),
         groups=tuple(_groups(representation, found)),
         heat_maps=() if importance is None else tuple(_heat_maps(importance)),
         truth=None if known is None else tuple(_known_motif_rows(representation, known)),
@@ -241,6 +249,9 @@ def build_report(
         notes=representation.notes,
         created=created,
         chance_targets=tuple(_chance_targets(found)),
+        planting=None
+        if not planted or not planted.motifs
+        else Planting(planted.n_backgrounds, planted.backgrounds, planted.units),
     )
 
 
@@ -249,7 +260,9 @@ def _outputs_for(representation: Representation) -> Sequence[Sequence[str]]:
     return importance.outputs_for() if importance else ((),) * len(representation.names)
 
 
-def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: Representation) -> Iterator[FilterRow]:
+def _filter_rows(
+    filters: Sequence[FilterPWMs], found: Matches, representation: Representation, planted: Planted | None
+) -> Iterator[FilterRow]:
     places = [(bank, i) for bank in filters for i in range(len(bank))]
     assignment, importance = representation.assignment, representation.importance
     chance, called, p_chance, fdr = representation.chance, representation.called, *np.full((2, len(places)), np.nan)
@@ -289,7 +302,38 @@ def _filter_rows(filters: Sequence[FilterPWMs], found: Matches, representation: 
             p_chance=_short(p_chance[one]),
             fdr=_short(fdr[one]),
             called=None if called is None or np.isnan(fdr[one]) else called[one],
+            planted=_planted_rows(planted, representation.names[one]),
+            partner=_partner_row(planted, representation.names[one]),
         )
+
+
+def _planted_rows(planted: Planted | None, name: str) -> tuple[PlantedRow, ...]:
+    if planted is None or name not in planted.names:
+        return ()
+    one = planted.names.index(name)
+    # A page of hundreds of filters and outputs holds the plainest way alone; all are in planted.tsv.
+    ways = WAYS if planted.change.size <= MOST_PLANTED else WAYS[:1]
+    return tuple(
+        PlantedRow(
+            way.form,
+            way.place,
+            way.orientation,
+            way.copies,
+            _short(planted.change[one, j]),
+            _short(planted.error[one, j]),
+        )
+        for j, way in enumerate(ways)
+        if not np.isnan(planted.change[one, j]).all()
+    )
+
+
+def _partner_row(planted: Planted | None, name: str) -> PartnerRow | None:
+    best = planted.partner(name) if planted is not None else None
+    if planted is None or best is None:
+        return None
+    one, output = best
+    values = _short(one.interaction[:, output]), _short(one.error[:, output])
+    return PartnerRow(one.second, planted.outputs[output], one.orientation, tuple(one.distances), *values)
 
 
 def _sites_row(bank: FilterPWMs, i: int) -> SitesRow | None:

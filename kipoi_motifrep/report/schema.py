@@ -30,10 +30,10 @@ from kipoi_motifrep.report.plain_values import (
     check_matrix,
 )
 from kipoi_motifrep.representation.coverage import PARTIAL, WHOLE
+from kipoi_motifrep.representation.planting import FORMS, PLACES
 
 FILE_NAME = "interpretation.json"
 FORMAT = 1
-PLANTED_FORMS, PLANTED_PLACES = ("sampled", "consensus"), ("centre", "anywhere")
 KINDS = {
     "whole": ("whole motif", "whole motifs"),
     "partial": ("partial motif", "partial motifs"),
@@ -193,8 +193,8 @@ class PlantedRow(Plain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice(self.form, PLANTED_FORMS, "form of a planted motif")
-        check_choice(self.place, PLANTED_PLACES, "place of a planted motif")
+        check_choice(self.form, FORMS, "form of a planted motif")
+        check_choice(self.place, PLACES, "place of a planted motif")
         check_choice(self.orientation, ("+", "-"), "orientation of a planted motif")
         check_length(self.error, self.change, "errors of a planted motif", "changes")
 

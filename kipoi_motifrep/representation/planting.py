@@ -172,10 +172,35 @@ class Planted:
     error: np.ndarray
     interactions: tuple[Interaction, ...] = ()
 
+    @classmethod
+    def nothing(cls, outputs: Sequence[str], units: Sequence[str]) -> Planted:
+        """Give the result of planting no motif."""
+        none = np.zeros((0, len(WAYS), len(outputs)))
+        return cls((), tuple(outputs), tuple(units), 0, "no sequences", np.zeros(len(outputs)), none, none)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the motifs."""
         return tuple(motif.name for motif in self.motifs)
+
+    def table(self) -> list[tuple]:
+        """Rows of ``planted.tsv``: one for each motif, way and output, where the way fits."""
+        return [
+            (motif, way.form, way.place, way.orientation, way.copies, output, unit, _digits(change), _digits(error))
+            for motif, changes, errors in zip(self.names, self.change, self.error, strict=True)
+            for way, of_way, its_errors in zip(WAYS, changes, errors, strict=True)
+            for output, unit, change, error in zip(self.outputs, self.units, of_way, its_errors, strict=True)
+            if not np.isnan(change)
+        ]
+
+    def pair_table(self) -> list[tuple]:
+        """Rows of ``planted_pairs.tsv``: one for each pair, distance and output."""
+        return [
+            (one.first, one.second, one.orientation, int(distance), output, unit, _digits(value), _digits(error))
+            for one in self.interactions
+            for distance, values, errors in zip(one.distances, one.interaction, one.error, strict=True)
+            for output, unit, value, error in zip(self.outputs, self.units, values, errors, strict=True)
+        ]
 
     def partner(self, name: str) -> tuple[Interaction, int] | None:
         """Find the other motif that one interacts with most.
@@ -316,7 +341,8 @@ def n_backgrounds(
     """
     k = min(partners, n_motifs)
     pairs = 2 * 2 * sum(one < length / 2 for one in distances) * (max(0, k - 1) + k * (k - 1) // 2)
-    return int(np.clip(sequences // (n_motifs * len(WAYS) + pairs), FEWEST_BACKGROUNDS, MOST_BACKGROUNDS))
+    blocks = max(1, n_motifs * len(WAYS) + pairs)
+    return int(np.clip(sequences // blocks, FEWEST_BACKGROUNDS, MOST_BACKGROUNDS))
 
 
 def shuffled_backgrounds(
@@ -488,6 +514,11 @@ class _Run:
             yield from np.concatenate(parts).reshape(len(group), n, -1)
 
 
+def _digits(value: float) -> float:
+    """Round to six significant digits, as a table holds them."""
+    return float(f"{value:.6g}")
+
+
 def _mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the backgrounds, and its standard error; NaN with one background."""
     n = len(values)
@@ -508,12 +539,13 @@ def _interactions(
                 start = draws.centred(motifs[second].width, distance)
                 if start < 0 or start + motifs[second].width > draws.length:
                     continue
-                firsts: list[int] = []
-                for first in range(second):
-                    own = draws.centred(motifs[first].width)
-                    if start >= own + motifs[first].width or start + motifs[second].width <= own:
-                        firsts.append(first)
-                todo += [(first, second, orientation, distance) for first in [None, *firsts] if firsts]
+                beside: list[int | None] = []
+                for one in range(second):
+                    own = draws.centred(motifs[one].width)
+                    if start >= own + motifs[one].width or start + motifs[second].width <= own:
+                        beside.append(one)
+                if beside:
+                    todo += [(first, second, orientation, distance) for first in [None, *beside]]
 
     def planted() -> Iterator[np.ndarray]:
         for first, second, orientation, distance in todo:
@@ -523,16 +555,16 @@ def _interactions(
             yield codes
 
     found: dict[tuple[int, int, str], list[tuple[int, np.ndarray, np.ndarray]]] = {}
-    beside = base
+    its_own = base
     watched = progress(zip(todo, run(planted()), strict=True), "pairs", total=len(todo), unit="place")
     for (first, second, orientation, distance), values in watched:
         if first is None:
-            beside = values
+            its_own = values
         else:
-            mean, error = _mean_and_error(values - alone[first] - beside + base)
+            mean, error = _mean_and_error(values - alone[first] - its_own + base)
             found.setdefault((first, second, orientation), []).append((distance, mean, error))
-    for (one, other, orientation), rows in sorted(found.items()):
+    for (one, other, strand), rows in sorted(found.items()):
         along, means, errors = zip(*rows, strict=True)
         yield Interaction(
-            motifs[one].name, motifs[other].name, orientation, np.array(along), np.array(means), np.array(errors)
+            motifs[one].name, motifs[other].name, strand, np.array(along), np.array(means), np.array(errors)
         )

@@ -32,6 +32,9 @@ FILES = {
     "interpretation.json",
     "matches.tsv",
     "parameters.json",
+    "planted.h5",
+    "planted.tsv",
+    "planted_pairs.tsv",
     "report.html",
     "representation.json",
     "representation.tsv",
@@ -148,7 +151,7 @@ def test_parameters_name_inputs_and_defaults(shipped):
     assert record["command"] == "interpret"
     assert record["parameters"]["evalue"] == 0.1 and record["parameters"]["threshold"] == 0.5
     assert list(record["parameters"]["sha256"]) == [EXAMPLES]
-    assert set(record["steps"]) == {"filters", "untrained", "importance", "match", "shuffled", "report"}
+    assert set(record["steps"]) == {"filters", "untrained", "importance", "match", "planted", "shuffled", "report"}
 
 
 # Steps that are up to date
@@ -170,7 +173,7 @@ def test_nothing_is_done_twice(folder, shipped, capsys):
     found = again(folder, batch_size=77)
     assert times(folder) == before
     assert found.report == read_interpretation(shipped / "cnn_25")
-    assert capsys.readouterr().err.count("up to date") == 4
+    assert capsys.readouterr().err.count("up to date") == 5
     np.testing.assert_array_equal(found.filters[0].pwms, h5py.File(folder / "filters.h5")["pwms"][:])
 
 
@@ -182,6 +185,9 @@ def test_only_what_depends_on_a_change_is_done_again(folder):
         "tomtom.tsv",
         "matches.tsv",
         "chance_targets.tsv",
+        "planted.tsv",
+        "planted_pairs.tsv",
+        "planted.h5",
         "representation.tsv",
         "representation.json",
         "interpretation.json",
