@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_inputs(parser)
     add_rule(parser)
     add_sites(parser)
+    add_workers(parser)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
 
 

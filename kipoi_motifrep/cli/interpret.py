@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="of the network, in the report (default: that of the model or its file)")
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads for matching (default: the machine's)")
+    filters.add_workers(parser)
     parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for report.html and all other files"

@@ -39,6 +39,7 @@ LOST = "its process ended"
 _turn = threading.Lock()
 _opened: list[tuple[bytes, Any]] = []  # in a worker: what its last task worked with
 _sent: dict[str, str] = {}  # in a worker: files that came from the program, and where they lie here
+_in_worker = False
 _topic = ""  # in a worker: where its task's messages go
 
 
@@ -54,7 +55,12 @@ class Workers(Protocol):
         """Whether that is this process."""
 
     def results(
-        self, function: Callable[[T], R], items: Sequence[T], hear: Hear | None = None
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        *,
+        hear: Hear | None = None,
+        where: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, R | WorkerLost]]:
         """Call a function on each item, and give each result as it comes.
 
@@ -66,6 +72,8 @@ class Workers(Protocol):
             Such as shards.
         hear : callable, optional
             Takes what tasks give to :func:`tell_program` on their way.
+        where : sequence of str, optional
+            From :func:`this_worker`: who should do each item, if it is there, since it has kept something of it.
 
         Yields
         ------
@@ -132,7 +140,7 @@ def open_workers(
                     n_workers=jobs,
                     threads_per_worker=1,
                     memory_limit=0,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     silence_logs="CRITICAL",
                     env=threads,
                 ) as cluster,
@@ -200,8 +208,17 @@ def opened_once(make: Callable[[T], R], request: T) -> R:
     key = pickle.dumps((make, request))
     if not _opened or _opened[0][0] != key:
         _opened.clear()  # before the next one is made: two of them may not fit into memory
-        _opened.append((key, make(_over_paths(request, lambda path: _sent.get(path, path)))))
+        _opened.append((key, make(_over_paths(request))))
     return _opened[0][1]
+
+
+def this_worker() -> str:
+    """Name the worker that this task runs in; empty in the program itself."""
+    if not _in_worker:
+        return ""
+    from distributed import get_worker
+
+    return get_worker().address
 
 
 def tell_program(message: dict) -> None:
@@ -218,15 +235,19 @@ def tell_program(message: dict) -> None:
         get_worker().log_event(_topic, message)
 
 
-def _over_paths(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, (str, os.PathLike)):
-        return change(os.fspath(value))
-    if isinstance(value, Mapping):
-        return {name: _over_paths(one, change) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)([_over_paths(one, change) for one in value])
+def _over_paths(value: Any) -> Any:
+    """Put in place of files that were sent the copies of them, in whatever holds their paths."""
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: _over_paths(getattr(value, one.name), change) for one in fields(value)})
+        return replace(value, **{one.name: _over_paths(getattr(value, one.name)) for one in fields(value)})
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        # Of a Kipoi model its folder is named, and of a group something below it; of a class, what follows its file.
+        known = next((one for one in (path, path.partition(":")[0], *map(str, Path(path).parents)) if one in _sent), "")
+        return _sent[known] + path[len(known) :] if known else value
+    if isinstance(value, Mapping):
+        return {name: _over_paths(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_over_paths(one) for one in value])
     return value
 
 
@@ -234,7 +255,12 @@ class _Here:
     here = True
 
     def results(
-        self, function: Callable[[T], R], items: Sequence[T], hear: Hear | None = None
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        *,
+        hear: Hear | None = None,
+        where: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, R | WorkerLost]]:
         return ((number, function(item)) for number, item in enumerate(items))
 
@@ -246,7 +272,12 @@ class _Dask:
         self._client, self._name = client, name
 
     def results(
-        self, function: Callable[[T], R], items: Sequence[T], hear: Hear | None = None
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        *,
+        hear: Hear | None = None,
+        where: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, R | WorkerLost]]:
         from distributed import CancelledError, as_completed
         from distributed.scheduler import KilledWorker
@@ -261,7 +292,8 @@ class _Dask:
             """Let each worker have a task in hand and a next one, and no more: results must fit into memory."""
             n_workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
             for number, item in islice(left, max(1, 2 * n_workers + 1 - len(waiting))):
-                future = self._client.submit(_do, function, item, topic, pure=False)
+                hint = {} if where is None else {"workers": [where[number]], "allow_other_workers": True}
+                future = self._client.submit(_do, function, item, topic, pure=False, **hint)
                 waiting[future.key] = number
                 coming.add(future)
 
@@ -291,10 +323,10 @@ def _do(function: Callable[[T], R], item: T, topic: str) -> R:
     With several threads some sums are added up in another order and rounded otherwise. A framework reads the variables
     when it starts; in a worker that has used it before, it keeps its threads.
     """
-    global _topic
+    global _topic, _in_worker
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     with _turn, redirect_stderr(io.StringIO()):
-        _topic = topic
+        _topic, _in_worker = topic, True
         return function(item)
 
 
@@ -372,7 +404,9 @@ def unpack(contents: Mapping[str, tuple[tuple[int, str], bytes]], folder: str) -
         copy = Path(folder, "kipoi_motifrep", path.lstrip("/"))
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(contents[path][1])
-        _sent[path] = str(copy)
+        # Folders that are not here stand for what was sent of them.
+        away = [Path(path), *(one for one in Path(path).parents if not one.exists())]
+        _sent.update({str(one): f"{folder}/kipoi_motifrep{one}" for one in away})
 
 
 def _mark(path: str) -> tuple[int, str]:

@@ -90,21 +90,54 @@ class LoaderBatches:
             raise TypeError("this loader does not say how many sequences it has")
         return -(-self.loader.n // self.batch_size)
 
+    @property
+    def n(self) -> int | None:
+        """Number of sequences; None of a loader that gives none by its place."""
+        if hasattr(self.loader, "batch"):  # ours
+            return self.loader.n
+        from kipoi.data import Dataset
+
+        return len(self.loader) if isinstance(self.loader, Dataset) else None
+
+    def between(self, first: int, stop: int) -> Iterator[Batch]:
+        """Go through some of the batches, of a loader that gives sequences by their place.
+
+        Parameters
+        ----------
+        first, stop : int
+            Batches, within their number.
+
+        Yields
+        ------
+        Batch
+            As when all are gone through.
+        """
+        assert self.n is not None
+        rows = range(first * self.batch_size, min(stop * self.batch_size, self.n))
+        if not hasattr(self.loader, "batch"):
+            yield from map(self._checked, self._loaded(sampler=rows))
+            return
+        for start in rows[:: self.batch_size]:
+            yield self._checked(self.loader.batch(start, min(start + self.batch_size, rows.stop)))
+
+    def _checked(self, batch: object) -> Batch:
+        if not isinstance(batch, Mapping) or "inputs" not in batch:
+            keys = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
+            raise InputError(
+                f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a dict with them"
+            )
+        inputs = batch["inputs"]
+        return Batch(
+            inputs if self._columns is None else inputs[..., self._columns],
+            batch.get("metadata") or {},
+            batch.get("targets"),
+        )
+
     def __iter__(self) -> Iterator[Batch]:
         n = 0
-        for batch in self._loaded():
-            if not isinstance(batch, Mapping) or "inputs" not in batch:
-                keys = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
-                raise InputError(
-                    f"the dataloader gives no 'inputs' (it gives: {keys}); a Kipoi dataloader gives a dict with them"
-                )
-            inputs = batch["inputs"]
-            n += len(arrays_of(inputs)[0])
-            yield Batch(
-                inputs if self._columns is None else inputs[..., self._columns],
-                batch.get("metadata") or {},
-                batch.get("targets"),
-            )
+        for batch in map(self._checked, self._loaded()):
+            n += len(arrays_of(batch.inputs)[0])
+            yield batch
         # A loader that is used up gives less the second time: thresholds and sums would be of other sequences.
         if self._n not in (None, n):
             raise InputError(
@@ -113,10 +146,10 @@ class LoaderBatches:
             )
         self._n = n
 
-    def _loaded(self) -> Iterator[Mapping]:
+    def _loaded(self, **options: object) -> Iterator[object]:
         loader: Any = self.loader if self._remake is None else self._remake()
         try:
-            yield from loader.batch_iter(batch_size=self.batch_size)
+            yield from loader.batch_iter(batch_size=self.batch_size, **options)
         except (InputError, OSError):
             raise
         except Exception as error:  # of a stranger's loader

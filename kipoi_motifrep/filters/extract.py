@@ -17,6 +17,7 @@ from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, write_parameters
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.workers import Workers, open_workers
 from kipoi_motifrep.filters.base_order import tell_order
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.in_memory import SequencesInMemory
@@ -179,10 +180,11 @@ class SequenceSource:
         Raises
         ------
         InputError
-            If it is standard input.
+            If they are in memory, or come from standard input.
         """
-        if "-" in self.files:
-            raise InputError("standard input cannot be sent to workers; give a file")
+        if "-" in self.files or self.sequences is not None:
+            what = "sequences in memory" if self.sequences is not None else "standard input"
+            raise InputError(f"{what} cannot be sent to workers; give a file")
         files: list[str] = []
 
         def full(value: object) -> Any:
@@ -273,6 +275,8 @@ def extract_filters(
     best_per_sequence: bool = False,
     sites: bool = False,
     batch_size: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
     output: str | os.PathLike | None = None,
 ) -> tuple[FilterPWMs, ...]:
     r"""Compute the PWMs of a model's filters from sequences on disk, and write them.
@@ -314,6 +318,8 @@ def extract_filters(
         Also write every site: ``sites.bed`` when the input has coordinates, else ``sites.tsv``.
     batch_size : int, optional
         Sequences a batch; chosen by the size of the feature map by default.
+    jobs, scheduler
+        Who does the work, which changes nothing; see :func:`kipoi_motifrep.core.workers.open_workers`.
     output : path-like, optional
         Folder for the files; nothing is written without it.
 
@@ -347,28 +353,78 @@ def extract_filters(
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
-    opened = open_inputs(wanted, origins, choice, batch_size)
-    network, batches = opened.network, opened.batches
+    with open_workers(jobs, scheduler, shared_files(wanted, origins, sites, jobs, scheduler)) as workers:
+        return _extract(workers, wanted, origins, choice, rule, sites, batch_size, output)
+
+
+def shared_files(
+    source: ModelSource, sequences: SequenceSource, sites: bool, jobs: int | None, scheduler: str | None
+) -> list[str]:
+    """List the files that workers will read, where there shall be any.
+
+    Parameters
+    ----------
+    source : ModelSource
+        The model.
+    sequences : SequenceSource
+        The sequences.
+    sites : bool
+        Whether sites are to be written.
+    jobs, scheduler
+        As for :func:`kipoi_motifrep.core.workers.open_workers`.
+
+    Returns
+    -------
+    list of str
+        Full paths.
+
+    Raises
+    ------
+    InputError
+        If the work cannot be shared out.
+    """
+    if jobs is None and scheduler is None:
+        return []
+    if sites:
+        raise InputError("sites are written one after the other, by one process; leave out jobs and scheduler")
+    return [*source.portable()[1], *sequences.portable()[1]]
+
+
+def _extract(
+    workers: Workers,
+    wanted: ModelSource,
+    sequences: SequenceSource,
+    choice: NetworkChoice,
+    rule: PWMRule,
+    sites: bool,
+    batch_size: int | None,
+    output: str | os.PathLike | None,
+) -> tuple[FilterPWMs, ...]:
+    from kipoi_motifrep.filters.sharing import shared_pwms  # which opens inputs by what is here
+
+    opened = open_inputs(wanted, sequences, choice, batch_size)
+    network = opened.network
     for line in network.describe().splitlines():
         say(line)
     if output is None:
-        return network_pwms(network, batches, rule)
+        return shared_pwms(workers, opened, choice, rule)
     files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
-    with staged(output, files, [model, dataloader_args, *origins.files]) as stage:
-        results = network_pwms(network, batches, rule) if not sites else pwms_and_sites(opened, rule, stage)
+    with staged(output, files, [wanted.model, sequences.dataloader_args, *sequences.files]) as stage:
+        by = partial(shared_pwms, workers, opened, choice, rule)
+        results = by() if not sites else pwms_and_sites(opened, rule, stage)
         write_filters(results, stage)
         write_parameters(
             stage,
             "filters",
             {
                 **vars(wanted),
-                **vars(origins),
+                **vars(sequences),
                 **vars(choice),
                 **vars(rule),
                 "sites": sites,
                 "batch_size": batch_size,
                 "output": output,
-                **origin(wanted, origins),
+                **origin(wanted, sequences),
                 "found": network.describe().splitlines(),
                 "n_sequences": results[0].n_sequences,
             },

@@ -48,6 +48,7 @@ from kipoi_motifrep.networks.types import ReceptiveField
 THRESHOLD = 0.5  # of the filter's maximum; Koo & Eddy 2019, methods
 LARGEST_BATCH = 1024  # sequences
 BATCH_VALUES = 8 << 20  # activations of one batch, 32 MiB
+SHARD_BATCHES = 16  # of a shard, whose sums are added up first: whoever does it, the sums of all are the same
 MEMORY = 256 << 20  # bytes of sites kept from the first pass, so that the second need not run the network
 SITE_BYTES = 28  # three int64 and a float32
 
@@ -166,7 +167,7 @@ def site_sums(
         One a bank; those of several shards add up.
     """
     rule = PWMRule(window, weighted=weighted, best_per_sequence=best_per_sequence)
-    return tuple(_window_sums(network, _fresh_sites(network, batches, rule, levels, ()), rule, None)[0])
+    return tuple(window_sums(network, fresh_sites(network, batches, rule, levels, ()), rule, None)[0])
 
 
 def filter_pwms(
@@ -285,7 +286,7 @@ def network_pwms(
     InputError
         If there are no sequences, activations are not finite, or sites hold no bases.
     """
-    maxima, heights, kept, floors, best = _first_pass(network, batches, rule, memory)
+    maxima, heights, kept, floors, best = first_pass(network, batches, rule, memory)
     levels = None if rule.quantile is None else _kept_quantiles(rule.quantile, maxima, kept, floors)
     if levels is None:
         kept = kept if rule.quantile is None else []  # they may lack some
@@ -296,8 +297,41 @@ def network_pwms(
         parts = ((None, (codes, _passing(sites, levels), names)) for codes, sites, names in saved)
     else:
         again = progress(batches, "PWMs", unit="batch")
-        parts = _fresh_sites(network, again, rule, levels, kept) if best is None else _best_sites(network, again, best)
-    sums, samples = _window_sums(network, parts, rule, on_sites)
+        parts = fresh_sites(network, again, rule, levels, kept) if best is None else best_sites(network, again, best)
+    sums, samples = window_sums(network, parts, rule, on_sites)
+    return filter_pwms_of(network, rule, maxima, heights, levels, sums, samples)
+
+
+def filter_pwms_of(
+    network: Network,
+    rule: PWMRule,
+    maxima: Sequence[Maxima],
+    heights: Sequence[Heights],
+    levels: Sequence[np.ndarray],
+    sums: Sequence[SiteSums],
+    samples: Sequence[SiteSample],
+) -> tuple[FilterPWMs, ...]:
+    """Put together what the passes over all sequences have left, a bank each.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    rule : PWMRule
+        How PWMs are made.
+    maxima, heights, levels, sums, samples : sequence
+        Of all sequences.
+
+    Returns
+    -------
+    tuple of FilterPWMs
+        One a bank.
+
+    Raises
+    ------
+    InputError
+        If sites hold no bases.
+    """
     if any(one.n_sites.any() for one in sums) and not any(one.counts.any() for one in sums):
         raise InputError("the sites hold no bases, only N; give sequences that hold some")
     names, windows = filter_names(network.banks), bank_windows(network, rule.window)
@@ -363,7 +397,7 @@ def bank_windows(network: Network, width: int | None = None) -> list[ReceptiveFi
     return [bank.field if width is None else bank.field.resized(width) for bank in network.banks]
 
 
-class _FirstPass(NamedTuple):
+class FirstPass(NamedTuple):
     """What the first pass leaves, a bank each; ``kept`` are batches with their sites above ``floors``, or None."""
 
     maxima: list[Maxima]
@@ -373,8 +407,30 @@ class _FirstPass(NamedTuple):
     best: list[TopSites] | None
 
 
-def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int) -> _FirstPass:
-    """Maxima; also the sites that may pass, batch by batch; for the best k these."""
+def first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int) -> FirstPass:
+    """Find maxima; also the sites that may pass, batch by batch; for the best k these.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batches : iterable of Batch
+        All sequences, or a shard of them.
+    rule : PWMRule
+        How PWMs are made.
+    memory : int
+        Bytes of sites to keep.
+
+    Returns
+    -------
+    FirstPass
+        Of these sequences.
+
+    Raises
+    ------
+    InputError
+        If there are no sequences, or activations are not finite.
+    """
     maxima: list[Maxima] = []
     heights: list[Heights] = []
     kept: list[Found | None] = []
@@ -411,7 +467,7 @@ def _first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memor
                 f"activations of layer {bank.layer} are not finite: its weights are broken, or the inputs "
                 "are no one-hot DNA"
             )
-    return _FirstPass(maxima, heights, kept, floors, best)
+    return FirstPass(maxima, heights, kept, floors, best)
 
 
 def _better(best: TopSites, activations: np.ndarray, rule: PWMRule, first: int) -> TopSites:
@@ -453,36 +509,100 @@ def _levels(
         return [one.lowest(bank.n_filters) for one, bank in zip(best, network.banks, strict=True)]
     if rule.quantile is None:
         return [one.thresholds(rule.threshold) for one in maxima]
-    # The upper 16 bits of the value at the quantile's rank, then the lower ones of those that share them.
-    upper: list[np.ndarray] | None = None
+    return quantile_levels(
+        rule.quantile, maxima, lambda upper: count_values(network, progress(batches, "quantiles", unit="batch"), upper)
+    )
+
+
+def quantile_levels(
+    quantile: float, maxima: Sequence[Maxima], count: Callable[[Sequence[np.ndarray] | None], Sequence[Histogram]]
+) -> list[np.ndarray]:
+    """Find quantiles by two counts.
+
+    First the upper 16 bits of the value at the quantile's rank, then the lower ones of those that share them.
+
+    Parameters
+    ----------
+    quantile : float
+        From 0 to 1.
+    maxima : sequence of Maxima
+        One a bank.
+    count : callable
+        Counts all values, see :func:`count_values`.
+
+    Returns
+    -------
+    list of numpy.ndarray, shape (n_filters,)
+        One a bank.
+    """
     ranks = [
-        np.full(len(one.maximum), max(1, int(np.ceil(rule.quantile * one.n_sequences * one.n_positions))))
-        for one in maxima
+        np.full(len(one.maximum), max(1, int(np.ceil(quantile * one.n_sequences * one.n_positions)))) for one in maxima
     ]
+    halves: list[list[np.ndarray]] = []
     for _ in range(2):
-        counted: list[Histogram] = []
-        for batch in progress(batches, "quantiles", unit="batch"):
-            parts = [
-                Histogram.of(one, None if upper is None else upper[i])
-                for i, one in enumerate(network.activations(batch.inputs))
-            ]
-            counted = [a + b for a, b in zip(counted, parts, strict=True)] if counted else parts
+        counted = count(halves[0] if halves else None)
         located = [one.locate(rank) for one, rank in zip(counted, ranks, strict=True)]
-        keys, ranks = [key for key, _ in located], [rank for _, rank in located]
-        if upper is not None:
-            return [Histogram.value(high, low) for high, low in zip(upper, keys, strict=True)]
-        upper = keys
-    raise AssertionError("two passes give both halves")
+        halves.append([key for key, _ in located])
+        ranks = [rank for _, rank in located]
+    return [Histogram.value(high, low) for high, low in zip(*halves, strict=True)]
 
 
-def _fresh_sites(
+def count_values(network: Network, batches: Iterable[Batch], upper: Sequence[np.ndarray] | None) -> list[Histogram]:
+    """Count activations by their upper bits, or by the lower ones of those with certain upper bits.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batches : iterable of Batch
+        All sequences, or a shard of them.
+    upper : sequence of numpy.ndarray, shape (n_filters,), optional
+        The upper bits, one a bank.
+
+    Returns
+    -------
+    list of Histogram
+        One a bank.
+    """
+    counted: list[Histogram] = []
+    for batch in batches:
+        parts = [
+            Histogram.of(one, None if upper is None else upper[i])
+            for i, one in enumerate(network.activations(batch.inputs))
+        ]
+        counted = [a + b for a, b in zip(counted, parts, strict=True)] if counted else parts
+    return counted
+
+
+def fresh_sites(
     network: Network,
     batches: Iterable[Batch],
     rule: PWMRule,
     levels: Sequence[np.ndarray],
     kept: Sequence[Found | None],
 ) -> Iterator[tuple[Batch, Found]]:
-    """Find the sites of each batch, by the network where they were not kept."""
+    """Find the sites of each batch, by the network where they were not kept.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batches : iterable of Batch
+        All sequences, or a shard of them.
+    rule : PWMRule
+        How PWMs are made.
+    levels : sequence of numpy.ndarray, shape (n_filters,)
+        What sites of each bank must exceed.
+    kept : sequence
+        What `first_pass` has kept of the same batches.
+
+    Yields
+    ------
+    batch : Batch
+        The batch.
+    found : Found
+        Its codes, its sites, and the names of its sequences.
+    """
     for number, batch in enumerate(batches):
         saved = kept[number] if number < len(kept) else None
         if saved is not None:
@@ -501,8 +621,25 @@ def _fresh_sites(
             )
 
 
-def _best_sites(network: Network, batches: Iterable[Batch], best: Sequence[TopSites]) -> Iterator[tuple[Batch, Found]]:
-    """Share the best k sites out to their batches."""
+def best_sites(network: Network, batches: Iterable[Batch], best: Sequence[TopSites]) -> Iterator[tuple[Batch, Found]]:
+    """Share the best k sites out to their batches.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    batches : iterable of Batch
+        All sequences, or a shard of them.
+    best : sequence of TopSites
+        One a bank; sequences are counted from the first of `batches`.
+
+    Yields
+    ------
+    batch : Batch
+        The batch.
+    found : Found
+        As from `fresh_sites`.
+    """
     start = 0
     for batch in batches:
         codes = network.codes(batch.inputs)
@@ -516,25 +653,52 @@ def _passing(kept: Sequence[Sites], levels: Sequence[np.ndarray]) -> list[Sites]
     return [sites.where(sites.value > level[sites.filter]) for sites, level in zip(kept, levels, strict=True)]
 
 
-def _window_sums(
-    network: Network, parts: Iterable[tuple[Batch | None, Found]], rule: PWMRule, on_sites: OnSites | None
+def window_sums(
+    network: Network,
+    parts: Iterable[tuple[Batch | None, Found]],
+    rule: PWMRule,
+    on_sites: OnSites | None = None,
+    before: int = 0,
 ) -> tuple[list[SiteSums], list[SiteSample]]:
-    """Add up the windows under the sites of all batches, and keep a sample of them."""
+    """Add up the windows under the sites of all batches, shard by shard, and keep a sample of them.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    parts : iterable of (Batch or None, Found)
+        Batches and their sites.
+    rule : PWMRule
+        How PWMs are made.
+    on_sites : callable, optional
+        As for :func:`filter_pwms`.
+    before : int, default 0
+        Sequences before the first batch.
+
+    Returns
+    -------
+    sums : list of SiteSums
+        One a bank.
+    samples : list of SiteSample
+        One a bank.
+    """
     windows = bank_windows(network, rule.window)
-    total = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
+    nothing = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
+    total, shard = nothing, list(nothing)
     samples: list[SiteSample] = []
-    start = 0
-    for batch, (codes, found, names) in parts:
+    for number, (batch, (codes, found, names)) in enumerate(parts):
+        if number % SHARD_BATCHES == 0:
+            total, shard = [a + b for a, b in zip(total, shard, strict=True)], list(nothing)
         for i, sites in enumerate(found):
             n_filters = network.banks[i].n_filters
-            total[i] += SiteSums.of(codes, sites, windows[i], n_filters, rule.weighted)
+            shard[i] += SiteSums.of(codes, sites, windows[i], n_filters, rule.weighted)
             if on_sites is not None and batch is not None:
-                on_sites(i, batch, sites, start)
+                on_sites(i, batch, sites, before)
             levels = samples[i].levels() if i < len(samples) else np.zeros(n_filters, np.float32)
-            part = SiteSample.of(codes, sites, windows[i], n_filters, names, start, levels)
+            part = SiteSample.of(codes, sites, windows[i], n_filters, names, before, levels)
             samples[i : i + 1] = [samples[i] + part if i < len(samples) else part]
-        start += len(codes)
-    return total, samples
+        before += len(codes)
+    return [a + b for a, b in zip(total, shard, strict=True)], samples
 
 
 def _names_in(batch: Batch) -> Mapping:

@@ -85,19 +85,22 @@ class Ablation:
         """Numbers of a sequence that the rest of the network is given each time."""
         return sum(one.size for one in self._changed)
 
-    def begin(self, inputs: Inputs) -> None:
+    def begin(self, inputs: Inputs, size: int = 0) -> None:
         """Take a batch in; what follows is about it.
 
         Parameters
         ----------
         inputs : numpy.ndarray, list or dict of them
             As for ``Network.activations``.
+        size : int, default 0
+            Sequences that the batch is filled up to; it is to as many as the largest so far, in any case.
 
         Raises
         ------
         InputError
             If the network does not treat this batch as it did others.
         """
+        self._size = max(size, self._size)
         try:
             self._begin(self.network.arrays(inputs))
         except (Unreadable, OtherWay) as reason:

@@ -1,4 +1,4 @@
-"""From a model to a report: filters, matches, metrics and page, in one process."""
+"""From a model to a report: filters, matches, metrics and page."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.core.statuses import MATCHED
 from kipoi_motifrep.core.steps import Steps
+from kipoi_motifrep.core.workers import Workers, open_workers
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
 from kipoi_motifrep.filters.batches import DigestedBatches
@@ -30,9 +31,11 @@ from kipoi_motifrep.filters.extract import (
     open_inputs,
     origin,
     pwms_and_sites,
+    shared_files,
 )
 from kipoi_motifrep.filters.output_names import label_names, output_names
-from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, network_pwms
+from kipoi_motifrep.filters.sharing import SharedInputs, shared_pwms, untrained_network
+from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import read_motifs, write_motifs
 from kipoi_motifrep.motifs.chance import FDR, Chance, Shuffles, shuffle
@@ -41,11 +44,9 @@ from kipoi_motifrep.motifs.matches import CHANCE_FILE, Matches, check_fdr, compa
 from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
-from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.model_digest import model_digest
 from kipoi_motifrep.networks.source import Unreadable
-from kipoi_motifrep.networks.untrained import untrained_copy
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.builder import build_report, write_representation
 from kipoi_motifrep.report.page import write_report
@@ -165,6 +166,8 @@ def interpret(
     name: str | None = None,
     seed: int = 0,
     threads: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
     force: bool = False,
     output: str | os.PathLike | None = None,
 ) -> Interpretation:
@@ -212,6 +215,8 @@ split, layer, axes, alphabet, activation, dna_channels, sites, batch_size
         Of shuffles and random weights.
     threads : int, optional
         For matching, by default all that the machine has; results are the same.
+    jobs, scheduler
+        Who goes through the sequences, which changes nothing; see :func:`kipoi_motifrep.core.workers.open_workers`.
     force : bool, default False
         Do all steps again.
     output : path-like, optional
@@ -269,9 +274,13 @@ split, layer, axes, alphabet, activation, dna_channels, sites, batch_size
         known.against(targets)  # before the model is loaded, which takes long: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
     inputs = [model, dataloader_args, *request.sequences.files, truth, database]
-    with scratch() if output is None else output_folder(output, FILES, inputs) as folder:
+    files = shared_files(request.source, request.sequences, sites, jobs, scheduler)
+    with (
+        open_workers(jobs, scheduler, files) as workers,
+        scratch() if output is None else output_folder(output, FILES, inputs) as folder,
+    ):
         opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size)
-        run = _Interpreter(request, opened, folder, targets, known, force)
+        run = _Interpreter(request, workers, opened, folder, targets, known, force)
         filters = run.filters()
         untrained = run.untrained() if null else None
         effects = run.importance(filters)
@@ -357,13 +366,15 @@ class _Interpreter:
     def __init__(
         self,
         request: _Request,
+        workers: Workers,
         opened: Opened,
         folder: Path,
         database: Database,
         known: KnownMotifs | None,
         force: bool,
     ):
-        self.request, self.opened, self.network, self.folder = request, opened, opened.network, folder
+        self.request, self.workers = request, workers
+        self.opened, self.network, self.folder = opened, opened.network, folder
         self.database, self.known = database, known
         self.targets = None if known is None else known.against(database)
         # Digested as they go through the network: a loader is gone through once more only where that is needed.
@@ -446,7 +457,7 @@ class _Interpreter:
             self.steps.discard()  # what follows is about other filters
             if self.request.sites:
                 return pwms_and_sites(self.opened, self.request.rule, self.folder, self.batches)
-            return network_pwms(self.network, self.batches, self.request.rule)
+            return shared_pwms(self.workers, self.opened, self.request.choice, self.request.rule, batches=self.batches)
 
         found = self.steps.step(
             "filters",
@@ -485,24 +496,23 @@ class _Interpreter:
 
     def untrained(self) -> Matches | None:
         """Match the untrained network's trimmed filters, if there can be one."""
-        path, layout = self.folder / "untrained_trimmed.meme", self.network.layout
+        path = self.folder / "untrained_trimmed.meme"
 
         def make() -> tuple[FilterPWMs, ...] | None:
             try:
-                fresh = untrained_copy(self.opened.model, self.request.seed)
-                network = open_network(
-                    fresh,
-                    length=self.network.length,
-                    layer=self.request.choice.layer,
-                    axes=",".join(layout.axes),
-                    alphabet=layout.alphabet,
-                    activation=self.request.choice.activation,
-                    dna_channels=self.request.choice.dna_channels,
-                )
+                network = untrained_network(self.opened, self.request.choice, self.request.seed)
             except (Unreadable, InputError) as reason:  # TorchScript, for one, has no fresh weights to draw
                 self.notes.append(f"There is no untrained network to compare with: {reason}.")
                 return None
-            return network_pwms(network, self.opened.batches, self.request.rule)  # the same sequences
+            # The same sequences.
+            return shared_pwms(
+                self.workers,
+                self.opened,
+                self.request.choice,
+                self.request.rule,
+                network=network,
+                seed=self.request.seed,
+            )
 
         key = {**self._network_key(), "rule": asdict(self.request.rule), "seed": self.request.seed}
         made = self.steps.step(
@@ -526,7 +536,16 @@ class _Interpreter:
 
         def make() -> Importance | None:
             try:
-                return measure_importance(ablation, self.opened.batches, filters[0].n_sequences, self.outputs, labels)
+                shared = None if self.workers.here else SharedInputs.of(self.opened, self.request.choice)
+                return measure_importance(
+                    ablation,
+                    self.opened.batches,
+                    filters[0].n_sequences,
+                    self.outputs,
+                    labels,
+                    workers=self.workers,
+                    shared=shared,
+                )
             except InputError as reason:
                 self.notes.append(f"Importance could not be measured: {reason}.")
                 return None

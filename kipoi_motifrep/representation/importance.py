@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from kipoi_motifrep.core.accuracy import MASKED
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.tables import read_table, write_table
+from kipoi_motifrep.core.workers import Workers, in_order, opened_once
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch, arrays_of, first_batch, over_arrays
+from kipoi_motifrep.filters.sharing import SharedInputs
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.types import Inputs
 
@@ -96,7 +99,13 @@ class Importance:
 
 
 def measure_importance(
-    ablation: Ablation, batches: Iterable[Batch], n_sequences: int, outputs: Sequence[str], labels: Sequence[str] = ()
+    ablation: Ablation,
+    batches: Iterable[Batch],
+    n_sequences: int,
+    outputs: Sequence[str],
+    labels: Sequence[str] = (),
+    workers: Workers | None = None,
+    shared: SharedInputs | None = None,
 ) -> Importance:
     """Measure what each filter does to the outputs.
 
@@ -118,6 +127,8 @@ def measure_importance(
         Names of the outputs.
     labels : sequence of str
         Names of the labels, one an output; without, labels are not looked at.
+    workers, shared : optional
+        Who sets the filters to their means, and what they need to open the network; without, this process does.
 
     Returns
     -------
@@ -146,7 +157,7 @@ def measure_importance(
     # A pass of few sequences is spent on what surrounds the computing.
     most = max(1, min(LARGEST_BATCH, BATCH_ACTIVATIONS // size, BATCH_VALUES // ablation.size))
     some = ArrayBatches(over_arrays(lambda array: array[chosen], inputs), _even(len(chosen), most))
-    change, signed = _changes(ablation, some, mean)
+    change, signed = _changes(ablation, some, mean, workers, shared)
     return Importance(
         tuple(outputs),
         change,
@@ -352,15 +363,39 @@ def _pass(ablation: Ablation, batches: ArrayBatches) -> tuple[np.ndarray, np.nda
     return np.concatenate(maxima), np.concatenate(predictions).astype(np.float64), total / number
 
 
-def _changes(ablation: Ablation, batches: ArrayBatches, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _changes(
+    ablation: Ablation, batches: ArrayBatches, mean: np.ndarray, workers: Workers | None, shared: SharedInputs | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Set each filter to its mean: mean size of the outputs' changes, and mean change."""
+    items = [(batch.inputs, mean, batches.batch_size) for batch in batches]
+    parts = (
+        map(partial(_batch_changes, ablation), items)
+        if workers is None or shared is None
+        else in_order(workers.results(partial(_changed_there, shared), items))
+    )
+    change = signed = np.zeros((ablation.n_filters, ablation.n_outputs))
+    for part in progress(parts, "importance", total=len(items), unit="batch"):
+        change, signed = change + part[0], signed + part[1]
+    return change / batches.n, signed / batches.n
+
+
+def _batch_changes(ablation: Ablation, item: tuple[Inputs, np.ndarray, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Add up the changes of a batch, and their sizes."""
+    inputs, mean, size = item
     change = np.zeros((ablation.n_filters, ablation.n_outputs))
     signed = np.zeros_like(change)
-    for batch in progress(batches, "importance", unit="batch"):
-        ablation.begin(batch.inputs)
-        before = ablation.predictions().astype(np.float64)
-        for one in range(ablation.n_filters):
-            difference = ablation.replaced(one, mean) - before
-            change[one] += np.abs(difference).sum(axis=0)
-            signed[one] += difference.sum(axis=0)
-    return change / batches.n, signed / batches.n
+    ablation.begin(inputs, size)
+    before = ablation.predictions().astype(np.float64)
+    for one in range(ablation.n_filters):
+        difference = ablation.replaced(one, mean) - before
+        change[one] = np.abs(difference).sum(axis=0)
+        signed[one] = difference.sum(axis=0)
+    return change, signed
+
+
+def _changed_there(shared: SharedInputs, item: tuple[Inputs, np.ndarray, int]) -> tuple[np.ndarray, np.ndarray]:
+    return _batch_changes(opened_once(_ablation_there, shared), item)
+
+
+def _ablation_there(shared: SharedInputs) -> Ablation:
+    return Ablation(shared.open()[0])

@@ -115,7 +115,7 @@ def run_sweep(
     try:
         with open_workers(jobs, scheduler, [data], folder) as workers:
             train = partial(_train, dataset_path=data, out=folder, protocol=protocol)
-            for number, outcome in workers.results(train, runs, progress.show):
+            for number, outcome in workers.results(train, runs, hear=progress.show):
                 progress.finish(runs[number])
                 if isinstance(outcome, WorkerLost):
                     yield RunResult(runs[number], None, one_line(outcome))

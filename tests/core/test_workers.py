@@ -8,23 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
+from support.clusters import two_workers
 
 from kipoi_motifrep.core import workers as ours
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.workers import WorkerLost, in_order, open_workers, opened_once, tell_program
+from kipoi_motifrep.core.workers import WorkerLost, in_order, open_workers, opened_once, tell_program, this_worker
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Two workers that are at work in a folder of their own."""
-    distributed = pytest.importorskip("distributed")
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("workers"))
-    try:
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
-            yield cluster.scheduler_address
-    finally:
-        os.chdir(before)
+    with two_workers(tmp_path_factory.mktemp("workers")) as address:
+        yield address
 
 
 def test_no_workers_are_asked_for():
@@ -76,11 +70,22 @@ def test_what_tasks_work_with_is_opened_once_in_a_process(cluster):
 def test_messages_of_tasks(cluster):
     heard = []
     with open_workers(scheduler=cluster) as workers:
-        list(workers.results(lambda item: tell_program({"at": item}), [1, 2], heard.append))
+        list(workers.results(lambda item: tell_program({"at": item}), [1, 2], hear=heard.append))
         until = time.monotonic() + 20
         while len(heard) < 2 and time.monotonic() < until:
             time.sleep(0.05)
     assert sorted(one["at"] for one in heard) == [1, 2]
+
+
+def test_tasks_go_where_something_of_them_was_kept(cluster):
+    with open_workers(scheduler=cluster) as workers:
+        first = dict(workers.results(lambda item: (time.sleep(0.05), this_worker())[1], range(8)))
+        where = [first[number] for number in range(8)]
+        again = dict(workers.results(lambda item: (time.sleep(0.05), this_worker())[1], range(8), where=where))
+        lost = dict(workers.results(operator.neg, [1, 2], where=["tcp://127.0.0.1:9"] * 2))
+    assert len(set(where)) == 2 and again == first
+    assert lost == {0: -1, 1: -2}
+    assert this_worker() == ""
 
 
 def test_an_error_of_a_task_is_its_own(cluster):
