@@ -146,9 +146,16 @@ def _run(arguments: Sequence[str], program: str) -> int:
     args = parser.parse_args(arguments)
     if getattr(args, "output", None) == "":
         raise InputError("the name of the output is empty (a shell variable that is not set?); name a file or folder")
+    from kipoi_motifrep.core.disks import full_disk, quiet_after_full_disks
+    from kipoi_motifrep.core.scratch import own_temporaries
+
+    quiet_after_full_disks()
     try:
-        return args.run(args) or 0
+        with own_temporaries():
+            return args.run(args) or 0
     except InputError as error:
+        if full_disk(error):
+            raise
         raise InputError(in_options(str(error), parser, args)) from error
 
 

@@ -60,6 +60,10 @@ def one_line(error: BaseException) -> str:
     >>> one_line(FileNotFoundError(2, "No such file or directory", "x.bed"))
     'x.bed: no such file or directory'
     """
+    from kipoi_motifrep.core.disks import describe_full_disk
+
+    if full := describe_full_disk(error):
+        return printable(full)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return printable(f"{where}{error.strerror.lower()}")
@@ -180,7 +184,7 @@ def a_few(names: Sequence[object], most: int = 3) -> str:
 
 
 def show_plainly_in_kipoi() -> None:
-    """Let the ``kipoi`` program end with one line and status 2 on an :class:`InputError` or a missing loader argument.
+    """Let the ``kipoi`` program end with one line and status 2 on an :class:`InputError` and the like.
 
     Kipoi's commands have no handler of their own, so a loader's or a model's
     error reaches the user as a page of traceback. Only the running ``kipoi``
@@ -189,7 +193,10 @@ def show_plainly_in_kipoi() -> None:
     program = Path(sys.argv[0] if sys.argv else "")
     is_kipoi = program.name == "kipoi" or program.parts[-2:] == ("kipoi", "__main__.py")
     if is_kipoi and not isinstance(sys.excepthook, _PlainHook):
+        from kipoi_motifrep.core.disks import quiet_after_full_disks
+
         sys.excepthook = _PlainHook(sys.excepthook)
+        quiet_after_full_disks()
 
 
 class _PlainHook:
@@ -202,7 +209,9 @@ class _PlainHook:
         missing = _MISSING_ARGUMENTS.search(str(error)) if isinstance(error, TypeError) else None
         if missing:
             error = InputError(f"the dataloader's argument {missing[1]} is missing; give it among --dataloader_args")
-        if not isinstance(error, InputError):
+        from kipoi_motifrep.core.disks import full_disk
+
+        if not isinstance(error, InputError) and full_disk(error) is None:
             self._previous(kind, error, traceback)
             return
         print(f"kipoi: error: {one_line(error)}", file=sys.stderr)

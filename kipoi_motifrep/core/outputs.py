@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -13,11 +12,11 @@ from dataclasses import is_dataclass
 from importlib import metadata
 from pathlib import Path
 
+from kipoi_motifrep.core.disks import on_disk
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.scratch import NEW, move_together, only_here, remove_abandoned, scratch
 
 PARAMETERS_FILE = "parameters.json"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 RECORDED_PACKAGES = ("kipoi_motifrep", "kipoi", "keras", "tensorflow", "jax", "torch", "numpy", "h5py", "pyjaspar")
 
 
@@ -115,7 +114,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))  # behind a link: the link stays
     check_output_file(path)
-    with ExitStack() as stack:
+    with on_disk(path), ExitStack() as stack:
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             passing = stack.enter_context(scratch(path.parent))
@@ -124,8 +123,6 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.replace(passing / path.name, path)
         except OSError as error:
             _name_final(error, passing, path.parent)
-            if error.errno in DISK_FULL and error.filename is None:
-                error.filename = str(path)  # a failing write does not say where
             raise
 
 
@@ -174,7 +171,7 @@ def staged(
     ['a', 'b']
     """
     folder = Path(folder)
-    with output_folder(folder, files, inputs), scratch(folder) as passing:
+    with on_disk(folder), output_folder(folder, files, inputs), scratch(folder) as passing:
         stage = passing / NEW
         stage.mkdir()
         try:
@@ -215,7 +212,7 @@ def output_folder(path: str | os.PathLike, files: Iterable[str] = (), inputs: ob
     """
     path = Path(path)
     new = not path.exists()
-    with _writing(path, "output folder"):
+    with on_disk(path), _writing(path, "output folder"):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass

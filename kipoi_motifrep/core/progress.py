@@ -66,7 +66,10 @@ def tell(line: str) -> None:
     >>> tell("peaks.bed: 12 intervals of 200 bp, nothing wrong")
     peaks.bed: 12 intervals of 200 bp, nothing wrong
     """
-    print(printable(line), flush=True)
+    from kipoi_motifrep.core.disks import on_disk
+
+    with on_disk("standard output", "send it elsewhere"):
+        print(printable(line), flush=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,17 +9,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from kipoi_motifrep.core.disks import PREFIX, on_temporary_disk
 from kipoi_motifrep.core.errors import InputError
 
 # None where a system has no such locks.
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 
 LOCK_SECONDS = 5  # until a folder counts as in use: a process that was killed takes a moment to go
-PREFIX = ".kipoi_motifrep."  # of passing folders, wherever they lie
 NEW, FORMER, JOURNAL = "new", "former", "journal.json"
 
 
@@ -101,7 +101,13 @@ def scratch(place: str | os.PathLike | None = None) -> Iterator[Path]:
     >>> folder.exists()
     False
     """
-    place = Path(tempfile.gettempdir() if place is None else place)
+    with nullcontext() if place is not None else on_temporary_disk():
+        with _passing(Path(tempfile.gettempdir() if place is None else place)) as folder:
+            yield folder
+
+
+@contextmanager
+def _passing(place: Path) -> Iterator[Path]:
     remove_abandoned(place)
     folder, handle = _own_folder(place)
     try:
@@ -110,6 +116,22 @@ def scratch(place: str | os.PathLike | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def own_temporaries() -> Iterator[None]:
+    """Have all temporary files of this process, also those of libraries, in one folder that is removed at the end.
+
+    Where there can be none, they go where they always do.
+    """
+    former = tempfile.tempdir
+    with ExitStack() as stack:
+        with suppress(OSError):
+            tempfile.tempdir = str(stack.enter_context(_passing(Path(tempfile.gettempdir()))))
+        try:
+            yield
+        finally:
+            tempfile.tempdir = former
 
 
 def _own_folder(place: Path) -> tuple[Path, int | None]:

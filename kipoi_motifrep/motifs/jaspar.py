@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import re
 import sqlite3
@@ -437,11 +438,12 @@ def _cache_path(release: str) -> Path:
 
 
 def _write_table(path: Path, table: dict[str, np.ndarray]) -> None:
-    from kipoi_motifrep.core.outputs import replacing
+    from kipoi_motifrep.core.outputs import write_bytes
 
     packed = {field: np.frombuffer("\n".join(table[field]).encode(), np.uint8) for field in _TEXT_FIELDS}
-    with replacing(path) as temporary:
-        np.savez(temporary, **{**table, **packed})
+    contents = io.BytesIO()  # on a full disk, numpy's writer would go on failing when it is closed
+    np.savez(contents, **{**table, **packed})
+    write_bytes(path, contents.getvalue())
 
 
 def _read_table(path: Path) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
+from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, missing_package
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
@@ -85,6 +86,7 @@ def suffix_of(path: str | os.PathLike) -> str:
     return SUFFIXES[kind]
 
 
+@on_temporary_disk()
 def load_keras(
     path: str | os.PathLike,
     arch: str | os.PathLike | None = None,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.backend import import_keras
@@ -65,6 +66,7 @@ def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
     )
 
 
+@on_temporary_disk()  # Keras, Kipoi and zipfile unpack there
 def load_model(model: object, source: str | None = None, whole: bool = True) -> object:
     """Load a model without running code that comes inside its files.
 

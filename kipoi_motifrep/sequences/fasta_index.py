@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kipoi_motifrep.core.cache import cache_folder
+from kipoi_motifrep.core.disks import full_disk
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.progress import say
@@ -29,6 +30,7 @@ from kipoi_motifrep.core.textfile import (
 
 LARGE_FILE = 200_000_000
 LONGEST_HEADER = 1 << 16
+ROOM = 1 << 16  # bytes that a disk which is not full takes
 LARGEST = 1 << 48  # of an index's numbers
 # Where a sequence was left out of the index, the gap between two others is wider than a header.
 WIDEST_GAPS = 100
@@ -165,8 +167,13 @@ def _index_files(path: Path, bgzip: bool) -> tuple[Path, Path]:
             return fai, gzi
     if status.st_size > LARGE_FILE:
         say(f"{path}: making its index, once")
-    folder = beside if os.access(beside, os.W_OK) else cached
-    return _make_index(path, folder / f"{path.name}.fai", folder / f"{path.name}.gzi", bgzip)
+    if os.access(beside, os.W_OK):
+        try:
+            return _make_index(path, beside / f"{path.name}.fai", beside / f"{path.name}.gzi", bgzip)
+        except OSError as error:
+            if full_disk(error) is None:
+                raise
+    return _make_index(path, cached / f"{path.name}.fai", cached / f"{path.name}.gzi", bgzip)
 
 
 def _is_of(index: Path, status: os.stat_result) -> bool:
@@ -182,7 +189,8 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
 
     with ExitStack() as stack:
         try:
-            options = ["--fai-idx", str(stack.enter_context(replacing(fai)))]
+            temporary = stack.enter_context(replacing(fai))
+            options = ["--fai-idx", str(temporary)]
             if bgzip:
                 options += ["--gzi-idx", str(stack.enter_context(replacing(gzi)))]
         except InputError as error:
@@ -197,6 +205,8 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
         try:
             pysam.faidx(*options, str(path))
         except pysam.SamtoolsError as error:
+            with open(temporary, "ab") as file:  # samtools does not say whether the disk is full
+                file.write(bytes(ROOM))
             raise _why_no_index(path) from error
         finally:
             pysam.set_verbosity(verbosity)

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from kipoi_motifrep.core.disks import on_temporary_disk, temporaries
 from kipoi_motifrep.core.errors import InputError
 
 
@@ -36,7 +37,8 @@ class Spool:
     def __init__(self, dtype: np.dtype | type | str, shape: tuple[int, ...] = ()):
         self._dtype, self._shape = np.dtype(dtype), shape
         self._row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=int))
-        self._file = tempfile.TemporaryFile(prefix="kipoi_motifrep_")
+        with on_temporary_disk():
+            self._file = tempfile.TemporaryFile(prefix="kipoi_motifrep_")
         self._n = 0
 
     def __len__(self) -> int:
@@ -50,7 +52,8 @@ class Spool:
         rows : numpy.ndarray, shape (n, *shape)
             Converted to the spool's dtype.
         """
-        self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        with on_temporary_disk():
+            self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
         self._n += len(rows)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -71,12 +74,13 @@ class Spool:
         InputError
             If the temporary file was cut off.
         """
-        self._file.flush()
+        with on_temporary_disk():
+            self._file.flush()
         place, end, pieces = start * self._row_bytes, stop * self._row_bytes, []
         while place < end:  # the system gives at most 2 GB at once
             pieces.append(os.pread(self._file.fileno(), end - place, place))
             if not pieces[-1]:
-                raise InputError(f"{tempfile.gettempdir()}: a temporary file was cut off; is the disk full?")
+                raise InputError(f"{temporaries()}: a temporary file was cut off; is the disk full?")
             place += len(pieces[-1])
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return np.frombuffer(data, self._dtype).reshape(-1, *self._shape)

@@ -111,7 +111,10 @@ def test_wrong_usage_ends_with_status_2(arguments, capsys):
         (InputError("is wrong", row=3), "row 3: is wrong"),
         (InputError("is wrong"), "is wrong"),
         (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory"),
-        (OSError(28, "No space left on device"), "no space left on device"),
+        (
+            OSError(28, "No space left on device", "x"),
+            "x: no space left on device; make room there, or choose another output",
+        ),
         (OSError("odd"), "odd"),
         (OSError(), "OSError"),
         (PermissionError(13, "Permission denied", "/x"), "/x: permission denied"),

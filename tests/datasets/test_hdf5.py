@@ -110,7 +110,8 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(datasets.DatasetWriter, "append", full)
     assert cli.main(["simulate", "-n", "50", "-o", str(tmp_path / "data.h5")]) == 2
     captured = capsys.readouterr()
-    assert captured.err.splitlines() == [f"kipoi-motifrep: error: {tmp_path / 'data.h5'}: no space left on device"]
+    said = f"{tmp_path / 'data.h5'}: no space left on device; make room there, or choose another output"
+    assert captured.err.splitlines() == [f"kipoi-motifrep: error: {said}"]
     assert left_over(tmp_path) == []
 
 

@@ -178,7 +178,8 @@ def test_full_disk_leaves_the_results_of_before(files, monkeypatch, capsys):
     monkeypatch.setattr(Path, "write_bytes", full)
     capsys.readouterr()
     assert main([*arguments, "--threshold", "0.7"]) == 2
-    assert capsys.readouterr().err.endswith("out/filters.meme: no space left on device\n")
+    said = "out/filters.meme: no space left on device; make room there, or choose another output\n"
+    assert capsys.readouterr().err.endswith(said)
     assert {path.name: path.read_bytes() for path in (files / "out").iterdir()} == before
 
 

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 PATCHES = Path(__file__).parents[2] / "docs/upstream"
+SHIPPED = Path(__file__).parents[2] / "models/synthetic/cnn_2"
 NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
 PACKAGES = ("kipoi", "kipoi_utils")
 TOOLS = {"git": ["git", "apply"], "patch": ["patch", "-p1", "--fuzz=0", "--batch", "-i"]}
@@ -114,6 +116,65 @@ def test_all_apply_together_in_any_order(tmp_path, patched):
 def test_the_page_names_every_patch():
     page = (PATCHES / "README.md").read_text()
     assert sorted(re.findall(r"\]\((\w+)\.patch\)", page)) == NAMES
+
+
+# full_disk
+
+HALF_A_FILE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+import numpy as np
+from kipoi.writers import HDF5BatchWriter
+writer = HDF5BatchWriter(sys.argv[1], chunk_size=1000)
+try:
+    for _ in range(50):
+        writer.batch_write({"preds": np.random.rand(1000, 10)})
+    writer.close()
+except OSError as error:
+    print("OSError", error.errno, error.filename)
+"""
+
+
+def test_hdf5_on_a_full_disk_is_one_error(plain, patched, tmp_path):
+    done = run(patched, "-c", HALF_A_FILE, tmp_path / "x.h5", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"OSError 27 {tmp_path / 'x.h5'}\n") and not done.stderr
+    done = run(plain, "-c", HALF_A_FILE, tmp_path / "y.h5", cwd=tmp_path)
+    assert done.returncode < 0 or "Traceback" in done.stderr
+
+
+def test_hdf5_is_written_and_added_to_as_before(plain, patched, tmp_path):
+    code = """
+import sys, numpy as np, h5py
+from kipoi.writers import HDF5BatchWriter
+HDF5BatchWriter.dump(sys.argv[1], {"preds": np.arange(12.0).reshape(4, 3), "metadata": {"id": np.array(list("abcd"))}})
+HDF5BatchWriter.dump(sys.argv[1], {"more": np.arange(4)})
+"""
+    for name, tree in (("plain", plain), ("patched", patched)):
+        assert run(tree, "-c", code, tmp_path / f"{name}.h5", cwd=tmp_path).returncode == 0
+    with h5py.File(tmp_path / "plain.h5") as one, h5py.File(tmp_path / "patched.h5") as other:
+        assert sorted(one) == sorted(other) == ["metadata", "more", "preds"]
+        for name in ("preds", "more", "metadata/id"):
+            np.testing.assert_array_equal(one[name][:], other[name][:])
+
+
+def test_predictions_that_end_early_leave_no_file(plain, patched, tmp_path):
+    """The first 40 sequences are fine; the loader fails behind them."""
+    (tmp_path / "loader.py").write_text(
+        "import numpy as np\n"
+        "from kipoi_motifrep import SequencesDl\n"
+        "class Failing(SequencesDl):\n"
+        "    def _rows(self, start, stop):\n"
+        "        assert stop <= 40, 'as if the disk were gone'\n"
+        "        return super()._rows(start, stop)\n"
+    )
+    (tmp_path / "x.fa").write_text(f">a\n{'ACGT' * 50}\n" * 90)
+    for tree, left in ((plain, True), (patched, False)):
+        command = ["-m", "kipoi", "predict", SHIPPED, "--source", "dir", "--dataloader", "loader.Failing"]
+        command += ["--dataloader_args", "fasta_file=x.fa", "-o", "x.tsv"]
+        done = run(tree, *command, cwd=tmp_path)
+        assert done.returncode and "as if the disk were gone" in done.stderr
+        assert (tmp_path / "x.tsv").exists() == left
+        (tmp_path / "x.tsv").unlink(missing_ok=True)
 
 
 # plugin
