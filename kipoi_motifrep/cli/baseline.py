@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
 
     from kipoi_motifrep.cli.match import names
     from kipoi_motifrep.core.errors import a_few
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.training.baseline import SHOWN_LABELS, scan_baseline
 
     results = scan_baseline(
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     without = [one.label for one in results if one.motif is None]
     if without:
         cure = "name some with --truth" if args.truth is None else f"{args.truth} names none that is there"
-        say(f"no matrix for {len(without)} labels ({a_few(without, SHOWN_LABELS)}); {cure}")
+        say(f"no matrix for {counted(len(without), 'label')} ({a_few(without, SHOWN_LABELS)}); {cure}")
     judged = [one for one in results if not np.isnan(one.auroc)]
     if judged:
         auroc, aupr = (np.mean([getattr(one, name) for one in judged]) for name in ("auroc", "aupr"))

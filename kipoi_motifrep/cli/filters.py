@@ -172,13 +172,14 @@ def run(args: argparse.Namespace) -> None:
     args : argparse.Namespace
         Parsed arguments.
     """
-    from kipoi_motifrep.core.progress import say
+    from kipoi_motifrep.core.progress import counted, say
     from kipoi_motifrep.filters import extract_filters
 
     found = extract_filters(**gathered(args))
     statuses = [status for bank in found for status in bank.status]
     counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    say(f"{args.output}: {len(statuses)} filters ({counts}), from {found[0].n_sequences} sequences")
+    n_sequences = counted(found[0].n_sequences, "sequence")
+    say(f"{args.output}: {counted(len(statuses), 'filter')} ({counts}), from {n_sequences}")
 
 
 def gathered(args: argparse.Namespace) -> dict:

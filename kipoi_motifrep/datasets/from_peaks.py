@@ -309,10 +309,7 @@ class WindowChooser:
         positive = labels.any(axis=1)
         inside = (start >= 0) & (start + rule.window <= size) & ((bins + 1) * rule.bin <= size)
         bad = touched(start, start + rule.window, *self.blacklist.get(number, np.zeros((2, 0), np.int64)))
-        for why, where in (
-            ("they reach past the end of a chromosome", ~inside),
-            ("they touch the blacklist", inside & bad),
-        ):
+        for why, where in (("past the end of a chromosome", ~inside), ("on the blacklist", inside & bad)):
             self.left_out[f"positive windows left out: {why}"] += np.count_nonzero(positive & where)
         start, labels, positive = (values[inside & ~bad] for values in (start, labels, positive))
         split = self.splitter.assign(name, start, start + rule.window, positive)
@@ -437,6 +434,9 @@ def build_from_peaks(
                 f"of {rule.window} bp on the chromosome; try other values of bin, fraction, window"
             )
         splitter.check_all_seen()
-    for why, count in [*chooser.left_out.items(), ("windows left out: they reach into two splits", splitter.n_between)]:
+    for why, count in [
+        *chooser.left_out.items(),
+        ("windows left out: across the border of two splits", splitter.n_between),
+    ]:
         if count:
-            say(f"{count} {why}")
+            say(f"{count} {why if count > 1 else why.replace('windows', 'window', 1)}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.progress import progress, say
+from kipoi_motifrep.core.progress import counted, progress, say
 from kipoi_motifrep.core.textfile import open_text
 from kipoi_motifrep.datasets.hdf5 import create_dataset
 from kipoi_motifrep.datasets.sources import describe_sources
@@ -321,7 +321,7 @@ def _collect_with_fasta(path, fasta, table: _Table, by_name: bool, length: int |
         if entry_of[entry.name] is not entry:
             raise InputError(f"{entry.name!r} has labels twice", path=path, row=entry_of[entry.name].row)
     if by_name and n > len(entries):
-        say(f"{n - len(entries)} sequences left out: the table has no labels for them")
+        say(f"{counted(n - len(entries), 'sequence')} left out: the table has no labels for it")
     if not by_name and n != len(entries):
         raise InputError(
             f"{path} has labels for {len(entries)} sequences, and there are {n}; they are paired by "
@@ -357,12 +357,12 @@ def _choose(
     if not known.any():
         raise InputError("every label of every row is masked; nothing is left to learn", path=path)
     if not known.all():
-        say(f"{np.count_nonzero(~known)} rows left out: all of their labels are masked")
+        say(f"{counted(np.count_nonzero(~known), 'row')} left out: all labels are masked")
     if not positive_only:
         return places, known
     if not positive.any():
         raise InputError("no row has a positive label", path=path)
-    say(f"{np.count_nonzero(known & ~positive)} rows left out: none of their labels is positive")
+    say(f"{counted(np.count_nonzero(known & ~positive), 'row')} left out: no label is positive")
     return places, positive
 
 
@@ -447,7 +447,7 @@ def build_from_table(
     places, kept = _choose(labels, names, leave_out, min_positives, positive_only, table)
     split = found.deal(splitter, kept, table)
     if splitter.n_between:
-        say(f"{splitter.n_between} rows left out: they reach into two splits")
+        say(f"{counted(splitter.n_between, 'row')} left out: across the border of two splits")
     provenance = {"command": "dataset table", "options": dict(options or {}), "sources": sources}
     with create_dataset(output, found.length, [names[i] for i in places], provenance) as writer:
         for rows, codes, texts in progress(

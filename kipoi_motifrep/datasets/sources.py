@@ -10,6 +10,7 @@ import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.progress import counted
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 
 ROWS_AT_ONCE = 1 << 16
@@ -62,8 +63,8 @@ def summary(path: str | os.PathLike) -> tuple[str, str]:
     dataset = open_dataset(path)
     n = ", ".join(f"{len(split)} {name}" for name, split in dataset.splits.items())
     line = (
-        f"{path}: {sum(map(len, dataset.splits.values()))} sequences of {dataset.length} bp, "
-        f"{len(dataset.label_names)} labels ({n})"
+        f"{path}: {counted(sum(map(len, dataset.splits.values())), 'sequence')} of {dataset.length} bp, "
+        f"{counted(len(dataset.label_names), 'label')} ({n})"
     )
     positives, masked = {}, {}
     for name, split in dataset.splits.items():

@@ -19,6 +19,8 @@ from kipoi_motifrep.training.architectures import select
 from kipoi_motifrep.training.runs import PAPER_PROTOCOL, Epoch, Protocol, Result, Run
 from kipoi_motifrep.training.train import check_splits, train_run
 
+LOGGED_EVERY = 60  # seconds
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -161,6 +163,7 @@ class _Progress:
             disable=not sys.stderr.isatty(),
         )
         self._last: dict[Run, Epoch] = {}  # of the networks under way
+        self._said = time.monotonic()
         self._finished: set[Run] = set()
         self._most = protocol.epochs
         self._turn = threading.Lock()  # epochs are heard of in a thread of Dask's
@@ -174,9 +177,15 @@ class _Progress:
             # A resumed run begins with a later epoch than the first.
             self._bar.update(epoch["epoch"] - self._last.get(run, {"epoch": 0})["epoch"])
             self._last[run] = epoch
-            self._bar.set_postfix_str(
-                ", ".join(f"{one.architecture} {last['val_loss']:.4f}" for one, last in self._last.items())
-            )
+            losses = ", ".join(f"{one.architecture} {last['val_loss']:.4f}" for one, last in self._last.items())
+            self._bar.set_postfix_str(losses)
+            # Into a log file goes no bar, but a line a minute, by which one sees that it goes on.
+            if self._bar.disable and time.monotonic() - self._said >= LOGGED_EVERY:
+                self._said = time.monotonic()
+                epochs = ", ".join(
+                    f"{one.architecture} trial {one.trial} {last['epoch']}" for one, last in self._last.items()
+                )
+                say(f"{time.strftime('%H:%M:%S')} epochs: {epochs} (at most {self._most}); validation losses: {losses}")
 
     def finish(self, run: Run) -> None:
         """Take the epochs that a network did not need out of the total."""

@@ -20,7 +20,7 @@ def test_a_column_of_digits_with_masked_labels(tmp_path, capsys):
         ("test", "chr3:100-112"): ("TCGTACGTACGT", [0, 0, 0]),
     }
     shown = capsys.readouterr()
-    assert "1 rows left out: all of their labels are masked" in shown.err
+    assert "1 row left out: all labels are masked" in shown.err
     assert shown.out.splitlines()[0] == "label\ttrain\tvalid\ttest\ttrain_masked\tvalid_masked\ttest_masked"
     assert open_dataset(tmp_path / "out.h5").label_names == ("A", "B", "C")
     assert provenance_of(tmp_path / "out.h5")["options"]["masked"] == ["2"]
@@ -139,7 +139,7 @@ def with_fasta(tmp_path, labels, fasta, *options):
 def test_fasta_with_labels_by_name(tmp_path, capsys):
     found = with_fasta(tmp_path, "seq\tA\tB\ns3\t1\t0\ns1\t0\t1\n", FASTA)
     assert found == {("train", "s1"): ("ACGTACGT", [0, 1]), ("train", "s3"): ("GCGTACGT", [1, 0])}
-    assert "1 sequences left out" in capsys.readouterr().err
+    assert "1 sequence left out" in capsys.readouterr().err
 
 
 def test_fasta_with_labels_by_order(tmp_path):
@@ -161,7 +161,7 @@ def test_fasta_with_labels_by_name_whatever_its_first_record(tmp_path, capsys, f
     fasta = f">{first}\nTTTTTTTT\n>s1\nACGTACGT\n>s3\nGCGTACGT\n"
     found = with_fasta(tmp_path, "name\tA\ns3\t1\ns1\t0\n", fasta)
     assert found == {("train", "s1"): ("ACGTACGT", [0]), ("train", "s3"): ("GCGTACGT", [1])}
-    assert "1 sequences left out" in capsys.readouterr().err
+    assert "1 sequence left out" in capsys.readouterr().err
 
 
 def test_names_that_agree_but_for_some_are_never_paired_by_order(tmp_path, capsys):

@@ -142,7 +142,7 @@ def test_command_writes_a_table_and_its_parameters(planted, tmp_path, capsys):
     recorded = json.loads((tmp_path / "floor.tsv.json").read_text())["parameters"]
     assert (recorded["dataset"], recorded["collection"], recorded["truth"]) == ("max.h5", ["CORE"], None)
     said = capsys.readouterr().err
-    assert "no matrix for 1 labels (mystery); name some with --truth" in said and "2 of 3 labels" in said
+    assert "no matrix for 1 label (mystery); name some with --truth" in said and "2 of 3 labels" in said
 
 
 def test_all_releases_by_default(planted):

@@ -163,10 +163,10 @@ def test_a_backend_that_is_not_there_is_one_line(dataset, tmp_path, monkeypatch,
     "options, words",
     [
         (["--epochs", "0"], "epochs is 0"),
-        (["--batch-size", "0"], "batch_size is 0"),
+        (["--batch-size", "0"], "--batch-size is 0"),
         (["--patience", "0"], "patience is 0"),
-        (["--learning-rate", "0"], "learning_rate is 0"),
-        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--learning-rate", "0"], "--learning-rate is 0"),
+        (["--learning-rate", "nan"], "--learning-rate is nan"),
         (["--trials", "0"], "trials is 0"),
         (["--jobs", "0"], "jobs is 0"),
         (["--architecture", "cnn_3"], "no architecture 'cnn_3'"),
@@ -175,6 +175,20 @@ def test_a_backend_that_is_not_there_is_one_line(dataset, tmp_path, monkeypatch,
 def test_options_that_make_no_sense(dataset, tmp_path, capsys, options, words):
     assert cli.main(["train", dataset.path, "--out", str(tmp_path / "runs"), *options]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+def test_a_log_file_gets_a_line_a_minute(monkeypatch, capsys):
+    now = [1000.0]
+    monkeypatch.setattr(sweep.time, "monotonic", lambda: now[0])
+    progress = sweep._Progress(2, Protocol(epochs=50))
+    for epoch, seconds in ((1, 30), (2, 29), (3, 2), (4, 58), (5, 2)):
+        now[0] += seconds
+        progress.show({"run": ("cnn_2", 0, 0), "epoch": {"epoch": epoch, "val_loss": 1 / epoch}})
+    progress.close()
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        f"epochs: cnn_2 trial 0 {epoch} (at most 50); validation losses: cnn_2 {1 / epoch:.4f}" for epoch in (3, 5)
+    ]
 
 
 def test_train_on_a_file_that_is_no_dataset(tmp_path, capsys):
