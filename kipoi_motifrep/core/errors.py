@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,29 +73,35 @@ def one_line(error: BaseException) -> str:
     return printable(text[-1].removeprefix("kipoi_motifrep.core.errors.InputError: "))
 
 
-def missing_package(error: ModuleNotFoundError, known: Sequence[str] = ()) -> str:
+def missing_package(error: BaseException, known: Sequence[str] = ()) -> str:
     """Say which package a stranger's code needs, and pip's cure.
 
     Parameters
     ----------
-    error : ModuleNotFoundError
-        Of its import.
+    error : BaseException
+        Of its import, or made of such a one.
     known : sequence of str
         What the code's description says that it needs, as pip takes it.
 
     Returns
     -------
     str
-        The rest of a sentence.
+        The rest of a sentence; empty if no package is missing.
 
     Examples
     --------
-    >>> missing_package(ModuleNotFoundError("", name="concise.layers"), ["h5py", "concise==0.6"])
-    "needs the package 'concise', which is not installed (pip install concise==0.6)"
+    >>> missing_package(ModuleNotFoundError("", name="concise.layers"), ["h5py", "concise>=0.6"])
+    "needs the package 'concise', which is not installed (pip install 'concise>=0.6')"
     """
-    package = (error.name or str(error)).split(".")[0]
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, ModuleNotFoundError) and cause.name):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return ""
+    package = str(getattr(cause, "name", "")).split(".")[0]
+    # The name on PyPI where the description has it, with what it says of the version.
     asked = next((one for one in known if re.split("[=<>!~ \\[]", one)[0].replace("-", "_") == package), package)
-    return f"needs the package {package!r}, which is not installed (pip install {asked})"
+    return f"needs the package {package!r}, which is not installed (pip install {shlex.quote(asked)})"
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,7 @@ STATE, SCRIPT, EXPORTED, SAFETENSORS = (
     "a torch.export file",
     "a .safetensors file",
 )
+SAVED_MODEL = "a SavedModel folder"
 READ_BY_TORCH = (STATE, SCRIPT, EXPORTED, SAFETENSORS)
 
 # A file that begins so is of this kind; the first that fits counts.
@@ -39,12 +40,12 @@ CURES = {
     "a TensorFlow Lite file": "which is not read; give the Keras model that it was made from",
     "a checkpoint of TensorFlow": "which has no network in it; build the network in TensorFlow, load the checkpoint, "
     "and save it as one .keras or .h5 file",
-    "a SavedModel folder": "which shows no layers; open it with tf_keras.models.load_model and save it as one .h5 file",
     "a NumPy archive": "which has no network in it; put its arrays into the network, and save that as a whole",
     "a network's description without its weights": "give the file of weights, and this one by arch=FILE",
 }
 KNOWN = (
-    "the files read are .keras, .h5 and weights of Keras, and state dicts, checkpoints, TorchScript and .pt2 of PyTorch"
+    "the files read are .keras, .h5 and weights of Keras, SavedModel folders, and state dicts, checkpoints, "
+    "TorchScript and .pt2 of PyTorch"
 )
 
 LIMIT = "KIPOI_MOTIFREP_MAX_UNPACKED_GB"
@@ -93,7 +94,7 @@ def kind_of(path: str | os.PathLike) -> str:
     Returns
     -------
     str
-        In words: one of :data:`KERAS`, :data:`HDF5`, :data:`READ_BY_TORCH`, or a key of
+        In words: one of :data:`KERAS`, :data:`HDF5`, :data:`SAVED_MODEL`, :data:`READ_BY_TORCH`, or a key of
         :data:`CURES`; empty if it is not known.
 
     Raises
@@ -136,7 +137,7 @@ def kind_of(path: str | os.PathLike) -> str:
 
 def _kind_of_folder(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
-        return "a SavedModel folder"
+        return SAVED_MODEL
     return "a checkpoint of TensorFlow" if (path / "checkpoint").is_file() else ""
 
 

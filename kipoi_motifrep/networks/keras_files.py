@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from kipoi_motifrep.core.disks import on_temporary_disk
-from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, missing_package
+from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, flattened, missing_package
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
@@ -219,8 +219,11 @@ def _part(config: Mapping, framework: ModuleType, largest: int, weights: Path, p
     if "Conv" not in json.dumps(part):
         raise problem
     model = _made(_of_keras_3(part) if framework.__name__ == "keras" else part, framework)
-    cause = problem if isinstance(problem, InputError) else error or problem
-    reason = f"the file {cause}" if isinstance(cause, InputError) else f"Keras cannot make it ({_reason(str(cause))})"
+    if problem.__cause__ is None and error is not None:  # else a package is missing
+        problem = error
+    own = isinstance(problem, InputError)
+    reason = str(problem) if problem.__cause__ else f"the file {problem}"
+    reason = reason if own else f"Keras cannot make it ({_reason(str(problem))})"
     model.left_out = f"layer {culprit!r} and what follows it are left out, since {reason}"
     return model
 
@@ -234,8 +237,9 @@ def _custom_objects(path: str | os.PathLike | None, framework: ModuleType) -> di
     try:
         with _keras_is(framework):
             return dict(load_module(str(path)).OBJECTS or {})
-    except ModuleNotFoundError as error:
-        raise InputError(f"its {os.path.basename(path)} {missing_package(error)}") from error
+    except (OSError, ImportError) as error:
+        name = os.path.basename(path)
+        raise InputError(f"its {name} {missing_package(error) or f'cannot be read ({flattened(error)})'}") from error
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from kipoi_motifrep.core.disks import on_temporary_disk
-from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.errors import InputError, flattened, missing_package
 from kipoi_motifrep.core.letters import BASES
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.networks.backend import import_keras
-from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, NetworkFile, kind_of, refuse
+from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, SAVED_MODEL, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.source import Source
@@ -36,11 +37,7 @@ FILE_SUFFIXES = (
     ".onnx",
     ".pb",
 )
-OPAQUE = {
-    "sklearn": "a scikit-learn model",
-    "tensorflow": "a TensorFlow graph",
-    "tensorflow2": "a TensorFlow SavedModel",
-}
+OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a graph and a checkpoint of TensorFlow 1"}
 
 
 def is_file_model(model: object) -> TypeGuard[str | os.PathLike]:
@@ -109,6 +106,10 @@ def load_model(model: object, source: str | None = None, whole: bool = True) -> 
         kind = kind_of(path)
         if kind in CURES:
             refuse(path, kind)
+        if kind == SAVED_MODEL:
+            from kipoi_motifrep.networks.saved_models import SavedSource
+
+            return SavedSource(path)
         if path.name.lower().endswith(FILE_SUFFIXES):
             raise InputError(
                 "is a folder, not a file; save the network as one file, or give the folder of a Kipoi "
@@ -168,7 +169,17 @@ def own_model_classes(whole: bool = True) -> Iterator[None]:
             without_gpu()
             super().__init__(*args, **kwargs)
 
-    own = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
+    class ServedModel(kipoi.model.TensorFlow2Model):
+        """Kipoi's class, whose SavedModel is looked into; Kipoi itself would run whatever is in it."""
+
+        def __init__(self, savedmodel_path):
+            from kipoi_motifrep.networks.saved_models import SavedSource
+
+            self.model = SavedSource(Path(savedmodel_path))
+
+    own: dict[str, type] = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
+    if not whole:
+        own["TensorFlow2Model"] = ServedModel
     kept = {name: getattr(kipoi.model, name) for name in own}
     known = dict(kipoi.model.AVAILABLE_MODELS)
     Keras3Model.whole = whole
@@ -298,6 +309,8 @@ def source_of(model: object) -> Source:
         If there is none.
     """
     for network in _networks_in(model):
+        if isinstance(getattr(network, "framework", None), str):
+            return network  # a source already
         if any(base.__module__.split(".")[0] == "torch" for base in type(network).__mro__):
             from kipoi_motifrep.networks.from_torch import TorchSource
 
@@ -318,7 +331,7 @@ def _networks_in(model: object) -> list[Any]:
         for one in held
         if any(
             (base.__module__.split(".")[0], base.__name__)
-            in (("keras", "Model"), ("tf_keras", "Model"), ("torch", "Module"))
+            in (("keras", "Model"), ("tf_keras", "Model"), ("torch", "Module"), ("kipoi_motifrep", "KerasSource"))
             for base in type(one).__mro__
         )
     ]
@@ -361,6 +374,7 @@ def _load_kipoi(name: str, source: str, whole: bool):
         if source == "dir" and path.is_file():
             raise InputError(f"Kipoi cannot read it ({flattened(error)})", path=path) from error
         raise InputError(f"there is no Kipoi model {name!r} in source {source!r} ({flattened(error)})") from error
+    needs = [*description.dependencies.pip, *description.dependencies.conda]
     kind = (description.type or str(description.defined_as).removeprefix("kipoi.model.").removesuffix("Model")).lower()
     if kind in OPAQUE:  # before loading: scikit-learn models are pickles, which are code
         raise InputError(
@@ -371,8 +385,19 @@ def _load_kipoi(name: str, source: str, whole: bool):
     try:
         # Kipoi prints pages there, such as that the shapes of a loader without its default arguments do not fit.
         with redirect_stdout(io.StringIO()), own_model_classes(whole):
-            return kipoi.get_model(name, source)
+            try:
+                return kipoi.get_model(name, source)
+            except ImportError as error:  # of the loader, mostly, which is not always needed
+                if whole or not missing_package(error):
+                    raise
+                lacking = missing_package(error, needs)
+                model = kipoi.get_model(name, source, with_dataloader=False)
+        say(f"{name}: its loader is not used, since it {lacking}")
+        return model
     except InputError:
         raise
     except Exception as error:
+        lacking = missing_package(error, needs)
+        if lacking:
+            raise InputError(f"{name} {lacking}") from error
         raise InputError(f"Kipoi cannot load {name!r} ({type(error).__name__}: {flattened(error)})") from error

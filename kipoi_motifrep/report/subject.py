@@ -75,4 +75,5 @@ def _named(model: object, source: str | None) -> tuple[str, str, str]:
         return str(architecture or folder or path.stem), f"{folder}/{path.name}", ""
     if source in (None, "kipoi") and not path.is_absolute() and not is_here(path):
         return str(model), "kipoi.org", f"https://kipoi.org/models/{model}"
-    return path.name, f"Kipoi model {path.parent.name}/{path.name}", ""
+    form = "SavedModel" if (path / "saved_model.pb").is_file() else "Kipoi model"
+    return path.name, f"{form} {path.parent.name}/{path.name}", ""

@@ -122,7 +122,7 @@ def test_folders(tmp_path, no_zoo):
     (tmp_path / "trained/checkpoint").write_text("model_checkpoint_path")
     (tmp_path / "empty").mkdir()
     for name, reason in (
-        ("saved", "is a SavedModel folder: which shows no layers; .*as one .h5 file"),
+        ("saved", r"TensorFlow cannot read it|was written by TensorFlow 1, .*as Keras's \.h5 file"),
         ("trained", "is a checkpoint of TensorFlow: "),
         ("empty", r"is a folder without a model\.yaml, so no Kipoi model"),
     ):

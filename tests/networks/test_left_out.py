@@ -2,11 +2,13 @@
 
 import html
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
 import tf_keras
+import yaml
 from support.network_files import kipoi_folder
 
 import kipoi_motifrep as km
@@ -174,3 +176,41 @@ def test_a_network_that_was_built_for_batches_of_one_size(tmp_path):
     found = load_keras(tmp_path / "network.h5")
     np.testing.assert_allclose(found.predict(X, verbose=0), made(np.resize(X, (64, LENGTH, 4)))[:5], atol=1e-5)
     assert KerasSource(found).input_shapes() == {"seq": (LENGTH, 4)}
+
+
+LOADER = """import package_that_is_nowhere
+from kipoi.data import Dataset
+
+
+class Own(Dataset):
+    pass
+"""
+
+
+def test_a_package_that_a_folder_needs_is_named_with_the_cure(tmp_path, capsys):
+    """As in rbp_eclip: its layers and its loader are of concise."""
+    made = filled(sequence(tf_keras, own_layer(tf_keras)))
+    made.save(tmp_path / "x.h5")
+    (tmp_path / "own.py").write_text("import package_that_is_nowhere.layers\nOBJECTS = {}\n")
+    kipoi_folder(tmp_path, {"weights": "x.h5", "custom_objects": "own.py"}, (LENGTH, 4))
+    description = yaml.safe_load((tmp_path / "model.yaml").read_text())
+    cure = r"needs the package 'package_that_is_nowhere', which is not installed \(pip install {}\)"
+    with pytest.raises(InputError, match="its own.py " + cure.format("package_that_is_nowhere")):
+        load_model(str(tmp_path))
+    (bank,) = open_network(str(tmp_path)).banks
+    left_out = "left out, since its own.py " + cure.format("package_that_is_nowhere")
+    assert any(re.search(left_out, note) for note in bank.notes)
+    # The loader's package has a name at PyPI that the folder's description knows.
+    (tmp_path / "dataloader.py").write_text(LOADER)
+    (tmp_path / "dataloader.yaml").write_text(
+        "defined_as: dataloader.Own\nargs: {}\ninfo: {authors: [{name: A}], doc: none}\n"
+        'output_schema: {inputs: {name: seq, shape: "(30, 4)", doc: DNA}, targets: {name: y, shape: "(1, )", doc: y}}\n'
+    )
+    description |= {"default_dataloader": ".", "dependencies": {"pip": ["package-that-is-nowhere==0.6"]}}
+    (tmp_path / "model.yaml").write_text(yaml.dump(description))
+    asked = cure.format("package-that-is-nowhere==0.6")
+    with pytest.raises(InputError, match=asked):
+        load_model(str(tmp_path))
+    (bank,) = open_network(str(tmp_path)).banks
+    np.testing.assert_allclose(bank.kernels, made.get_layer("conv").get_weights()[0].transpose(2, 0, 1), atol=1e-6)
+    assert re.search(f"its loader is not used, since it {asked}", capsys.readouterr().err)

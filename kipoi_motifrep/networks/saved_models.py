@@ -1,0 +1,174 @@
+"""SavedModel folders of TensorFlow 2: the graph that they serve, once it is known to do nothing but calculate.
+
+1. The folder's description is read as what it is, a message of protobuf. One that would open files or run anything of
+   its own while it is loaded is refused.
+2. TensorFlow loads it, which runs no Python. The functions of the graph are put in line, its variables become
+   constants.
+3. Every operation that is left must be one that calculates. It has the name of the layer that it comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kipoi_motifrep.core.errors import InputError, first_line, flattened
+from kipoi_motifrep.networks.backend import import_keras
+from kipoi_motifrep.networks.file_kinds import check_unpacked
+from kipoi_motifrep.networks.from_keras import KerasSource, TensorFlowPass
+from kipoi_motifrep.networks.source import Unreadable
+
+KINDS = ("user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor")
+CALCULATES = re.compile(
+    "(Bias)?Add(V1|V2|N)?|Sub|Mul|MulNoNan|Div|DivNoNan|RealDiv|FloorDiv|FloorMod|Mod|Maximum|Minimum|Neg|Abs|Sign|Exp|"
+    "Expm1|Log|Log1p|R?[Ss]qrt|Square|SquaredDifference|Pow|Reciprocal|Inv|Sin|Cos|Tan|Tanh|Sigmoid|Relu6?|LeakyRelu|"
+    "S?[Ee]lu|Softplus|Softsign|(Log)?Softmax|Erfc?|Floor|Ceil|Round|Rint|ClipByValue|(Batch)?MatMul(V2|V3)?|Einsum|"
+    "Conv|Conv[23]D(BackpropInput(V2)?)?|DepthwiseConv2dNative|XlaConvV2|(Max|Avg)Pool(V2|3D)?|FusedBatchNorm(V2|V3)?|"
+    "LRN|Mean|Sum|Prod|Max|Min|All|Any|ArgMax|ArgMin|TopKV2|Cumsum|Cumprod|Equal|NotEqual|Greater(Equal)?|Less(Equal)?|"
+    "Logical(And|Or|Not)|Select(V2)?|Where|Cast|Const|Placeholder(WithDefault)?|Identity(N)?|StopGradient|"
+    "PreventGradient|NoOp|ShapeN?|Size|Rank|Reshape|Squeeze|ExpandDims|(Conjugate)?Transpose|InvertPermutation|"
+    "Concat(V2|Offset)?|SplitV?|Pack|Unpack|Slice|StridedSlice|Gather(V2|Nd)?|ScatterNd|Tile|Fill|(Zeros|Ones)Like|"
+    "Range|LinSpace|OneHot|(Mirror)?Pad(V2)?|Reverse(V2|Sequence)?|BroadcastTo|BroadcastArgs|SpaceToBatchND|"
+    "BatchToSpaceND|Roll|Resize(NearestNeighbor|Bilinear)|TensorList[A-Z][A-Za-z]+|EmptyTensorList|(Stateless)?(While|If)|"
+    "(Stateful)?PartitionedCall|RandomUniform|RandomStandardNormal|Assert"
+)
+
+
+class SavedSource(KerasSource):
+    """The graph that a SavedModel folder serves.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        With a ``saved_model.pb``.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, serves nothing, or could do other things than calculate.
+    """
+
+    framework = "TensorFlow"
+    backend = "tensorflow"
+    left_out = ""
+
+    def __init__(self, folder: Path):
+        import_keras()  # TensorFlow with few words
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        weights = [one for one in folder.glob("variables/*") if one.is_file()]
+        check_unpacked(folder / "saved_model.pb", sum(one.stat().st_size for one in weights))
+        try:
+            found = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+            objects = found.meta_graphs[0].object_graph_def.nodes
+            if not objects:
+                raise InputError(
+                    "was written by TensorFlow 1, whose files run parts of themselves while they are loaded; load it "
+                    "there, and save it as Keras's .h5 file or as TensorFlow 2 does",
+                    path=folder,
+                )
+            for one in objects:
+                kind = one.WhichOneof("kind")
+                if kind not in KINDS or one.saveable_objects or one.registered_saver:
+                    raise InputError(
+                        f"has parts ({kind}) that read files or are run while it is loaded; save the network without "
+                        "them, as Keras's .h5 file",
+                        path=folder,
+                    )
+            loaded = tf.saved_model.load(str(folder))
+            served = [loaded.signatures[name] for name in ("serving_default", *loaded.signatures)]
+            constant = convert_variables_to_constants_v2(served[0], lower_control_flow=False)
+        except InputError:
+            raise
+        except Exception as error:  # TensorFlow fails in any way on what is damaged
+            raise InputError(f"TensorFlow cannot read it ({flattened(error)})", path=folder) from error
+        self.model, self.graph = folder, constant.graph.as_graph_def()
+        nodes = [*self.graph.node, *(one for part in self.graph.library.function for one in part.node_def)]
+        other = sorted({one.op for one in nodes if not CALCULATES.fullmatch(one.op)})
+        if other:
+            raise InputError(
+                f"uses TensorFlow's {', '.join(other)}, which could do other things than calculate, and is not run; "
+                "save the network as Keras's .h5 file",
+                path=folder,
+            )
+        self._tensors = {tensor.name.split(":")[0]: tensor for tensor in constant.inputs}
+        self._outputs = [tensor.name for tensor in constant.outputs]
+        self._function = tf.function(lambda *values: self._call(list(self._tensors), values), autograph=False)
+
+    def trace(self, inputs: Mapping[str, np.ndarray]) -> TensorFlowPass:
+        """List the operations of the graph for sequences of this length.
+
+        Parameters
+        ----------
+        inputs : mapping of str to numpy.ndarray
+            A batch; shapes alone are looked at.
+
+        Returns
+        -------
+        TensorFlowPass
+            Every tensor that is made from an input is a tap.
+
+        Raises
+        ------
+        Unreadable
+            If the graph cannot take such inputs.
+        """
+        import tensorflow as tf
+
+        types = self.input_types()
+        specs = [tf.TensorSpec((None, *one.shape[1:]), types[name]) for name, one in inputs.items()]
+        function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
+        try:
+            return _NamedPass(function.get_concrete_function(*specs), list(inputs), [])
+        except Exception as error:
+            raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the graph as it is; see :class:`KerasSource`."""
+        return [np.asarray(one) for one in self._function(*(inputs[name] for name in self._tensors))]
+
+    def untrained(self, seed: int) -> Any:
+        """Say that there are no initial values to draw."""
+        raise Unreadable("a SavedModel does not say how its weights were drawn")
+
+    def contents(self) -> tuple[str, list[np.ndarray]]:
+        """Give the operations of the graph, whose names are of no account, and its constants."""
+        import tensorflow as tf
+
+        constants = [tf.make_ndarray(one.attr["value"].tensor) for one in self.graph.node if one.op == "Const"]
+        return " ".join(one.op for one in self.graph.node), constants
+
+    def _inputs(self) -> dict[str, Any]:
+        return self._tensors
+
+    def _call(self, names: Sequence[str], values: Sequence) -> Any:
+        import tensorflow as tf
+
+        given = {f"{name}:0": value for name, value in zip(names, values, strict=True)}
+        return tf.graph_util.import_graph_def(self.graph, given, return_elements=self._outputs, name="")
+
+
+class _NamedPass(TensorFlowPass):
+    """The operations of a graph, each with the name of the layer that its own name begins with."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        scopes = [tensor.op.name.split("/")[:-1] for tensor in self._tensors]
+        # What all that calculate begin with is the network.
+        kinds = [tensor.op.type for tensor in self._tensors]
+        working = [scope for scope, kind in zip(scopes, kinds, strict=True) if kind not in ("Placeholder", "Identity")]
+        shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*working, strict=False)))
+        names = ["/".join(scope[shared:]) for scope in scopes]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        self.taps = [
+            replace(tap, name=name or tap.name, leaf=numbers[name] if name else None)
+            for tap, name in zip(self.taps, names, strict=True)
+        ]
