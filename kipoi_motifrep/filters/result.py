@@ -11,6 +11,8 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.statuses import ACTIVE, DEAD
 from kipoi_motifrep.filters.evidence import Heights, SiteSample
 from kipoi_motifrep.motifs import Motif
+from kipoi_motifrep.motifs.logos import information_logo
+from kipoi_motifrep.motifs.notebook import html_table
 from kipoi_motifrep.networks.types import FilterBank, ReceptiveField
 
 WEIGHT_SCALE = 3.0  # of the weight PWM; Koo & Eddy 2019
@@ -75,6 +77,25 @@ class FilterPWMs:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        return (
+            f"<FilterPWMs of layer {self.bank.layer}: {len(self)} filters of width {self.width}, "
+            f"{self.status.count(ACTIVE)} active, from {self.n_sequences:,} sequences>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = zip(
+            self.names,
+            map(information_logo, self.pwms),
+            self.status,
+            self.n_sites.tolist(),
+            self.fraction_firing.tolist(),
+            self.maximum.tolist(),
+            strict=True,
+        )
+        header = ("filter", "logo", "status", "sites", "fraction of sequences", "maximum")
+        return html_table(repr(self)[1:-1], header, rows)
 
     @property
     def width(self) -> int:

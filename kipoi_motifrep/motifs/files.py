@@ -60,6 +60,9 @@ class MotifFile(Sequence):
     digest: str
     rna: bool = False
 
+    def __repr__(self) -> str:
+        return f"<MotifFile {self.path}: {len(self)} motifs, {self.format}>"
+
     def __len__(self) -> int:
         return len(self.motifs)
 

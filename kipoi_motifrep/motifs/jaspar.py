@@ -74,6 +74,9 @@ class Database:
         if not self.target_names:
             object.__setattr__(self, "target_names", tuple(motif.name for motif in self.motifs))
 
+    def __repr__(self) -> str:
+        return f"<Database {self.name}, {len(self)} motifs>"
+
     def __len__(self) -> int:
         return len(self.motifs)
 

@@ -8,9 +8,11 @@ a file that stands alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs import Motif, information_content
 from kipoi_motifrep.motifs.motif import consensus
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Told apart by people with any kind of colour vision, and at least 3:1 against white.
 COLOURS = {"A": "#1f9e6c", "C": "#1d3f98", "G": "#c98512", "T": "#951a22"}
@@ -165,6 +170,43 @@ class Logo:
             )
             + "\n"
         )
+
+    def _repr_svg_(self) -> str:
+        return self.file(1)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw on axes of matplotlib, a position to the unit of x, heights on y.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path
+
+        from kipoi_motifrep.motifs.notebook import axes_of
+
+        axes = axes_of(ax)
+        kinds = {"M": [Path.MOVETO], "L": [Path.LINETO], "C": [Path.CURVE4] * 3, "Z": [Path.CLOSEPOLY]}
+        outlines = {}
+        for letter, text in GLYPHS.items():
+            commands = re.findall(r"([MLCZ])([^MLCZ]*)", text)
+            points = [re.findall(r"[\d.]+", numbers) or ["0", "0"] for _, numbers in commands]
+            codes = [code for command, _ in commands for code in kinds[command]]
+            vertices = np.array([float(one) for part in points for one in part]).reshape(-1, 2)
+            outlines[letter] = vertices * [1 / COLUMN, -1 / HEIGHT], codes
+        for letter, position, top, height in self.letters():
+            vertices, codes = outlines[letter]
+            moved = Path(vertices * [1, height] + [position, top], codes)
+            axes.add_patch(PathPatch(moved, facecolor=COLOURS[letter], linewidth=0))
+        axes.axhline(0, color="#767676", linewidth=0.8)
+        axes.set(xlim=(0, self.width), ylim=(self.bottom, self.top), ylabel=self.unit, title=self.title)
+        return axes
 
     def _svg(self, names: str, pixels: float, axis: bool, href: str, inside: str = "") -> str:
         left = _MARGIN if axis else 0

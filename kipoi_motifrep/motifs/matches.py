@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,13 @@ from kipoi_motifrep.motifs import Motif, MotifFile, read_motifs
 from kipoi_motifrep.motifs.chance import Chance, shuffle
 from kipoi_motifrep.motifs.files import motifs_of
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
+from kipoi_motifrep.motifs.logos import information_logo
+from kipoi_motifrep.motifs.notebook import data_frame, html_table
 from kipoi_motifrep.motifs.tomtom import HIT, tomtom
 from kipoi_motifrep.motifs.tomtom.tsv import field, tomtom_table
+
+if TYPE_CHECKING:
+    import pandas
 
 # Bits at a position; files print probabilities with up to six decimals, which makes less than this of a flat one.
 _LEAST_INFORMATION = 1e-6
@@ -111,6 +117,54 @@ class Matches:
             (*self._row(motif, status, int(hit)), int(n), *call)
             for motif, status, hit, n, call in zip(self.queries, self.statuses, first, count, calls, strict=True)
         ]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Give the table as a DataFrame: numbers as numbers, what is empty as missing.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a query, columns as in ``matches.tsv``; ``called`` is True, False or missing.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        frame = data_frame(COLUMNS, self.table()).replace("", None)
+        texts = ("query", "status", "target", "target_name", "tf_class", "tf_family", "orientation", "called")
+        for name in set(COLUMNS) - set(texts):
+            frame[name] = frame[name].astype(float)
+        frame["called"] = frame["called"].map({"yes": True, "no": False})
+        return frame
+
+    def __repr__(self) -> str:
+        called = "" if self.called is None else f", {sum(self.called)} called"
+        return (
+            f"<Matches of {len(self.queries)} motifs with {self.database.name}: "
+            f"{self.statuses.count(MATCHED)} matched{called}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[object, ...]] = []
+        for motif, row in zip(self.queries, self.table(), strict=True):
+            found = dict(zip(COLUMNS, row, strict=True))
+            hit = self.hits[self.hits["query"] == len(rows)][:1]
+            target = None
+            if len(hit):
+                known = self.database.motifs[int(hit["target"][0])]
+                target = information_logo(known if hit["orientation"][0] == "+" else known.reverse_complement())
+            rows.append(
+                (
+                    motif.name,
+                    information_logo(motif),
+                    target,
+                    found["target_name"] or found["target"] or found["status"],
+                    *(found[name] for name in ("e_value", "q_value", "fdr", "called", "n_matches")),
+                )
+            )
+        header = ("motif", "logo", "best match", "name", "E-value", "q-value", "FDR", "called", "matches")
+        return html_table(repr(self)[1:-1], header, rows)
 
     def _row(self, motif: Motif, status: str, place: int) -> tuple:
         if place < 0:

@@ -108,6 +108,11 @@ class Motif:
         alt = f" {self.alt_name}" if self.alt_name else ""
         return f"<Motif {self.name}{alt}, width {self.width}, {self.consensus}>"
 
+    def _repr_svg_(self) -> str:
+        from kipoi_motifrep.motifs.logos import information_logo
+
+        return information_logo(self, " ".join(filter(None, (self.name, self.alt_name))))._repr_svg_()
+
     @property
     def width(self) -> int:
         """Number of positions."""

@@ -42,11 +42,13 @@ from kipoi_motifrep.motifs.chance import FDR, Chance, Shuffles, shuffle
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, Database, open_databases
 from kipoi_motifrep.motifs.matches import CHANCE_FILE, Matches, check_fdr, compare_motifs, read_matches, searched
 from kipoi_motifrep.motifs.matches import FILES as MATCH_FILES
+from kipoi_motifrep.motifs.notebook import html_table
 from kipoi_motifrep.motifs.tomtom.tsv import field
 from kipoi_motifrep.networks.ablation import Ablation
 from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.model_digest import model_digest
 from kipoi_motifrep.networks.source import Unreadable
+from kipoi_motifrep.pipeline.one_filter import Filter
 from kipoi_motifrep.report import Report, read_interpretation, write_interpretation
 from kipoi_motifrep.report.builder import build_report, write_representation
 from kipoi_motifrep.report.page import write_report
@@ -90,8 +92,8 @@ class Interpretation:
 
     Parameters
     ----------
-    filters : tuple of FilterPWMs
-        One a bank.
+    banks : tuple of FilterPWMs
+        The filters of each convolution that was read, as arrays; one bank for most networks.
     matches : Matches
         Of the trimmed filters of all banks; `matches.called` says which of them are called, and `matches.chance` how
         each fares against its own shuffles.
@@ -110,17 +112,44 @@ class Interpretation:
     >>> from pathlib import Path
     >>> network = keras.Sequential([keras.Input((6, 4)), keras.layers.Conv1D(2, 3, activation="relu")])
     >>> _ = Path("peaks.fa").write_text(">a\nACGTTG\n")
-    >>> found = interpret(network, fasta="peaks.fa", database="JASPAR2016", null=False, importance=False)
-    >>> len(found.filters[0]), found.page
-    (2, None)
+    >>> options = {"null": False, "importance": False, "plant": False}
+    >>> found = interpret(network, fasta="peaks.fa", database="JASPAR2016", **options)
+    >>> found
+    <Interpretation of sequential: 2 filters, ... with a match>
+    >>> found.filters[0].name, found.filters[0].pwm.shape, found.banks[0].pwms.shape, found.page
+    ('filter0', (3, 4), (2, 3, 4), None)
     """
 
-    filters: tuple[FilterPWMs, ...]
+    banks: tuple[FilterPWMs, ...]
     matches: Matches
     representation: Representation
     report: Report
     page: Path | None
     planted: Planted | None = None
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """All filters, one by one: name, PWM, logo, match, sites, and what it does when planted."""
+        pwms = [pwm for bank in self.banks for pwm in bank.pwms]
+        return tuple(map(Filter, pwms, self.matches.queries, self.report.filters))
+
+    def __repr__(self) -> str:
+        rows = self.report.filters
+        matched, called = sum(bool(row.matches) for row in rows), self.matches.called
+        text = f"{self.report.network.name}: {len(rows)} filters, {matched} with a match"
+        text += "" if called is None else f", {sum(called)} called"
+        return f"<Interpretation of {text}{'' if self.page is None else f'; {self.page}'}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for one in self.filters:
+            strongest = None
+            if one.planted:
+                change = np.array(one.planted[0].change, float)
+                place = int(np.nanargmax(np.abs(change)))
+                strongest = f"{self.report.outputs[place]} {change[place]:+.2f}"
+            rows.append((one.name, one.logo, one.words(), one.row.n_sites, strongest))
+        return html_table(self.report.sentence, ("filter", "logo", "match", "sites", "when planted"), rows)
 
 
 def interpret(

@@ -689,6 +689,9 @@ class Report(Plain):
         if unknown:
             raise InputError(f"groups name filters that the report lacks: {', '.join(sorted(unknown))}")
 
+    def __repr__(self) -> str:
+        return f"<Report of {self.network.name}: {len(self.filters)} filters, {len(self.outputs)} outputs>"
+
     @property
     def kinds(self) -> dict[str, int]:
         """Number of filters of each kind, in the order of `KINDS`; kinds without any are left out."""

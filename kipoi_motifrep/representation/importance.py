@@ -70,6 +70,10 @@ class Importance:
     n_sequences: int
     n_replaced: int
 
+    def __repr__(self) -> str:
+        filters, outputs = self.change.shape
+        return f"<Importance of {filters} filters for {outputs} outputs, over {self.n_replaced:,} sequences>"
+
     @property
     def effect(self) -> np.ndarray:
         """How much each filter raises each output, shape (n_filters, n_outputs): above 0, its sites do."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kipoi_motifrep.core.statuses import MATCHED, NO_MATCH
 from kipoi_motifrep.motifs.chance import Chance
 from kipoi_motifrep.motifs.matches import Matches
+from kipoi_motifrep.motifs.notebook import html_table
 from kipoi_motifrep.representation.assignment import Assignment, assign
 from kipoi_motifrep.representation.coverage import kind_of
 from kipoi_motifrep.representation.importance import Importance
@@ -97,6 +98,9 @@ METRICS = {
 }
 
 
+_HEADER = ("figure", "value", "shuffled filters", "untrained network", "meaning")
+
+
 @dataclass(frozen=True, eq=False)
 class Representation:
     """Metrics of one network.
@@ -147,6 +151,18 @@ class Representation:
     notes: tuple[str, ...] = ()
     chance: Chance | None = None
     called: tuple[bool, ...] | None = None
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key} {value:.3g}" for key, value in self.metrics.items())
+        return f"<Representation of {len(self.names)} filters, {self.kind}: {values}>"
+
+    def _repr_html_(self) -> str:
+        shuffled, untrained = self.shuffled.mean if self.shuffled else {}, self.untrained or {}
+        rows = [
+            (METRICS[key].name, float(value), shuffled.get(key), untrained.get(key), METRICS[key].explanation)
+            for key, value in self.metrics.items()
+        ]
+        return html_table(f"{self.kind}, {len(self.names)} filters", _HEADER, rows)
 
     @property
     def figures(self) -> Mapping[str, float]:

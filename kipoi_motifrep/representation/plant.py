@@ -25,6 +25,7 @@ from kipoi_motifrep.networks.loading import load_model, loader_alphabet, open_ne
 from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.representation.planting import (
+    COLUMNS,
     DISTANCES,
     WAYS,
     Backgrounds,
@@ -41,7 +42,6 @@ SHUFFLED, RANDOM = "shuffled", "random"
 PARTNERS = 4  # strongest motifs that are planted in pairs, too
 SEQUENCES = 60_000  # that go through the network, so that time stays bounded
 FILES = ("planted.tsv", "planted_pairs.tsv", "planted.h5")
-COLUMNS = ("motif", "form", "place", "orientation", "copies", "output", "unit", "change", "error")
 PAIR_COLUMNS = ("motif", "partner", "orientation", "distance", "output", "unit", "interaction", "error")
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,11 +28,18 @@ from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import Batch
 from kipoi_motifrep.filters.streaming import fitting_batch_size
 from kipoi_motifrep.motifs import Motif
+from kipoi_motifrep.motifs.logos import information_logo
+from kipoi_motifrep.motifs.notebook import axes_of, data_frame, html_table
 from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.network import Network, named_inputs
 from kipoi_motifrep.representation.importance import gather, spaced
 from kipoi_motifrep.sequences.shuffling import dinucleotide_shuffle
 
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+COLUMNS = ("motif", "form", "place", "orientation", "copies", "output", "unit", "change", "error")
 SAMPLED, CONSENSUS = "sampled", "consensus"
 CENTRE, ANYWHERE = "centre", "anywhere"
 FORMS, PLACES = (SAMPLED, CONSENSUS), (CENTRE, ANYWHERE)
@@ -121,6 +129,34 @@ class Interaction:
     interaction: np.ndarray
     error: np.ndarray
 
+    def __repr__(self) -> str:
+        return (
+            f"<Interaction of {self.first} and {self.second} ({self.orientation}) at {len(self.distances)} distances>"
+        )
+
+    def plot(self, output: int = 0, ax: Axes | None = None) -> Axes:
+        """Draw the interaction along the distance, with its standard errors.
+
+        Parameters
+        ----------
+        output : int, default 0
+            On which output.
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        axes = axes_of(ax)
+        for side in (self.distances < 0, self.distances > 0):  # no line across the first motif
+            axes.errorbar(self.distances[side], self.interaction[side, output], self.error[side, output], color="C0")
+        axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        axes.set(
+            xlabel=f"bases from {self.first} to {self.second} ({self.orientation})", ylabel="together less either alone"
+        )
+        return axes
+
 
 @dataclass(frozen=True, eq=False)
 class Planted:
@@ -182,6 +218,63 @@ class Planted:
     def names(self) -> tuple[str, ...]:
         """Names of the motifs."""
         return tuple(motif.name for motif in self.motifs)
+
+    def __repr__(self) -> str:
+        return f"<Planted: {len(self.motifs)} motifs in {self.backgrounds}, {len(self.outputs)} outputs>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for motif, (forward, backward), errors in zip(self.motifs, self.change[:, :2], self.error, strict=True):
+            j = int(np.abs(forward).argmax())
+            numbers = f"{forward[j]:+.2f} ± {errors[0, j]:.2f}", f"{backward[j]:+.2f} ± {errors[1, j]:.2f}"
+            rows.append((motif.name, information_logo(motif), self.outputs[j], *numbers, self.units[j]))
+        header = ("motif", "logo", "output that changes most", "forward", "reversed", "unit")
+        return html_table(repr(self)[1:-1], header, rows)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Give the table as a DataFrame: a row for each motif, way and output, columns as in ``planted.tsv``.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        return data_frame(COLUMNS, self.table())
+
+    def plot(self, motif: str, ax: Axes | None = None) -> Axes:
+        """Draw what one motif does to every output, on both strands, with standard errors.
+
+        Parameters
+        ----------
+        motif : str
+            Its name.
+        ax : matplotlib.axes.Axes, optional
+            New ones by default.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            If no motif has this name.
+        """
+        if motif not in self.names:
+            raise InputError(f"no motif {motif!r} was planted; there are {', '.join(self.names[:10])}")
+        axes, one, places = axes_of(ax), self.names.index(motif), np.arange(len(self.outputs))
+        for j, (label, shift) in enumerate((("forward", -0.15), ("reversed", 0.15))):
+            axes.errorbar(self.change[one, j], places + shift, xerr=self.error[one, j], fmt="o", label=label)
+        axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+        axes.set_yticks(places, self.outputs)
+        axes.invert_yaxis()
+        axes.set(xlabel=f"change of the {', '.join(dict.fromkeys(self.units))}", title=motif)
+        axes.legend()
+        return axes
 
     def table(self) -> list[tuple]:
         """Rows of ``planted.tsv``: one for each motif, way and output, where the way fits."""

@@ -174,7 +174,7 @@ def test_nothing_is_done_twice(folder, shipped, capsys):
     assert times(folder) == before
     assert found.report == read_interpretation(shipped / "cnn_25")
     assert capsys.readouterr().err.count("up to date") == 5
-    np.testing.assert_array_equal(found.filters[0].pwms, h5py.File(folder / "filters.h5")["pwms"][:])
+    np.testing.assert_array_equal(found.banks[0].pwms, h5py.File(folder / "filters.h5")["pwms"][:])
 
 
 def test_only_what_depends_on_a_change_is_done_again(folder):
@@ -331,7 +331,7 @@ def test_another_activation_makes_other_filters(small, tmp_path):
     )
     given = {"dataset": small / "small.h5", "database": "JASPAR2016", "null": False, "importance": False}
     one, two, again = (
-        interpret(model, activation=name, output=tmp_path, **given).filters[0] for name in ("first", "second", "first")
+        interpret(model, activation=name, output=tmp_path, **given).banks[0] for name in ("first", "second", "first")
     )
     assert not np.allclose(one.maximum, two.maximum)
     np.testing.assert_array_equal(one.pwms, again.pwms)
@@ -346,7 +346,7 @@ def test_dataset_names_outputs_and_fasta_gives_the_same_filters(small):
     two = interpret(Small(), fasta=small / "small.fa", database="JASPAR2016", null=False)
     assert one.report.outputs == ("odd", "even") and two.report.outputs == ("output0", "output1")
     assert one.page is None
-    np.testing.assert_allclose(one.filters[0].pwms, two.filters[0].pwms)
+    np.testing.assert_allclose(one.banks[0].pwms, two.banks[0].pwms)
     np.testing.assert_allclose(one.representation.importance.change, two.representation.importance.change)
     assert len(one.report.heat_maps) == 4 and len(two.report.heat_maps) == 3
     assert one.report.nulls == ()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kipoi_motifrep import interpret
+from kipoi_motifrep import InputError, interpret
 from kipoi_motifrep.cli.program import main
 from kipoi_motifrep.datasets.simulate import LABEL_NAMES, simulate
 from kipoi_motifrep.report import read_interpretation
@@ -34,6 +34,43 @@ def test_called_filters_are_planted_and_raise_their_factor(found):
     assert np.mean(own) > 0.8 and len(own) > 12
     assert any(row.partner is not None for row in rows.values())
     assert read_interpretation(folder) == report
+
+
+def test_each_filter_has_all_that_was_found(found):
+    found, _, _ = found
+    assert len(found.filters) == len(found.report.filters) == 30
+    for one, row, pwm in zip(found.filters, found.report.filters, found.banks[0].pwms, strict=True):
+        assert (one.name, one.match, one.sites, one.called, one.planted) == (
+            row.name, row.match, row.sites, row.called, row.planted,
+        )  # fmt: skip
+        np.testing.assert_array_equal(one.pwm, pwm)
+        assert one.logo.width == one.motif.width == row.trim[1] - row.trim[0]
+
+
+def test_results_are_short_in_a_notebook_and_have_logos(found):
+    found, _, folder = found
+    parts = [found, found.filters[0], found.banks[0], found.matches, found.representation, found.report, found.planted]
+    for one in (*parts, found.planted.interactions[0]):
+        assert len(repr(one)) < 400 and "\n" not in repr(one), type(one)
+    assert str(folder) in repr(found) and "30 filters" in repr(found)
+    for one in (found, found.banks[0], found.matches):
+        assert one._repr_html_().count('class="logo"') >= 30
+    assert found.planted._repr_html_().count('class="logo"') == len(found.planted.names)
+    assert found.filters[0]._repr_html_().count('class="logo"') == 1 + len(found.filters[0].matches)
+    assert "Localist index" in found.representation._repr_html_()
+    frame = found.planted.to_frame()
+    assert len(frame) == len(found.planted.table()) and frame["change"].dtype == float
+
+
+def test_plots_take_axes(found):
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    planted = found[0].planted
+    assert planted.plot(planted.names[0], ax=ax) is ax
+    assert [text.get_text() for text in ax.get_yticklabels()] == list(LABEL_NAMES)
+    ax = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    assert planted.interactions[0].plot(1, ax=ax) is ax
+    with pytest.raises(InputError, match="no motif 'nobody'"):
+        planted.plot("nobody", ax=ax)
 
 
 def test_it_is_read_again(found, checkout, capsys):

@@ -103,7 +103,7 @@ class LayerRecord:
         LayerRecord
             PWMs are rounded; matches are those of the exact ones.
         """
-        [filters], targets = found.filters, found.matches.database.motifs
+        [filters], targets = found.banks, found.matches.database.motifs
         hits = tuple(
             Hit(
                 int(hit["query"]),
