@@ -363,7 +363,7 @@ def test_several_banks_are_one_list_of_filters(small, tmp_path):
     found = interpret(model, dataset=small / "small.h5", database="JASPAR2016", output=tmp_path)
     names = [row.name for row in found.report.filters]
     assert names[0] == "conv3_filter0" and len(names) == 7
-    assert [row.pwm for row in found.report.filters][3] == tuple(map(tuple, np.round(found.filters[1].pwms[0], 4)))
+    assert [row.pwm for row in found.report.filters][3] == tuple(map(tuple, np.round(found.banks[1].pwms[0], 4)))
     again = interpret(model, dataset=small / "small.h5", database="JASPAR2016", output=tmp_path)
     assert again.report == found.report
 
