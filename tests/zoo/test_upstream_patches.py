@@ -262,7 +262,18 @@ programs = {
     "keras file": lambda: weight_sum(f"{folder}/keras"),
     "keras file again": lambda: weight_sum(f"{folder}/keras"),
     "h5 file": lambda: weight_sum(f"{folder}/h5"),
-    "weights": lambda: weight_sum(f"{folder}/weights", arch=f"{folder}/arch.json")}
+    "weights": lambda: weight_sum(f"{folder}/weights", arch=f"{folder}/arch.json"),
+    "keras 2 h5": lambda: KerasModel(f"{folder}/keras_2").predict_on_batch(x).tolist(),
+    "keras 2 pair": lambda: KerasModel(
+        f"{folder}/weights_2", arch=f"{folder}/arch_2.json"
+    ).predict_on_batch(x).tolist(),
+    "keras 2 own": lambda: KerasModel(
+        f"{folder}/weights_2", arch=f"{folder}/own_2.json", custom_objects=f"{folder}/own.py"
+    ).predict_on_batch(x).tolist(),
+    "keras 2 activation": lambda: KerasModel(f"{folder}/keras_2").predict_activation_on_batch(
+        x, layer="out", pre_nonlinearity=True
+    )[0].tolist(),
+    "keras 2 gradient": lambda: KerasModel(f"{folder}/keras_2").input_grad(x, filter_idx=1).tolist()}
 answer = {}
 for name, program in programs.items():
     try:
@@ -287,7 +298,36 @@ def keras_files(tmp_path_factory, network):
     model.save_weights(folder / "only.weights.h5")
     (folder / "only.weights.h5").rename(folder / "weights")
     (folder / "arch.json").write_text(model.to_json())
+    old = of_keras_2(network)
+    old.save(folder / "old.h5")
+    (folder / "old.h5").rename(folder / "keras_2")
+    old.save_weights(folder / "old.h5")
+    (folder / "old.h5").rename(folder / "weights_2")
+    (folder / "arch_2.json").write_text(old.to_json())
+    own = json.loads(old.to_json())
+    own["config"]["layers"][-1]["config"]["activation"] = "twice"
+    (folder / "own_2.json").write_text(json.dumps(own))
+    (folder / "own.py").write_text(
+        "import tensorflow as tf\nOBJECTS = {'twice': lambda x: 2 * tf.keras.activations.sigmoid(x)}\n"
+    )
     return folder
+
+
+def of_keras_2(network):
+    """Make the same network in Keras 2."""
+    import keras
+    import tf_keras
+
+    old = tf_keras.Sequential(
+        [
+            tf_keras.layers.Input((30, 4)),
+            tf_keras.layers.Conv1D(3, 5, activation="relu", name="conv"),
+            tf_keras.layers.Flatten(),
+            tf_keras.layers.Dense(2, activation="sigmoid", name="out"),
+        ]
+    )
+    old.set_weights(keras.saving.load_model(network).get_weights())
+    return old
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +341,18 @@ def test_nothing_of_that_worked(plain, network, keras_files, tmp_path):
     answers = values(plain, KERAS, network, files, cwd=tmp_path)
     assert {name for name, answer in answers.items() if not isinstance(answer, str)} == set()
     assert "File format not supported" in answers["keras file"]
+
+
+def test_files_of_keras_2_open(repaired, network, keras_files):
+    import keras
+
+    x, model = np.load(keras_files / "x.npy"), keras.saving.load_model(network)
+    expected = model(x).numpy()
+    np.testing.assert_allclose(repaired["keras 2 h5"], expected, atol=1e-6)
+    np.testing.assert_allclose(repaired["keras 2 pair"], expected, atol=1e-6)
+    np.testing.assert_allclose(repaired["keras 2 own"], 2 * expected, atol=1e-6)
+    np.testing.assert_allclose(repaired["keras 2 activation"], np.log(expected / (1 - expected)), atol=1e-4)
+    np.testing.assert_allclose(repaired["keras 2 gradient"], gradient(lambda v: model(v)[:, 1], x), atol=1e-5)
 
 
 def gradient(target, x):
