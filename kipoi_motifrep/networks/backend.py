@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -47,15 +48,9 @@ def import_keras() -> ModuleType:
     InputError
         If the backend asked for is not there.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "keras" not in sys.modules:
         check_backend()
-        with _quiet_start():
-            import keras
-    import keras
-
-    logging.getLogger("tensorflow").addFilter(_no_retracing)
-    return keras
+    return _imported("keras")
 
 
 def import_tf_keras() -> ModuleType:
@@ -71,13 +66,17 @@ def import_tf_keras() -> ModuleType:
     InputError
         If it is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec("tf_keras") is None:
         raise InputError("files of Keras 1 and 2 need tf-keras, which is not installed (pip install tf_keras)")
+    return _imported("tf_keras")
+
+
+def _imported(name: str) -> ModuleType:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_start():
-        import tf_keras
+        module = importlib.import_module(name)
     logging.getLogger("tensorflow").addFilter(_no_retracing)
-    return tf_keras
+    return module
 
 
 def _no_retracing(record: logging.LogRecord) -> bool:

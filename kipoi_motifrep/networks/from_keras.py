@@ -21,20 +21,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.networks.source import Convolution, Tap, Unreadable
 
-NUMPY_TYPES = (
-    "bool",
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-)
+NUMPY_TYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
 COMPILED_FROM = 64  # sequences of a batch; compiling takes a second, and a third off the time of batch after batch
 # Layers that are an activation function, and do not hold one.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax")
@@ -222,12 +209,8 @@ class KerasSource:
 
     def _inputs(self) -> dict[str, Any]:
         tensors = getattr(self.model, "inputs", None) or []
-        names = (
-            sorted(self._structure)
-            if isinstance(self._structure, dict)
-            else [tensor.name.split(":")[0] for tensor in tensors]
-        )
-        return dict(zip(names, tensors, strict=True))
+        structure, names = self._structure, [tensor.name.split(":")[0] for tensor in tensors]
+        return dict(zip(sorted(structure) if isinstance(structure, dict) else names, tensors, strict=True))
 
     def _call(self, names: Sequence[str], values: Sequence) -> Any:
         if isinstance(self._structure, dict):
@@ -286,22 +269,15 @@ class TensorFlowPass:
                 owner.setdefault(number, place)
         for number, operation in _in_order(concrete):
             inputs = tuple(self._numbers[one.name] for one in operation.inputs if one.name in self._numbers)
-            maker = calls[owner[number]] if number in owner else None
-            kind = operation.type.lower()
+            kind, maker = operation.type.lower(), calls[owner[number]] if number in owner else None
+            name, label = (maker.name, maker.label) if maker and maker.name else (kind, kind)
             for tensor in operation.outputs:
                 if inputs or tensor.name in own:
                     self._numbers[tensor.name] = len(self.taps)
                     self._tensors.append(tensor)
-                    self.taps.append(
-                        Tap(
-                            maker.name if maker and maker.name else kind,
-                            maker.label if maker and maker.name else kind,
-                            kind,
-                            inputs,
-                            tuple(tensor.shape) if tensor.shape.rank is not None else (),
-                            owner[number] if maker and maker.leaf else None,
-                        )
-                    )
+                    shape = tuple(tensor.shape) if tensor.shape.rank is not None else ()
+                    leaf = owner[number] if maker and maker.leaf else None
+                    self.taps.append(Tap(name, label, kind, inputs, shape, leaf))
         self.outputs = [
             self._numbers[one.name] for one in tf.nest.flatten(concrete.structured_outputs) if one.name in self._numbers
         ]
@@ -351,31 +327,26 @@ class TensorFlowPass:
         """Run the network as far as some taps; see ``ForwardPass``."""
         import tensorflow as tf
 
-        given = given or {}
-        key = (tuple(wanted), tuple(given), tuple(sorted(fresh)))
+        values = {self._tensors[place].name: value for place, value in (given or {}).items()}
+        # What is given may have another number of positions than the tap has.
+        specs = {
+            self._tensors[place].name: tf.TensorSpec([None] * np.ndim(value), self._tensors[place].dtype)
+            for place, value in (given or {}).items()
+        }
+        for name, tensor in zip(self._names, self._concrete.inputs, strict=False):  # behind the inputs are the weights
+            if tensor.name not in values:
+                values[tensor.name], specs[tensor.name] = inputs[name], tf.TensorSpec(tensor.shape, tensor.dtype)
+        key = (tuple(wanted), tuple(given or ()), tuple(sorted(fresh)))
         if key not in self._parts:
             kernels = {
                 name: np.random.default_rng(place).normal(size=value.shape).astype(value.dtype)
                 for place in key[2]
                 for name, value in self._kernels(place).items()
             }
-            tensors = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in self._own(given).values()}
-            # What is given may have another number of positions than the tap has.
-            tensors |= {
-                self._tensors[one].name: tf.TensorSpec([None] * np.ndim(given[one]), self._tensors[one].dtype)
-                for one in given
-            }
-            self._parts[key] = self._part([self._tensors[one].name for one in wanted], tensors, kernels)
+            self._parts[key] = self._part([self._tensors[one].name for one in wanted], specs, kernels)
         part, taken = self._parts[key]
-        known = {tensor.name: (inputs[name], tensor.dtype) for name, tensor in self._own(given).items()}
-        known |= {self._tensors[place].name: (one, self._tensors[place].dtype) for place, one in given.items()}
         # What is given is copied into the framework: of it, only what this part needs.
-        return [np.asarray(one) for one in part(*(tf.cast(*known[name]) for name in taken))]
-
-    def _own(self, given: Collection[int]) -> dict[str, Any]:
-        """Tensors of the network's inputs, by name; without those that are given themselves."""
-        tensors = zip(self._names, self._concrete.inputs[: len(self._names)], strict=True)
-        return {name: one for name, one in tensors if self._numbers[one.name] not in given}
+        return [np.asarray(one) for one in part(*(tf.cast(values[name], specs[name].dtype) for name in taken))]
 
     def weights(self, place: int) -> list[np.ndarray]:
         """Give the kernels of a convolution.
@@ -419,20 +390,13 @@ class TensorFlowPass:
         def part(*values):
             known = dict(zip(taken, values, strict=True))
             for name in needed - set(known):
-                if name in kernels:
-                    known[name] = (
-                        tf.identity(variables[name].handle) if name in variables else tf.constant(kernels[name])
-                    )
+                if name in kernels and name not in variables:
+                    known[name] = tf.constant(kernels[name])
                 else:
-                    known[name] = tf.identity(self._captured[name])
+                    known[name] = tf.identity(variables[name].handle if name in variables else self._captured[name])
             made = [name for name in wanted if name not in known]
-            results = (
-                tf.graph_util.import_graph_def(
-                    definition, {name: known[name] for name in needed}, return_elements=made, name=""
-                )
-                if made
-                else []
-            )
+            known_here = {name: known[name] for name in needed}
+            results = made and tf.graph_util.import_graph_def(definition, known_here, return_elements=made, name="")
             known.update(zip(made, results, strict=True))
             return [known[name] for name in wanted]
 
@@ -515,18 +479,9 @@ def _layer_calls(model: Any, watched: Any = None) -> Iterator[list[_Call]]:
             vars(layer)["activation"] = activation
         try:
             output = plain(layer, *args, **kwargs)
-            calls.append(
-                _Call(
-                    "/".join(running[1:]),
-                    label,
-                    first,
-                    graph.version,
-                    len(calls) == before,
-                    watch,
-                    entering[-1] if entering else output,
-                    output,
-                )
-            )
+            entered, leaf = entering[-1] if entering else output, len(calls) == before
+            name = "/".join(running[1:])
+            calls.append(_Call(name, label, first, graph.version, leaf, watch, entered, output))
             return output
         finally:
             if watch and own is not None:

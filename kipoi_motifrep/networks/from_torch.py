@@ -153,17 +153,12 @@ class TorchSource:
         """Bring numbers to the device and type of the module's parameters; indices stay what they are."""
         like = next(self.module.parameters(), None)
         tensors = {name: torch.as_tensor(np.ascontiguousarray(one)) for name, one in inputs.items()}
-        return (
-            tensors
-            if like is None
-            else {
-                name: one.to(
-                    like.device,
-                    like.dtype if one.is_floating_point() or one.dtype in (torch.int8, torch.uint8) else one.dtype,
-                )
-                for name, one in tensors.items()
-            }
-        )
+        if like is None:
+            return tensors
+        whole = (torch.int16, torch.int32, torch.int64, torch.bool)  # one-hot sequences may be int8
+        return {
+            name: one.to(like.device, one.dtype if one.dtype in whole else like.dtype) for name, one in tensors.items()
+        }
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -256,11 +251,8 @@ class TorchPass:
         """
         with self._source.running():
             tensors = self._source.placed(inputs)
-            held = {
-                int(place): one
-                for place, one in self._source.placed({str(place): one for place, one in (given or {}).items()}).items()
-            }
-            held = {place: self._laid_out(place, one) for place, one in held.items()}
+            placed = self._source.placed({str(place): one for place, one in (given or {}).items()})
+            held = {int(place): self._laid_out(int(place), one) for place, one in placed.items()}
             # A part of an input may take its place.
             tensors = {name: held.get(number, one) for number, (name, one) in enumerate(tensors.items())}
             follower = _Follower(tensors, self.taps, wanted, held, fresh)
@@ -353,17 +345,8 @@ class _Recorder(_Numbered):
                 self.weights[place] = args[1]
                 name = name or self.names.get(args[1].data_ptr(), "")
             self.strides.append(tensor.stride())
-            self.taps.append(
-                Tap(
-                    name or label,
-                    label,
-                    label,
-                    used,
-                    tuple(tensor.shape),
-                    call if leaf else None,
-                    Convolution(1, used[0]) if convolution else None,
-                )
-            )
+            of = Convolution(1, used[0]) if convolution else None
+            self.taps.append(Tap(name or label, label, label, used, tuple(tensor.shape), call if leaf else None, of))
         return result
 
 

@@ -53,8 +53,6 @@ class Arrangement:
         Whether the rows of one sequence lie side by side, not batch by batch.
     order : numpy.ndarray of int, shape (n_filters,)
         Entry of each filter along its axis, which may hold those of other layers, too.
-    backwards : bool
-        Whether the positions run from the last to the first.
     """
 
     rows: int
@@ -64,7 +62,6 @@ class Arrangement:
     copy: int
     together: bool
     order: np.ndarray
-    backwards: bool = False
 
     def arranged(self, values: np.ndarray, n: int) -> np.ndarray:
         """Bring a feature map into (n, n_positions, n_filters).
@@ -93,7 +90,6 @@ class Arrangement:
         values = np.moveaxis(values, axes, range(len(axes)))  # axes of size 1 are last
         values = values.reshape(len(values), -1, size)
         values = values[self.copy :: self.copies] if self.together else values[self.copy * n : (self.copy + 1) * n]
-        values = values[:, ::-1] if self.backwards else values
         straight = np.array_equal(self.order, np.arange(values.shape[2]))
         return values if straight else values[:, :, self.order]
 
@@ -166,7 +162,7 @@ class FeatureMap:
         if not self.n_positions:
             raise Unreadable("none of the sequence reaches it")
         self._n_axes = len(shape)
-        self._axes = (filters, spread[0] if spread else None)
+        self.axes = (filters, spread[0] if spread else None)
         middle = max(self.n_positions // 2 - 1, 0)
         self.middle = list(range(middle, min(middle + 2, self.n_positions)))
         self._crop: tuple[int, slice, int] | None = None
@@ -188,20 +184,31 @@ class FeatureMap:
         """Ask with whole sequences from now on, so that all positions can be asked."""
         self._crop = None
 
-    def arrangement(self, copy: int) -> Arrangement:
-        """Say where one copy of the sequences is in the convolution's output.
+    def arrangement(
+        self,
+        copy: int,
+        rows: int | None = None,
+        filters: int | None = None,
+        positions: int | None = None,
+        order: np.ndarray | None = None,
+    ) -> Arrangement:
+        """Say where one copy of the sequences is in the convolution's output, or in what is made from it.
 
         Parameters
         ----------
         copy : int
             Which.
+        rows, filters, positions, order
+            Of what is made from it; see `Arrangement`.
 
         Returns
         -------
         Arrangement
-            Of the convolution's own output.
+            Without `order` that of the convolution's own output.
         """
-        return Arrangement(0, *self._axes, self.copies, copy, self.together, np.arange(self.n_filters))
+        if order is None:
+            (filters, positions), order = self.axes, np.arange(self.n_filters)
+        return Arrangement(rows or 0, filters, positions, self.copies, copy, self.together, order)
 
     def ask(self, sequences: np.ndarray, copy: int, positions: Sequence[int], fresh: Sequence[int] = ()) -> np.ndarray:
         """Give the feature map of some sequences at some positions.
@@ -228,14 +235,8 @@ class FeatureMap:
         batch = max(PROBE, BATCH_VALUES // size)
         for start in range(0, len(sequences), batch):
             part = sequences[start : start + batch]
-            n = len(part)
-            try:
-                values = self._values(part if n >= PROBE else np.repeat(part, PROBE, axis=0), fresh)
-                answers.append(arrangement.arranged(values, max(n, PROBE))[:n][:, here])
-            except (OtherWay, InputError):
-                if n <= PROBE:
-                    raise
-                answers += [self.ask(half, copy, positions, fresh) for half in (part[: n // 2], part[n // 2 :])]
+            values = self._values(part if len(part) >= PROBE else np.repeat(part, PROBE, axis=0), fresh)
+            answers.append(arrangement.arranged(values, max(len(part), PROBE))[: len(part), here])
         return np.concatenate(answers)
 
     def _values(self, sequences: np.ndarray, fresh: Sequence[int] = ()) -> np.ndarray:
@@ -275,7 +276,7 @@ class FeatureMap:
         return None
 
     def _first_row(self, values: np.ndarray) -> np.ndarray:
-        return Arrangement(0, *self._axes, 1, 0, False, np.arange(self.n_filters)).arranged(values[:1], 1)[0]
+        return Arrangement(0, *self.axes, 1, 0, False, np.arange(self.n_filters)).arranged(values[:1], 1)[0]
 
     @property
     def scale(self) -> float:
@@ -283,15 +284,15 @@ class FeatureMap:
         largest = float(np.abs(self.ask(one_hot(5, PROBE, self.length), 0, self.middle)).max())
         return largest if np.isfinite(largest) and largest > 0 else 1.0
 
-    def made_up(self, positions: int) -> tuple[list[int], dict[str, int]]:
-        """Shape of a feature map of two sequences with some positions, and its axes by what lies along them."""
+    def made_up(self, values: np.ndarray) -> np.ndarray:
+        """Lay numbers (rows, n_filters, positions), however many positions there are, out as a feature map."""
         shape = [1] * self._n_axes
-        filters, along = self._axes
-        shape[0], shape[filters] = PROBE * self.copies, self.n_filters
-        axes = {"rows": 0, "filters": filters}
+        filters, along = self.axes
+        shape[0], shape[filters] = values.shape[:2]
         if along is not None:
-            shape[along], axes["positions"] = positions, along
-        return shape, axes
+            shape[along] = values.shape[2]
+            values = values if filters < along else values.swapaxes(1, 2)
+        return values.reshape(shape)
 
     def _rows(self) -> tuple[int, bool]:
         """Find out which rows belong to which of two sequences: how many each, and whether side by side."""

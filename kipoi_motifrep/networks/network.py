@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.networks.activations import Chain, find_activations
 from kipoi_motifrep.networks.layout import FLAT, MOST_CHANNELS, Layout, bases_among, first_channel, layouts
-from kipoi_motifrep.networks.measuring import FeatureMap, Lay, Reading, read_deeper, read_first
+from kipoi_motifrep.networks.measuring import FeatureMap, Lay, Reading, one_hot, read_deeper, read_first
 from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source, Unreadable
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 
+USUAL = "4L L4 41L 14L L14 1L4 L41 4L1"  # axes to try where nothing says them, the likeliest first
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
@@ -139,22 +141,13 @@ class Network:
             twice = {name: np.repeat(one, PROBE, axis=0) for name, one in arrays.items()}
             return [one[:1] for one in self._activations(twice, uses)]
         try:
-            return [
-                use.chain.arrangement.arranged(values, n).astype(np.float32, copy=False)
-                for use, values in zip(uses, self.reach(arrays, uses), strict=True)
-            ]
+            reached = zip(uses, self.reach(arrays, uses), strict=True)
+            return [use.chain.arrangement.arranged(one, n).astype(np.float32, copy=False) for use, one in reached]
         except OtherWay as reason:
-            if n <= PROBE:
-                raise InputError(
-                    "the network's forward pass does not take the same way for all sequences, so its "
-                    "activations cannot be told apart; a network that does is needed"
-                ) from reason
-            # It may take large batches apart itself.
-            halves = [
-                self._activations({name: one[rows] for name, one in arrays.items()}, uses)
-                for rows in (slice(n // 2), slice(n // 2, n))
-            ]
-            return [np.concatenate(parts) for parts in zip(*halves, strict=True)]
+            raise InputError(
+                "the network's forward pass does not take the same way for all sequences, so activations of "
+                f"{n} cannot be told apart; a smaller batch size may help, else a network that does is needed"
+            ) from reason
 
     def reach(self, arrays: dict[str, np.ndarray], uses: Sequence[Use]) -> list[np.ndarray]:
         """Run the network as far as some activations, poolings on the way left out.
@@ -297,25 +290,16 @@ def find_network(
             for name, shape in inputs.items()
         }
 
-        def lay(sequences: np.ndarray, concrete=concrete, dna=dna, candidate=candidate, given=given) -> dict:
-            columns = [BASES.index(base) for base in candidate.alphabet]
-            laid = {}
-            for name, shape in concrete.items():
-                one = np.asarray(given[name])[:1] if name in given else np.zeros((1, *shape), np.float32)
-                kind = types.get(name, one.dtype)
-                laid[name] = (
-                    candidate.from_one_hot(sequences[:, :, columns])
-                    if name == dna
-                    else np.repeat(one.astype(kind, copy=False), len(sequences), axis=0)
-                )
-            return laid
-
+        others = {
+            name: np.asarray(given[name])[:1] if name in given else np.zeros((1, *shape), types.get(name, "float32"))
+            for name, shape in concrete.items()
+        }
+        others = {name: one.astype(types.get(name, one.dtype), copy=False) for name, one in others.items()}
+        lay = partial(_lay, layout=candidate, dna=dna, others=others)
         failure: Exception | None = None
         forward: ForwardPass | None = None
         try:
-            forward = source.trace(
-                lay(np.eye(4, dtype=np.float32)[np.random.default_rng(0).integers(0, 4, (PROBE, size))])
-            )
+            forward = source.trace(lay(one_hot(0, PROBE, size)))
             failure = forward.failure
             banks, uses = _find(forward, list(inputs).index(dna), layer, activation, candidate, lay, size)
         except NoSuchLayer as reason:
@@ -335,6 +319,13 @@ def find_network(
             banks = tuple(replace(bank, notes=(*bank.notes, source.left_out)) for bank in banks)
         return Network(source.framework, banks, candidate, size, dna, concrete, source, forward, uses)
     raise InputError(no_such_layer or _refusal(known, reasons, axes))
+
+
+def _lay(sequences: np.ndarray, layout: Layout, dna: str, others: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Bring sequences into a network's layout; other inputs are the same for all."""
+    laid = {name: np.repeat(one, len(sequences), axis=0) for name, one in others.items() if name != dna}
+    own = layout.from_one_hot(sequences[:, :, [BASES.index(base) for base in layout.alphabet]])
+    return {name: own if name == dna else laid[name] for name in others}
 
 
 class NoSuchLayer(Unreadable):
@@ -406,23 +397,15 @@ def _distinct(
     forward: ForwardPass, found: list[tuple[int, Reading, Chain]], layout: Layout, length: int
 ) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Take each convolution once (both strands, siamese branches), its forward use first; names are made unique."""
-    groups: list[list[tuple[int, Reading, Chain]]] = []
+    groups: dict[tuple, list[tuple[int, Reading, Chain]]] = {}
     for one in sorted(found, key=lambda one: one[1].field.step < 0):
-        for group in groups:
-            place = group[0][0]
-            if forward.taps[place].name == forward.taps[one[0]].name and all(
-                map(np.array_equal, forward.weights(place), forward.weights(one[0]))
-            ):
-                group.append(one)
-                break
-        else:
-            groups.append([one])
+        key = (forward.taps[one[0]].name, *(values.tobytes() for values in forward.weights(one[0])))
+        groups.setdefault(key, []).append(one)
     banks: list[FilterBank] = []
     uses: list[Use] = []
     names: dict[str, int] = {}
-    for group in groups:
-        place, reading, chain = group[0]
-        name = forward.taps[place].name
+    for (name, *_), group in groups.items():
+        _, reading, chain = group[0]
         names[name] = names.get(name, 0) + 1
         notes = []
         if reading.strand:
@@ -436,17 +419,12 @@ def _distinct(
                 "to both strands" if any(one.field.step < 0 for _, one, _ in group) else "to several inputs or windows"
             )
             notes.append(f"applied {len(group)} times, {how}; first forward use taken")
-        field = replace(
-            reading.field,
-            start=reading.field.start + reading.field.step * chain.start,
-            step=reading.field.step * chain.step,
-        )
         banks.append(
             FilterBank(
                 name if names[name] == 1 else f"{name}_{names[name]}",
                 len(chain.arrangement.order),
-                chain.n_positions,
-                field,
+                reading.n_positions,
+                reading.field,
                 layout,
                 reading.kernels,
                 chain.name,
@@ -491,26 +469,10 @@ def _candidates(
         yield {name: layout.shape(length or DEFAULT_LENGTH)}, name, layout
     if known and known[name] and None not in known[name]:
         return  # the model said exactly what it takes
-    usual = (
-        ("4", "L"),
-        ("L", "4"),
-        ("4", "1", "L"),
-        ("1", "4", "L"),
-        ("L", "1", "4"),
-        ("1", "L", "4"),
-        ("L", "4", "1"),
-        ("4", "L", "1"),
-        ("L4",),
-        ("4L",),
-    )
-    trials = [Layout(axes, alphabet) for axes in usual]
+    trials = [Layout(tuple(axes), alphabet) for axes in USUAL.split()] + [Layout(axes, alphabet) for axes in FLAT]
     if first is not None:  # a network that does not say how many channels it takes
-        trials = [
-            Layout(axes, alphabet, first, channels)
-            for channels in range(first + 4, first + 10)
-            for axes in usual
-            if axes not in FLAT and layout in (None, Layout(axes, alphabet))
-        ]
+        among = [one.axes for one in trials if one.axes not in FLAT and layout in (None, one)]
+        trials = [Layout(axes, alphabet, first, n) for n in range(first + 4, first + 10) for axes in among]
     for candidate in [layout] if layout and first is None else trials:
         shape = candidate.shape(length or DEFAULT_LENGTH)
         if not known or candidate.fits(known[name]):
@@ -577,7 +539,7 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
 def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in known.items())
     # Trials of axes that got as far as a convolution say more than those that failed before.
-    nearest = [reason for reason in reasons if reason.startswith("layer ")]
+    nearest = [reason for reason in reasons if reason.startswith(("layer ", "its forward pass "))]
     if reasons:
         how = " in a way that is understood" if nearest else ""
         return (

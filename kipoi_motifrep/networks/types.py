@@ -35,58 +35,6 @@ class ReceptiveField:
     width: int
     step: int
 
-    def through(self, kernel: int, stride: int, dilation: int, left: int) -> ReceptiveField:
-        """ReceptiveField after one more convolution or pooling over positions of this one.
-
-        Parameters
-        ----------
-        kernel, stride, dilation : int
-            Geometry along the sequence.
-        left : int
-            Positions of padding before the first.
-
-        Returns
-        -------
-        ReceptiveField
-            In bases of the sequence, like this one.
-        """
-        span = (kernel - 1) * dilation
-        first = -left if self.step > 0 else span - left
-        return ReceptiveField(self.start + self.step * first, self.width + abs(self.step) * span, self.step * stride)
-
-    def at(self, positions: Sequence[int]) -> ReceptiveField:
-        """ReceptiveField of some of the positions only.
-
-        Parameters
-        ----------
-        positions : sequence of int
-            Evenly spaced.
-
-        Returns
-        -------
-        ReceptiveField
-            Its position ``i`` is ``positions[i]`` of this one.
-        """
-        apart = int(positions[1] - positions[0]) if len(positions) > 1 else 1
-        return ReceptiveField(self.start + self.step * int(positions[0]), self.width, self.step * apart)
-
-    def joined(self, other: ReceptiveField) -> ReceptiveField:
-        """Smallest field that covers two parallel branches.
-
-        Parameters
-        ----------
-        other : ReceptiveField
-            ReceptiveField of the other branch, with the same step.
-
-        Returns
-        -------
-        ReceptiveField
-            Their union.
-        """
-        start = min(self.start, other.start)
-        end = max(self.start + self.width, other.start + other.width)
-        return ReceptiveField(start, end - start, self.step)
-
     def resized(self, width: int) -> ReceptiveField:
         """Window of another width around the same centre.
 

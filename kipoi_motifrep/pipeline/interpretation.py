@@ -520,7 +520,7 @@ class _Interpreter:
         if widths and max(widths) <= NARROW:
             self.notes.append(
                 f"Filters of the first layer see {max(widths)} bases at most, fewer than a motif has. "
-                "Filters of a deeper convolution see more: name one by layer=NAME."
+                "Filters of a deeper convolution see more: look at one with --layer."
             )
 
     def untrained(self) -> Matches | None:
