@@ -18,8 +18,15 @@ from kipoi_motifrep.core.outputs import staged, write_text
 from kipoi_motifrep.core.progress import counted
 from kipoi_motifrep.zoo import standalone
 from kipoi_motifrep.zoo.card import plain_markdown, write_card
-from kipoi_motifrep.zoo.description import UPLOADED, GroupInfo, dump, model_template, unfinished
-from kipoi_motifrep.zoo.group import former_files, inputs_of, loader_description, write_example_files, write_networks
+from kipoi_motifrep.zoo.description import PRECISION_DECIMAL, UPLOADED, GroupInfo, dump, model_template, unfinished
+from kipoi_motifrep.zoo.group import (
+    N_EXPECTED,
+    former_files,
+    inputs_of,
+    loader_description,
+    write_example_files,
+    write_networks,
+)
 from kipoi_motifrep.zoo.packaged import Packaged
 from kipoi_motifrep.zoo.standalone import GroupIntervals, GroupModel, keras_version
 
@@ -29,13 +36,36 @@ if TYPE_CHECKING:
 PACKAGE = "kipoi_motifrep"
 LOADER_DOC = "One-hot sequences of genomic intervals. N and the other IUPAC letters are the average of their bases."
 LICENCE_FILES = ("licenses/LICENSE", "LICENSE")
-# The zoo wants every version said. That of pip decides nothing; conda takes none by itself.
-PIP_VERSION = "24.0"
+# The zoo wants every version said. That of pip decides nothing; conda takes none by itself. Of pysam only FastaFile is
+# used, which all versions have; bioconda gets a new one later than PyPI, so one that it has is named.
+PIP_VERSION, PYSAM_VERSION = "24.0", "0.22.1"
 CONDA_PINS = ("numpy", "h5py", "pandas")
-PIP_PINS = ("setuptools", "kipoi", "tensorflow", "keras", "pysam")
+PIP_PINS = ("setuptools", "kipoi", "tensorflow", "keras")
 OTHER_NAMES = {"tensorflow": ("tensorflow-cpu", "tensorflow-macos")}
 URL = re.compile(r"(https?|ftp|file)://[^\s{}]+$")
 GROUP_NAME = re.compile(r"[A-Za-z][\w-]*$", re.A)
+
+
+_ANSWERS = """\
+## What a reviewer may ask
+
+- **Size.** {n_files} files with {kilobytes:.0f} kB, none for git-lfs; the {n_uploaded} files behind addresses have \
+{megabytes:.1f} MB.
+- **Why not `kipoi.model.KerasModel`?** Under Keras 3 it cannot open weights that are given as `url` and `md5`, since \
+Kipoi saves them without a suffix, nor give activations or gradients; and no md5 is compared. `GroupModel` in `{code}` \
+does all that ({n_lines} lines with the loader, docstrings and licence).
+- **Why not `kipoiseq.dataloaders.SeqIntervalDl`?** Where an interval reaches past the end of its chromosome, its \
+sequence is shorter. `GroupIntervals` fills up with 0.25, as for N, takes `chr1` for `1` and the reverse, and names \
+the row of an interval that is wrong.
+- **Is code run that comes with the weights?** No: they are opened in Keras's safe mode.
+- **How is it tested?** Each network must predict {n_expected} windows of a real stretch of human chromosome 20 as it \
+did here, to {decimals} decimals.{tested}
+- **Environment.** One of its own, with TensorFlow {tensorflow} and Keras {keras}, which none of `shared/envs` has; \
+nothing in `shared/` changes. Channels, as `kipoi env export` writes them: conda-forge, bioconda, defaults.
+- **Container.** None yet: `shared/containers` names no container of a new group, so that `kipoi test-source \
+--singularity` has nothing to run until one was built after the merge.
+- **Licence.** Of the networks: {license}. Of the code: MIT, at its head.
+"""
 
 
 @dataclass(frozen=True)
@@ -270,6 +300,7 @@ def write_pull_request(export: Export, failed: Sequence[str] | None) -> Path:
         (True, "model class and dataloader travel in the group, in one file"),
         *((False, f"missing: {plain_markdown(what)}") for what in unfinished(export.info)),
         (False, f"the contents of `upload/` are public at {export.base_url}"),
+        (False, f"no group of the zoo is called {export.name}"),
     ]
     write_text(
         path,
@@ -286,9 +317,33 @@ They read one-hot sequences of {networks[0].length} bp and predict {len(networks
 {labels}.
 
 {chr(10).join(f"- [{'x' if done else ' '}] {text}" for done, text in boxes)}
-""",
+
+{_answers(export, tested=failed == [])}""",
     )
     return path
+
+
+def _answers(export: Export, tested: bool) -> str:
+    """Answer what one who looks through the pull request may ask, in one line each: GitHub breaks where a line ends."""
+    [code] = export.group.glob("*.py")
+    sizes = {
+        folder: [path.stat().st_size for path in folder.iterdir() if path.suffix != ".fai"]
+        for folder in (export.group, export.upload)
+    }
+    versions = dict(one.split("==") for one in pinned_dependencies(export.networks)["pip"])
+    return _ANSWERS.format(
+        n_files=len(sizes[export.group]),
+        kilobytes=sum(sizes[export.group]) / 1e3,
+        n_uploaded=len(sizes[export.upload]),
+        megabytes=sum(sizes[export.upload]) / 1e6,
+        code=code.name,
+        n_lines=len(code.read_text(encoding="utf-8").splitlines()),
+        n_expected=N_EXPECTED,
+        decimals=PRECISION_DECIMAL,
+        tested=f" `kipoi test` passed where `{PACKAGE}`, which wrote the group, cannot be imported." * tested,
+        license=plain_markdown(export.info.info["license"]),
+        **versions,
+    )
 
 
 def licence() -> str:
@@ -333,9 +388,13 @@ def pinned_dependencies(networks: Sequence[Packaged]) -> dict[str, list[str]]:
         **{name: _version(name) for name in CONDA_PINS},
         "pip": PIP_VERSION,
     }
-    # One channel for all: with 'defaults' first, conda would not look further for a version that it lacks.
+    # Kipoi writes 'defaults' as the first channel of an environment, where conda finds old versions only. It moves it
+    # behind the others where pysam is of bioconda, and for nothing else.
     return {
-        "conda": [f"conda-forge::{name}={version}" for name, version in conda.items()],
+        "conda": [
+            *(f"conda-forge::{name}={version}" for name, version in conda.items()),
+            f"bioconda::pysam={PYSAM_VERSION}",
+        ],
         "pip": [f"{name}=={_version(name)}" for name in pip],
     }
 

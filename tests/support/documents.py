@@ -31,6 +31,7 @@ NOT_RUN = {
     r"kipoi-motifrep demo": "run by test_interpret.py",
     r"DeepSEA/predict|dataset deepsea|--download": "needs the network",
     r"^cd \"\$\(python|^patch -p1": "run by test_upstream_patches.py",
+    r"^cd ~/|^git |^cp -r /where|kipoi test-source|kipoi test .* --source kipoi": "needs a clone of the zoo",
     r"^snakemake": "its commands are run by test_pipelines.py",
     r"^mkdocs": "run by test_pages.py",
 }

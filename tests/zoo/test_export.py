@@ -91,16 +91,16 @@ def test_links():
 
 def test_every_dependency_is_pinned(export, networks):
     import kipoi
+    from kipoi.cli.env import KIPOI_DEPS
 
     dependencies = rendered(export.group, "first")["dependencies"]
     assert dependencies == pinned_dependencies(networks)
-    assert all(re.fullmatch(r"conda-forge::[\w-]+=[\d.]+", one) for one in dependencies["conda"])
+    assert all(re.fullmatch(r"(conda-forge|bioconda)::[\w-]+=[\d.]+", one) for one in dependencies["conda"])
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", one) for one in dependencies["pip"])
-    pinned = {
-        re.split(r"=+", one.removeprefix("conda-forge::"))[0] for one in dependencies["conda"] + dependencies["pip"]
-    }
-    normal = kipoi.specs.Dependencies(conda=dependencies["conda"]).normalized()
-    assert list(normal.conda_channels) == ["conda-forge", "defaults"]
+    pinned = {re.split(r"=+", one.rpartition("::")[2])[0] for one in dependencies["conda"] + dependencies["pip"]}
+    # As 'kipoi env export' does it.
+    merged = KIPOI_DEPS.merge(kipoi.specs.Dependencies(**dependencies))
+    assert list(merged.to_env_dict("x")["channels"]) == ["conda-forge", "bioconda", "defaults"]
     imported = {name.split(".")[0] for name in imports((export.group / "my_lab_kipoi.py").read_text())}
     assert imported - set(sys.stdlib_module_names) <= pinned and "pip" in pinned
 
@@ -166,9 +166,16 @@ def test_export_again_into_the_same_folder(tmp_path, networks, info, export):
     assert (again.group / "test_subset.txt").read_text() == "second\n"
 
 
+def tensorflow_version():
+    import tensorflow
+
+    return tensorflow.__version__
+
+
 def test_text_of_the_pull_request(export, tmp_path):
+    text, _, answers = write_pull_request(export, []).read_text().partition("\n## What a reviewer may ask\n")
     assert (
-        write_pull_request(export, []).read_text()
+        text
         == """# Add My-Lab
 
 2 models by Ada Example
@@ -187,12 +194,24 @@ CTCF, GATA1, NO.
 - [x] all dependencies are pinned
 - [x] model class and dataloader travel in the group, in one file
 - [ ] the contents of `upload/` are public at https://zenodo.org/records/1/files
+- [ ] no group of the zoo is called My-Lab
 """
     )
+    # Each answer is one line, since GitHub breaks a pull request's text where a line ends; its numbers are those here.
+    assert all(re.match(r"- \*\*.+\*\* ", line) for line in answers.strip().splitlines())
+    size = sum(len(text) for text in contents(export.group).values())
+    uploaded = sum(len(text) for path, text in contents(export.upload).items() if path.suffix != ".fai")
+    assert f"6 files with {size / 1e3:.0f} kB, none for git-lfs; the 6 files behind addresses" in answers
+    assert f"have {uploaded / 1e6:.1f} MB." in answers and "Of the networks: BSD-3-Clause." in answers
+    assert f"TensorFlow {tensorflow_version()} and Keras" in answers
+    code = (export.group / "my_lab_kipoi.py").read_text()
+    assert f"`my_lab_kipoi.py` does all that ({code.count(chr(10))} lines" in answers
+    assert ("`kipoi test` passed where" in answers, "passed" in write_pull_request(export, None).read_text()) == (1, 0)
     assert "- [ ] `kipoi test` passes" in write_pull_request(export, None).read_text()
     assert "- [ ] `kipoi test` passes" in write_pull_request(export, ["first"]).read_text()
     nameless = GroupInfo({**export.info.info, "contributors": [{"name": "Bob"}]}, None, export.info.path)
-    unknown = Export(export.networks, nameless, tmp_path, "Lab", "https://x.org")
+    shutil.copytree(export.out, tmp_path / "copy")
+    unknown = Export(export.networks, nameless, tmp_path / "copy", export.name, "https://x.org")
     assert "- [ ] missing: the GitHub account of Bob\n" in write_pull_request(unknown, []).read_text()
 
 
