@@ -128,10 +128,10 @@ class Logo:
         stretch, highest = 1000 * scale / HEIGHT, y + self.top * scale
         drawn = [
             f'<use {link}{letter}" transform="matrix(1 0 0 {_THOUSANDTHS[round(height * stretch)]} '
-            f'{columns[position]} {_tenths(highest - top * scale)})"/>'
+            f'{columns[position]} {_TENTHS[round(10 * (highest - top * scale))]})"/>'
             for letter, position, top, height in self.letters()
         ]
-        return f'{"".join(drawn)}<path class="ax" d="M{x:g} {_tenths(highest)}h{COLUMN * self.width}"/>'
+        return f'{"".join(drawn)}<path class="ax" d="M{x:g} {_TENTHS[round(10 * highest)]}h{COLUMN * self.width}"/>'
 
     def svg(self, pixels: float = 0.5, axis: bool = False) -> str:
         """Draw an image for a page that has `glyph_definitions`.
@@ -222,9 +222,10 @@ class Logo:
     def _scale(self, x: float, y: float) -> str:
         scale = HEIGHT / (self.top - self.bottom)
         ticks = [(value, y + (self.top - value) * scale) for value in ticks_between(self.bottom, self.top)]
-        marks = "".join(f"M{x} {_tenths(at)}h-{_TICK}" for _, at in ticks)
+        marks = "".join(f"M{x} {_TENTHS[round(10 * at)]}h-{_TICK}" for _, at in ticks)
         numbers = "".join(
-            f'<text x="{x - _TICK - 2}" y="{_tenths(at + 4)}" text-anchor="end">{value:g}</text>' for value, at in ticks
+            f'<text x="{x - _TICK - 2}" y="{_TENTHS[round(10 * at + 40)]}" text-anchor="end">{value:g}</text>'
+            for value, at in ticks
         )
         unit = (
             f'<text transform="translate(11 {y + HEIGHT / 2:g})rotate(-90)" text-anchor="middle">'
@@ -423,17 +424,17 @@ def _title(title: str, motif: Motif) -> str:
     return f"{title}: {motif.consensus}" if title else motif.consensus
 
 
-def _short(value: float, decimals: int) -> str:
-    """Write a coordinate in few characters."""
-    text = f"{value:.{decimals}f}".rstrip("0").removesuffix(".")
-    return text[1:] if text.startswith("0.") else text
+class _Texts(dict[int, str]):
+    """Coordinates in few characters, looked up: a page has tens of thousands. Keys are whole parts of a unit."""
+
+    def __init__(self, decimals: int):
+        super().__init__()
+        self._decimals = decimals
+
+    def __missing__(self, key: int) -> str:
+        text = f"{key / 10**self._decimals:.{self._decimals}f}".rstrip("0").removesuffix(".")
+        self[key] = text[1:] if text.startswith("0.") else text
+        return self[key]
 
 
-# Looked up, since a page has tens of thousands of letters.
-_THOUSANDTHS = [_short(i / 1000, 3) for i in range(1001)]
-_TENTHS = [_short(i / 10, 1) for i in range(20 * HEIGHT + 400)]
-
-
-def _tenths(value: float) -> str:
-    place = round(10 * value)
-    return _TENTHS[place] if 0 <= place < len(_TENTHS) else _short(value, 1)
+_TENTHS, _THOUSANDTHS = _Texts(1), _Texts(3)

@@ -333,6 +333,32 @@ def test_texts_are_harmless_in_a_browser(browser, tmp_path, evil):
 
 
 @needs_chromium
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_letters_of_filters_without_a_match_are_no_larger(opened, report, media):
+    opened.call("Emulation.setEmulatedMedia", media=media)
+    try:
+        # A drawing unit in pixels: all letters are drawn in the same units.
+        scales = opened.run(
+            "[...document.querySelectorAll('.picture svg')].map(s => "
+            "[s.closest('tbody').dataset.kind, s.getBoundingClientRect().height / s.viewBox.baseVal.height])"
+        )
+    finally:
+        opened.call("Emulation.setEmulatedMedia", media="")
+    alone = [scale for kind, scale in scales if kind in ("none", "silent")]
+    assert alone and max(alone) <= min(scale for kind, scale in scales if kind in ("whole", "partial")) + 1e-3
+
+
+@needs_chromium
+def test_on_paper_all_figures_are_there(opened):
+    shown = "document.querySelector('table.figures').checkVisibility()"
+    assert not opened.run(shown)
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    assert opened.run(shown)
+    opened.run("dispatchEvent(new Event('afterprint'))")
+    assert not opened.run(shown)
+
+
+@needs_chromium
 def test_the_page_prints(opened, tmp_path):
     opened.print(tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
