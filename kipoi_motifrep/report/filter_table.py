@@ -292,8 +292,7 @@ def _more(
     return (
         f'<tr class="more"><td colspan="{n_columns}"><details{_data("pwm", pwm)}>'
         f"<summary>{summary[0].upper()}{summary[1:]}</summary>"
-        f'<div class="views">{figures}</div>'
-        f'<div class="views"><div>{_further(row, report) if further else ""}</div>{_examples(row)}</div>'
+        f'<div class="views">{figures}<div>{_further(row, report) if further else ""}</div>{_examples(row)}</div>'
         f"<p class=small>{facts}.</p></details></td></tr>"
     )
 
