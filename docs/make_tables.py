@@ -6,6 +6,7 @@ Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is 
 
 import re
 from pathlib import Path
+from statistics import mean, stdev
 
 from kipoi_motifrep.core.tables import read_table
 
@@ -48,6 +49,19 @@ def rows(group: str, layer: str = "conv1", activation: str = "relu") -> list[dic
     ]
 
 
+def called(group: str, row: dict[str, str], column: str, decimals: int = 0, times: float = 100) -> str:
+    """Write mean ± SD, over the runs of a row, of the part of the filters that is called, from ``called.tsv``."""
+    values = [
+        int(one[column]) / int(one["filters"]) * times
+        for one in read_table(DOCS / "results" / group / "called.tsv")
+        if all(one[name] == row[name] for name in ("variant", "first_activation", "layer"))
+    ]
+    if not values:
+        return "-"
+    spread = [stdev(values)] if len(values) > 1 else []
+    return " ± ".join(number(value, decimals) for value in (mean(values), *spread))
+
+
 def number(value: float | str, decimals: int = 3, times: float = 1) -> str:
     """Write a number of a table; fractions without the zero before the point."""
     if value == "":
@@ -82,6 +96,8 @@ def reproduced() -> str:
         "match",
         "true",
         "TFs",
+        "called",
+        "called, true",
         "index",
         "chance",
     ]
@@ -102,6 +118,8 @@ def reproduced() -> str:
                 spread(row, "match", 1, n),
                 spread(row, "true_match", 1, n),
                 spread(row, "tfs_covered", 1),
+                called("synthetic", row, "called", 1, n),
+                called("synthetic", row, "called_true", 1, n),
                 spread(row, "localist_index", 2),
                 number(row["shuffled_match"], 1, n),
             ]
@@ -109,7 +127,7 @@ def reproduced() -> str:
     return markdown(header, cells)
 
 
-def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> str:
+def fractions(group: str, chosen: list[dict[str, str]], names: list[str] | None = None) -> str:
     """Tabulate networks of ours alone; matches in per cent of the filters."""
     header = [
         "network",
@@ -120,6 +138,8 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
         "match, %",
         "true, %",
         "TFs",
+        "called, %",
+        "called, true, %",
         "index",
         "shuffled: match, %",
         "untrained: match, %",
@@ -136,6 +156,8 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
                 spread(row, "match", 0, 100),
                 spread(row, "true_match", 0, 100),
                 spread(row, "tfs_covered", 1),
+                called(group, row, "called"),
+                called(group, row, "called_true"),
                 spread(row, "localist_index", 2),
                 spread(row, "shuffled_match", 0, 100),
                 number(row["untrained_match"], 0, 100),
@@ -147,14 +169,14 @@ def fractions(chosen: list[dict[str, str]], names: list[str] | None = None) -> s
 
 def others() -> str:
     """Tabulate architectures without a recorded network."""
-    return fractions([row for row in rows("synthetic") if row["variant"] not in RECORDED])
+    return fractions("synthetic", [row for row in rows("synthetic") if row["variant"] not in RECORDED])
 
 
 def deeper() -> str:
     """Tabulate second and third layers."""
     chosen = [row for layer in ("conv2", "conv3") for row in rows("synthetic", layer)]
     chosen.sort(key=lambda row: row["variant"])
-    return fractions(chosen, [f"{row['variant']}, {row['layer']}" for row in chosen])
+    return fractions("synthetic", chosen, [f"{row['variant']}, {row['layer']}" for row in chosen])
 
 
 def exponential(group: str) -> str:
@@ -164,7 +186,7 @@ def exponential(group: str) -> str:
     for row in rows(group, activation="exponential"):
         chosen += [relu[row["variant"]], row]
         names += [f"{row['variant']}, ReLU", f"{row['variant']}, exponential"]
-    return fractions(chosen, names)
+    return fractions(group, chosen, names)
 
 
 def factors() -> str:
@@ -210,8 +232,8 @@ TABLES = {
     "deeper": deeper,
     "exponential": lambda: exponential("synthetic"),
     "k562_exponential": lambda: exponential("k562"),
-    "k562": lambda: fractions(rows("k562")),
-    "chr20": lambda: fractions(rows("chr20")),
+    "k562": lambda: fractions("k562", rows("k562")),
+    "chr20": lambda: fractions("chr20", rows("chr20")),
 }
 
 if __name__ == "__main__":
