@@ -8,6 +8,7 @@ a file that stands alone.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -96,16 +97,12 @@ class Logo:
         top, height : float
             In the unit of the heights; the height is positive.
         """
-        # The smallest letter is next to the axis, both above and below it.
-        smallest = _SMALLEST * (self.top - self.bottom)
-        for sign in (1, -1) if (self.heights < 0).any() else (1,):
-            for position, row in enumerate((sign * self.heights).tolist()):
-                end = 0.0
-                for height, i in sorted(zip(row, range(4), strict=True)):
-                    if height > 0:
-                        end += height
-                        if height >= smallest:
-                            yield BASES[i], position, end if sign > 0 else height - end, height
+        letters, positions, tops, heights = (one.tolist() for one in self._stacks)
+        yield from zip((BASES[i] for i in letters), positions, tops, heights, strict=True)
+
+    @functools.cached_property
+    def _stacks(self) -> tuple[np.ndarray, ...]:
+        return stack_letters([self])[0]
 
     def drawing(self, x: float = 0, y: float = 0, href: str = "href") -> str:
         """Draw the letters and the zero line, without ``<svg>``.
@@ -125,11 +122,16 @@ class Logo:
         scale = HEIGHT / (self.top - self.bottom)
         link = f'{href}="#l'
         columns = [f"{x + COLUMN * position:g}" for position in range(self.width)]
-        stretch, highest = 1000 * scale / HEIGHT, y + self.top * scale
+        highest = y + self.top * scale
+        letters, positions, tops, heights = self._stacks
+        stretches = np.rint(1000 * scale / HEIGHT * heights).astype(int).tolist()
+        places = np.rint(10 * (highest - scale * tops)).astype(int).tolist()
         drawn = [
-            f'<use {link}{letter}" transform="matrix(1 0 0 {_THOUSANDTHS[round(height * stretch)]} '
-            f'{columns[position]} {_TENTHS[round(10 * (highest - top * scale))]})"/>'
-            for letter, position, top, height in self.letters()
+            f'<use {link}{BASES[letter]}" transform="matrix(1 0 0 {_THOUSANDTHS[stretch]} '
+            f'{columns[position]} {_TENTHS[place]})"/>'
+            for letter, position, stretch, place in zip(
+                letters.tolist(), positions.tolist(), stretches, places, strict=True
+            )
         ]
         return f'{"".join(drawn)}<path class="ax" d="M{x:g} {_TENTHS[round(10 * highest)]}h{COLUMN * self.width}"/>'
 
@@ -234,6 +236,50 @@ class Logo:
         return f'<g class="sc"><path class="ax" d="M{x} {y}v{HEIGHT}{marks}"/>{numbers}{unit}</g>'
 
 
+def stack_letters(logos: Sequence[Logo]) -> list[tuple[np.ndarray, ...]]:
+    """Put the letters of logos on one another, of all at once: each alone is small, and calls would take the time.
+
+    Parameters
+    ----------
+    logos : sequence of Logo
+        They keep what is found, for when they are drawn.
+
+    Returns
+    -------
+    list of tuple of numpy.ndarray
+        For each logo: index of the base, position, top and height of each letter that can be seen.
+
+    Examples
+    --------
+    >>> [stack] = stack_letters([Logo([[0, -1, 0.5, 1.5]], "", bottom=-1)])
+    >>> [one.tolist() for one in stack]
+    [[2, 3, 1], [0, 0, 0], [0.5, 2.0, 0.0], [0.5, 1.5, 1.0]]
+    """
+    heights = np.concatenate([logo.heights for logo in logos])
+    widths = [logo.width for logo in logos]
+    smallest = np.repeat([_SMALLEST * (logo.top - logo.bottom) for logo in logos], widths)[:, None]
+    columns: list[tuple[np.ndarray, ...]] = []
+    for sign in (1, -1):
+        # The smallest letter is next to the axis, both above and below it.
+        order = np.argsort(sign * heights, axis=1, kind="stable")
+        tall = np.maximum(np.take_along_axis(sign * heights, order, axis=1), 0)
+        ends = np.cumsum(tall, axis=1)
+        row, rank = np.nonzero(tall >= smallest)
+        height, end = tall[row, rank], ends[row, rank]
+        columns.append((order[row, rank], row, end if sign > 0 else height - end, height))
+    letter, row, top, height = (np.concatenate(both) for both in zip(*columns, strict=True))
+    by_row = np.argsort(row, kind="stable")
+    letter, row, top, height = (one[by_row] for one in (letter, row, top, height))
+    firsts = np.cumsum([0, *widths])
+    bounds = np.searchsorted(row, firsts)
+    found = []
+    for logo, first, start, stop in zip(logos, firsts[:-1], bounds[:-1], bounds[1:], strict=True):
+        own = slice(start, stop)
+        found.append((letter[own], row[own] - first, top[own], height[own]))
+        logo.__dict__["_stacks"] = found[-1]
+    return found
+
+
 AXIS_STYLE = ".ax{fill:none;stroke:#767676;stroke-width:1}.sc text{font:12px sans-serif;fill:#555}"
 
 
@@ -298,6 +344,7 @@ def information_logos(
     for matrix, title in zip(matrices, titles, strict=True):
         own = slice(first, first := first + len(matrix))
         logos.append(Logo(heights[own], f"{title}: {letters[own]}" if title else letters[own], top))
+    stack_letters(logos)
     return logos
 
 

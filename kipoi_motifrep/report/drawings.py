@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logos, signed_logo
+from kipoi_motifrep.motifs.logos import COLUMN, HEIGHT, Logo, information_logos, signed_logo, stack_letters
 from kipoi_motifrep.report.schema import DEAD, FilterGroup, FilterRow, MatchRow, reverse_complement
 
 PIXELS = 0.6  # screen size of a drawing unit of the logos
@@ -52,18 +52,25 @@ def folded_logos(rows: Sequence[FilterRow]) -> list[list[tuple[str, str]]]:
         Captions and ``<svg>`` of each filter.
     """
     cut = [row for row in rows if row.trim != (0, len(row.pwm))]
-    whole = iter(information_logos([np.array(row.pwm) for row in cut], [row.name for row in cut]))
+    whole = dict(
+        zip(
+            [row.name for row in cut],
+            information_logos([np.array(row.pwm) for row in cut], [row.name for row in cut]),
+            strict=True,
+        )
+    )
+    weights = {
+        row.name: signed_logo(np.array(row.kernel), f"Weights of {row.name}") for row in rows if row.kernel is not None
+    }
+    if weights:
+        stack_letters(list(weights.values()))
     drawn = []
     for row in rows:
-        pictures = []
-        if row.trim != (0, len(row.pwm)):
-            start, stop = row.trim
-            pictures.append(
-                (f"The whole filter; positions {start + 1} to {stop} were compared", next(whole).svg(PIXELS))
-            )
-        if row.kernel is not None:
-            pictures.append(("Its weights", signed_logo(np.array(row.kernel), f"Weights of {row.name}").svg(PIXELS)))
-        drawn.append(pictures)
+        start, stop = row.trim
+        captions = {f"The whole filter; positions {start + 1} to {stop} were compared": whole, "Its weights": weights}
+        drawn.append(
+            [(caption, logos[row.name].svg(PIXELS)) for caption, logos in captions.items() if row.name in logos]
+        )
     return drawn
 
 
