@@ -15,6 +15,7 @@ from functools import partial
 from typing import BinaryIO, cast
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.unpacked import DNA_RATIO, LIMIT, unpacked_limit
 
 GZIP_MAGIC = b"\x1f\x8b"
 # A bgzip file is many gzip files in a row, so that one cut off between two of them unpacks without an error; the empty
@@ -26,8 +27,7 @@ CR_ALONE = (
     "its lines end in carriage returns alone; make them line feeds, for example with: tr '\\r' '\\n' < old.fa > new.fa"
 )
 LONGEST_ROW = 1 << 20  # of a table or a motif file: a longer one is no row, and its words would fill the memory
-# DNA and tables of it shrink to a fifth or a tenth. A small file that unpacks to very much more was made to fill disks.
-LARGEST_RATIO, SUSPICIOUS_SIZE = 100, 1 << 28
+SUSPICIOUS_GB = 0.25
 _PACKERS: dict[bytes, tuple[str, Callable]] = {
     GZIP_MAGIC: ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
@@ -243,7 +243,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, file: BinaryIO, path: str | os.PathLike):
         # Of standard input the size is not known.
         self._file, self._path, packed = file, path, 0 if str(path) == "-" else os.path.getsize(path)
-        self._left = max(SUSPICIOUS_SIZE, LARGEST_RATIO * packed) if packed else sys.maxsize
+        self._left = max(int(unpacked_limit(SUSPICIOUS_GB) * 1e9), DNA_RATIO * packed) if packed else sys.maxsize
 
     def readable(self) -> bool:
         return True
@@ -254,8 +254,8 @@ class _Unpacked(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise InputError(
-                f"unpacks to over {LARGEST_RATIO} times its size, which no DNA or table of it does; if it "
-                "is meant to, unpack it first",
+                f"unpacks to over {DNA_RATIO} times its size, which no DNA or table of it does; if it "
+                f"is meant to, unpack it first, or set the environment variable {LIMIT} to its gigabytes",
                 path=self._path,
             )
         return len(data)

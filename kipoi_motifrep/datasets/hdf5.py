@@ -36,6 +36,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import check_output_file, replacing, versions
+from kipoi_motifrep.core.unpacked import DNA_RATIO, check_unpacked
 
 SPLITS = ("train", "valid", "test")
 CHUNK_ROWS, CHUNK_BYTES = 256, 1 << 26
@@ -408,6 +409,7 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
             # Shapes first: a damaged one has HDF5 read texts for hours.
             n_labels = _number_of_labels(file, path)
             sizes = {split: _check_split(path, file, split, n_labels) for split in SPLITS}
+            check_unpacked(path, sum(n * (length + n_labels) for n, length in sizes.values()), DNA_RATIO)
             names, provenance = _label_names(file, path), _provenance(file)
     except InputError:
         raise
@@ -525,6 +527,8 @@ def _check_split(path: str, file: h5py.File, split: str, n_labels: int) -> tuple
                 path=path,
             )
     for key, values in found.items():
+        # A row is read with the whole chunk that it lies in, which may be far larger than the file.
+        check_unpacked(path, prod(values.chunks or ()) * values.dtype.itemsize)
         if not _is_whole(values):
             raise InputError(
                 f"{split}/{key} lacks some of its {len(values)} rows; the file is damaged: make it again", path=path

@@ -48,11 +48,6 @@ KNOWN = (
     "TorchScript and .pt2 of PyTorch"
 )
 
-LIMIT = "KIPOI_MOTIFREP_MAX_UNPACKED_GB"
-DEFAULT_LIMIT = 1.0
-# Trained weights are noise: no compression makes them smaller than this part of their size.
-HONEST_RATIO = 4
-
 
 @dataclass(frozen=True)
 class NetworkFile(os.PathLike[str]):
@@ -191,40 +186,6 @@ def refuse(path: str | os.PathLike, kind: str) -> NoReturn:
     if kind in CURES:
         raise InputError(f"is {kind}: {CURES[kind]}", path=path)
     raise InputError(f"is {kind or 'not of a known kind'}; {KNOWN}", path=path)
-
-
-def check_unpacked(path: str | os.PathLike, unpacked: int) -> None:
-    """Refuse a small file that says it unpacks to gigabytes, before it does.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    unpacked : int
-        Bytes that its headers give for its contents.
-
-    Raises
-    ------
-    InputError
-        If they are more than the limit, which the environment can lift, and more than a
-        few times the file.
-
-    Examples
-    --------
-    >>> check_unpacked(__file__, 10_000)
-    """
-    given = os.environ.get(LIMIT, "")
-    try:
-        limit = float(given or DEFAULT_LIMIT)
-    except ValueError as error:
-        raise InputError(f"{LIMIT} is {given!r}; it must be a number of gigabytes") from error
-    size = os.path.getsize(path)
-    if unpacked > max(limit * 1e9, HONEST_RATIO * size):
-        raise InputError(
-            f"its {size / 1e6:.3g} MB unpack to {unpacked / 1e9:.3g} GB, more than the limit of {limit:g} "
-            f"GB; if you trust it, set the environment variable {LIMIT} to a larger number",
-            path=path,
-        )
 
 
 def unpacked_size(archive: zipfile.ZipFile) -> int:

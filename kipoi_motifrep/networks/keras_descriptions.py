@@ -20,7 +20,8 @@ from types import ModuleType
 import h5py
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.networks.file_kinds import check_unpacked, unpacked_size
+from kipoi_motifrep.core.unpacked import check_unpacked
+from kipoi_motifrep.networks.file_kinds import unpacked_size
 from kipoi_motifrep.networks.keras1 import is_keras_1
 
 WEIGHTS_MEMBER = "model.weights.h5"

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line, flattened
+from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.backend import import_keras
-from kipoi_motifrep.networks.file_kinds import check_unpacked
 from kipoi_motifrep.networks.from_keras import KerasSource, TensorFlowPass
 from kipoi_motifrep.networks.source import Unreadable
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.progress import say
-from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, check_unpacked, kind_of, unpacked_size
+from kipoi_motifrep.core.unpacked import check_unpacked
+from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, kind_of, unpacked_size
 
 if TYPE_CHECKING:
     import torch

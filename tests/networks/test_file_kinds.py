@@ -12,9 +12,11 @@ import torch
 from keras import layers
 from support.network_files import contents_of, inputs, kipoi_folder, safetensors, write_h5, written
 
+from kipoi_motifrep.core import unpacked
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks import file_kinds
-from kipoi_motifrep.networks.file_kinds import NetworkFile, check_unpacked, kind_of
+from kipoi_motifrep.networks.file_kinds import NetworkFile, kind_of
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.networks.loading import is_file_model, load_model
 
@@ -219,7 +221,7 @@ def small_file(folder):
 
 def test_a_small_file_that_unpacks_to_gigabytes_is_refused_by_its_headers(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("unpacked"))
-    monkeypatch.setattr(file_kinds, "DEFAULT_LIMIT", 0.05)
+    monkeypatch.setattr(unpacked, "DEFAULT_LIMIT", 0.05)
     for path in bombs(tmp_path):
         with pytest.raises(
             InputError,
@@ -243,13 +245,13 @@ def test_the_limit_can_be_lifted_and_does_not_hold_for_large_files(tmp_path, mon
     path.write_bytes(bytes(1000))
     with pytest.raises(InputError, match=r"0\.001 MB unpack to 2 GB, more than the limit of 1 GB"):
         check_unpacked(path, 2_000_000_000)
-    monkeypatch.setenv(file_kinds.LIMIT, "3.5")
+    monkeypatch.setenv(unpacked.LIMIT, "3.5")
     check_unpacked(path, 2_000_000_000)
-    monkeypatch.setenv(file_kinds.LIMIT, "0")
+    monkeypatch.setenv(unpacked.LIMIT, "0")
     check_unpacked(path, 4000)
     with pytest.raises(InputError):
         check_unpacked(path, 4001)
-    monkeypatch.setenv(file_kinds.LIMIT, "much")
+    monkeypatch.setenv(unpacked.LIMIT, "much")
     with pytest.raises(InputError, match="KIPOI_MOTIFREP_MAX_UNPACKED_GB is 'much'; it must be a number of gigabytes"):
         check_unpacked(path, 1)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import kipoi_motifrep
 from kipoi_motifrep import cli
 from kipoi_motifrep.core import textfile
+from kipoi_motifrep.core.unpacked import LIMIT
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals
@@ -227,11 +228,14 @@ def test_a_genome_is_not_read_from_what_has_no_blocks(tmp_path, pack, words):
 
 
 def test_what_unpacks_to_very_much_is_refused(read, tmp_path, monkeypatch):
-    monkeypatch.setattr(textfile, "SUSPICIOUS_SIZE", 1 << 20)
+    monkeypatch.setattr(textfile, "SUSPICIOUS_GB", 0.001)
     bomb = gzip.compress(b"chr1\t0\t20\n" * 300_000)
     assert len(bomb) * 100 < 3_000_000
-    with pytest.raises(InputError, match="over 100 times its size"):
+    with pytest.raises(InputError, match=f"over 100 times its size.* set the environment variable {LIMIT} to"):
         read(bomb, "x.bed")
+    with monkeypatch.context() as lifted:
+        lifted.setenv(LIMIT, "0.01")
+        assert len(read(bomb, "x.bed").start) == 300_000
     (tmp_path / "bomb.fa").write_bytes(gzip.compress(b">a\n" + b"A" * 3_000_000))
     with pytest.raises(InputError, match="over 100 times its size"):
         kipoi_motifrep.SequencesDl(str(tmp_path / "bomb.fa"))
