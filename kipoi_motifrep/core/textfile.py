@@ -91,11 +91,8 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 refuse_what_is_no_text(begin, path)
                 yield raw
                 return
-            if raw.peek(14)[12:14] == b"BC" and raw.seekable():
-                raw.seek(-len(BGZIP_END), os.SEEK_END)
-                if raw.read() != BGZIP_END:
-                    raise EOFError
-                raw.seek(0)
+            if raw.seekable() and is_whole_bgzip(raw) is False:
+                raise EOFError
             with io.BufferedReader(_Unpacked(unpack(raw), path), 1 << 16) as file:
                 refuse_what_is_no_text(file.peek(8)[:8], path)
                 yield cast(BinaryIO, file)
@@ -132,6 +129,34 @@ def packed_with(begin: bytes) -> tuple[str, Callable | None]:
     ('bzip2', ('', None))
     """
     return next((packer for magic, packer in _PACKERS.items() if begin.startswith(magic)), ("", None))
+
+
+def is_whole_bgzip(file: BinaryIO) -> bool | None:
+    """Tell whether a file is bgzip and ends as it must.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable; it is at its beginning afterwards.
+
+    Returns
+    -------
+    bool or None
+        None if it is no bgzip file.
+
+    Examples
+    --------
+    >>> is_whole_bgzip(io.BytesIO(b"chr1")), is_whole_bgzip(io.BytesIO(BGZIP_END)), is_whole_bgzip(
+    ...     io.BytesIO(BGZIP_END[:20])
+    ... )
+    (None, True, False)
+    """
+    file.seek(0)
+    head = file.read(14)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - len(BGZIP_END)))
+    tail = file.read()
+    file.seek(0)
+    return tail == BGZIP_END if head.startswith(GZIP_MAGIC) and head[12:] == b"BC" else None
 
 
 def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:

@@ -20,9 +20,9 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.textfile import (
-    BGZIP_END,
     BYTE_ORDER_MARK,
     CR_ALONE,
+    is_whole_bgzip,
     open_text,
     packed_with,
     refuse_what_is_no_text,
@@ -75,8 +75,8 @@ def open_index(path: str) -> Index:
 
     1. The file must be plain or whole bgzip, and begin as FASTA does.
     2. The index beside it or in the cache must be no older than the file.
-    3. Names must be unique and not empty, and the last sequence of a plain file must lie
-       where the index says, under that name.
+    3. Names must be unique and not empty, and the last sequence must lie where the index
+       says, under that name.
     4. Between sequences there must be no second one of the same name: samtools leaves it out.
 
     Parameters
@@ -98,8 +98,7 @@ def open_index(path: str) -> Index:
     fai, gzi = _index_files(Path(path), bgzip)
     index = _read_index(path, fai, gzi if bgzip else None)
     _check_names(path, index)
-    if not bgzip:
-        _check_last(path, index)
+    _check_last(path, index)
     _check_gaps(path, index)
     return index
 
@@ -115,22 +114,20 @@ def _check_kind(path: str) -> bool:
                 path=path,
             )
         with open(path, "rb") as file:
-            head = file.read(18)
-            file.seek(max(0, file.seek(0, os.SEEK_END) - len(BGZIP_END)))
-            tail = file.read()
+            head, whole = file.read(18), is_whole_bgzip(file)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else _reason(error)
         raise InputError(f"{reason} (the genome's FASTA)", path=path) from error
     packer, _ = packed_with(head)
     if packer:
-        if head[12:14] != b"BC" or packer != "gzip":
+        if whole is None:
             tool = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz"}[packer]
             raise InputError(
                 f"is {packer}, which cannot be read at random; unpack it ({tool}), or pack it with bgzip: "
                 f"{tool} -c {path} | bgzip > genome.fa.bgz",
                 path=path,
             )
-        if tail != BGZIP_END:
+        if not whole:
             raise InputError("is cut off (bgzip's end mark is missing); fetch it again", path=path)
         return True
     if not head.strip():
@@ -297,15 +294,16 @@ def _nameless_row(path: str) -> int | None:
 
 
 def _check_last(path: str, index: Index) -> None:
-    """Compare the last sequence of a plain file with its index."""
-    if index.end[-1] > os.path.getsize(path):
+    """Compare the last sequence with the index."""
+    if index.gzi is None and index.end[-1] > os.path.getsize(path):
         raise InputError(
             f"is shorter than its index {index.fai} says; if the file is complete, remove the index", path=path
         )
     offset = int(index.offset[-1])
     with open(path, "rb") as file:
-        file.seek(max(0, offset - LONGEST_HEADER))
-        before = file.read(min(offset, LONGEST_HEADER))
+        before = _read_at(file, index.gzi, max(0, offset - LONGEST_HEADER), min(offset, LONGEST_HEADER))
+    if index.gzi is not None and not before:
+        return  # damaged there, which fetching sequences will say
     header = before.splitlines()[-1] if before else b""
     if not header.startswith(b">") or _name(header) != index.names[-1]:
         raise InputError(

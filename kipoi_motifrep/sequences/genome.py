@@ -81,7 +81,7 @@ class Genome:
         self.names, self.lengths, self._offsets, self._bases, self._bytes, fai, gzi = open_index(self.path)
         self._number = {name: i for i, name in enumerate(self.names)}
         self._number_of_bare = {bare(name): i for name, i in reversed(self._number.items())}
-        self._reader = _PlainReader(self) if gzi is None else _BgzipReader(self.path, fai, gzi, self.names)
+        self._reader = _PlainReader(self) if gzi is None else _BgzipReader(self, fai, gzi)
 
     def find(self, name: str) -> int:
         """Find a sequence by name, with or without ``chr`` in front.
@@ -210,9 +210,10 @@ class _BgzipReader:
     the stretch.
     """
 
-    def __init__(self, path: str, fai: Path, gzi: Path, names: list[str]):
+    def __init__(self, genome: Genome, fai: Path, gzi: Path):
         # Absolute: Kipoi makes loaders in another folder than it uses them in.
-        self._files, self._names = [os.path.abspath(file) for file in (path, fai, gzi)], names
+        self._files = [os.path.abspath(file) for file in (genome.path, fai, gzi)]
+        self._names, self._lengths = genome.names, genome.lengths
         self._open: dict[int, object] = {}
 
     def _fasta(self):
@@ -241,7 +242,7 @@ class _BgzipReader:
             ):
                 end += 1
             stop = max(first, int(start[order[end - 1]]) + width)
-            stretch = self._stretch(fasta, self._names[chromosome], first, stop)
+            stretch = self._stretch(fasta, int(chromosome), first, min(stop, int(self._lengths[chromosome])))
             for i in order[begin:end]:
                 piece = stretch[max(0, start[i] - first) : max(0, start[i] + width - first)]
                 skip = max(0, -int(start[i]))
@@ -249,10 +250,14 @@ class _BgzipReader:
             begin = end
         return codes
 
-    def _stretch(self, fasta, name: str, first: int, stop: int) -> np.ndarray:
+    def _stretch(self, fasta, chromosome: int, first: int, stop: int) -> np.ndarray:
+        name = self._names[chromosome]
         try:
-            return np.frombuffer(fasta.fetch(name, first, stop).encode(), np.uint8)
+            found = fasta.fetch(name, first, max(first, stop)).encode()
+            if len(found) != max(0, stop - first):  # as from a block that unpacks to less than it should
+                raise ValueError(f"{len(found)} bases")
         except (ValueError, OSError) as error:
             raise InputError(
                 f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again", path=self._files[0]
             ) from error
+        return np.frombuffer(found, np.uint8)

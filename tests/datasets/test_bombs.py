@@ -31,7 +31,9 @@ def test_millions_of_rows_in_a_small_file(path, monkeypatch):
     assert size * unpacked.DNA_RATIO < n * 52
     assert len(open_dataset(path)["train"]) == n  # 10 MB are few
     monkeypatch.setattr(unpacked, "DEFAULT_LIMIT", 0.005)
-    with pytest.raises(InputError, match=rf"data\.h5: its {size / 1e6:.3g} MB unpack to 0.0104 GB, more than the limit"):
+    with pytest.raises(
+        InputError, match=rf"data\.h5: its {size / 1e6:.3g} MB unpack to 0.0104 GB, more than the limit"
+    ):
         open_dataset(path)
     monkeypatch.setenv(unpacked.LIMIT, "0.1")
     assert len(open_dataset(path)["train"]) == n
@@ -43,7 +45,7 @@ def test_a_chunk_that_is_far_larger_than_the_data(path, monkeypatch):
         values = file["train/sequences"][:]
     replaced(path, "train/sequences", values, chunks=(500_000, 50), maxshape=(None, 50))
     monkeypatch.setattr(unpacked, "DEFAULT_LIMIT", 0.005)
-    with pytest.raises(InputError, match="unpack to 0.025 GB, more than the limit of 0.005 GB"):
+    with pytest.raises(InputError, match=r"unpack to 0\.025 GB, more than the limit of 0\.005 GB"):
         open_dataset(path)
     monkeypatch.setattr(unpacked, "DEFAULT_LIMIT", 1)
     np.testing.assert_array_equal(open_dataset(path)["train"].read("sequences"), values)

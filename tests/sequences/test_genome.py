@@ -4,6 +4,7 @@ import gzip
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pysam
@@ -360,6 +361,29 @@ def test_a_damaged_block_of_a_bgzip_file_is_named(bgzip_genome):
         os.utime(index, ns=(bgzip_genome.stat().st_mtime_ns,) * 2)
     with pytest.raises(InputError, match=r"genome\.fa\.bgz: a:.*damaged"):
         Genome(bgzip_genome).fetch([0], [150_000], 50)
+
+
+@pytest.mark.parametrize("strangers", [(".fai",), (".gzi",), (".fai", ".gzi")])
+def test_an_index_of_another_bgzip_file_gives_no_wrong_bases(tmp_path, strangers):
+    """Both are newer than the file, and neither says which file it is of."""
+    source = random.Random(1)
+    for name, sizes in (("one", (70_000, 90_000, 40_000)), ("two", (50_000, 30_000, 120_000))):
+        text = "".join(f">s{i}\n{''.join(source.choices('ACGT', k=n))}\n" for i, n in enumerate(sizes))
+        plain = write(tmp_path / f"{name}.fa", text)
+        pysam.tabix_compress(str(plain), str(tmp_path / f"{name}.fa.bgz"))
+        Genome(tmp_path / f"{name}.fa.bgz")
+    for suffix in strangers:
+        (tmp_path / f"one.fa.bgz{suffix}").write_bytes((tmp_path / f"two.fa.bgz{suffix}").read_bytes())
+    with pytest.raises(InputError, match=r"one\.fa\.bgz: does not fit its index .*; remove the index"):
+        Genome(tmp_path / "one.fa.bgz")
+
+
+def test_bases_that_a_library_did_not_give_are_no_n(bgzip_genome, monkeypatch):
+    genome = Genome(bgzip_genome)
+    assert (genome.fetch([0], [299_990], 20)[0] < 4).sum() == 10  # past the end, they are
+    monkeypatch.setattr(genome._reader, "_fasta", lambda: SimpleNamespace(fetch=lambda name, first, stop: "ACG"))
+    with pytest.raises(InputError, match=r"genome\.fa\.bgz: a:100-120 cannot be read; the file is damaged"):
+        genome.fetch([0], [100], 20)
 
 
 def test_a_bgzip_file_that_is_no_fasta_is_named(tmp_path):

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import kipoi_motifrep
 from kipoi_motifrep import cli
 from kipoi_motifrep.core import textfile
-from kipoi_motifrep.core.unpacked import LIMIT
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.unpacked import LIMIT
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.intervals import Intervals
 
