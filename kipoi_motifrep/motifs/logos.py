@@ -272,7 +272,7 @@ def stack_letters(logos: Sequence[Logo]) -> list[tuple[np.ndarray, ...]]:
     letter, row, top, height = (one[by_row] for one in (letter, row, top, height))
     firsts = np.cumsum([0, *widths])
     bounds = np.searchsorted(row, firsts)
-    found = []
+    found: list[tuple[np.ndarray, ...]] = []
     for logo, first, start, stop in zip(logos, firsts[:-1], bounds[:-1], bounds[1:], strict=True):
         own = slice(start, stop)
         found.append((letter[own], row[own] - first, top[own], height[own]))
