@@ -303,7 +303,9 @@ def _check_last(path: str, index: Index) -> None:
     with open(path, "rb") as file:
         before = _read_at(file, index.gzi, max(0, offset - LONGEST_HEADER), min(offset, LONGEST_HEADER))
     if index.gzi is not None and not before:
-        return  # damaged there, which fetching sequences will say
+        raise InputError(
+            f"does not fit its index {index.gzi}, or is damaged; remove the index, and it will be made anew", path=path
+        )
     header = before.splitlines()[-1] if before else b""
     if not header.startswith(b">") or _name(header) != index.names[-1]:
         raise InputError(
