@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kipoi_motifrep.networks.file_kinds import NetworkFile as NetworkFile
     from kipoi_motifrep.networks.kipoi_model import Keras3Model as Keras3Model
     from kipoi_motifrep.networks.loading import open_network as open_network
+    from kipoi_motifrep.pipeline.atlas import atlas as atlas
     from kipoi_motifrep.pipeline.interpretation import Interpretation as Interpretation
     from kipoi_motifrep.pipeline.interpretation import interpret as interpret
     from kipoi_motifrep.pipeline.scan import scan as scan
@@ -73,6 +74,7 @@ __version__ = "0.1.0"
 
 # Public name -> module that holds it.
 _PUBLIC = {
+    "atlas": "pipeline.atlas",
     "build_from_bundle": "datasets.from_deepsea",
     "build_from_peaks": "datasets.from_peaks",
     "build_from_table": "datasets.from_table",

@@ -21,6 +21,7 @@ from kipoi_motifrep.core.errors import InputError, one_line, printable
 COMMANDS = (
     "demo",
     "interpret",
+    "atlas",
     "filters",
     "scan",
     "match",

@@ -208,8 +208,40 @@ def opened_once(make: Callable[[T], R], request: T) -> R:
     key = pickle.dumps((make, request))
     if not _opened or _opened[0][0] != key:
         _opened.clear()  # before the next one is made: two of them may not fit into memory
-        _opened.append((key, make(_over_paths(request))))
+        _opened.append((key, make(as_here(request))))
     return _opened[0][1]
+
+
+def as_here(value: Any) -> Any:
+    """Put in place of files that were sent to this worker the copies of them.
+
+    Parameters
+    ----------
+    value : object
+        Paths, or mappings, lists and dataclasses with paths in them.
+
+    Returns
+    -------
+    object
+        The same, where nothing was sent.
+
+    Examples
+    --------
+    >>> as_here({"fasta": "peaks.fa", "length": 200})
+    {'fasta': 'peaks.fa', 'length': 200}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: as_here(getattr(value, one.name)) for one in fields(value)})
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        # Of a Kipoi model its folder is named, and of a group something below it; of a class, what follows its file.
+        known = next((one for one in (path, path.partition(":")[0], *map(str, Path(path).parents)) if one in _sent), "")
+        return _sent[known] + path[len(known) :] if known else value
+    if isinstance(value, Mapping):
+        return {name: as_here(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([as_here(one) for one in value])
+    return value
 
 
 def this_worker() -> str:
@@ -233,22 +265,6 @@ def tell_program(message: dict) -> None:
         from distributed import get_worker
 
         get_worker().log_event(_topic, message)
-
-
-def _over_paths(value: Any) -> Any:
-    """Put in place of files that were sent the copies of them, in whatever holds their paths."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: _over_paths(getattr(value, one.name)) for one in fields(value)})
-    if isinstance(value, (str, os.PathLike)):
-        path = os.fspath(value)
-        # Of a Kipoi model its folder is named, and of a group something below it; of a class, what follows its file.
-        known = next((one for one in (path, path.partition(":")[0], *map(str, Path(path).parents)) if one in _sent), "")
-        return _sent[known] + path[len(known) :] if known else value
-    if isinstance(value, Mapping):
-        return {name: _over_paths(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)([_over_paths(one) for one in value])
-    return value
 
 
 class _Here:

@@ -117,13 +117,15 @@ def write_report(
     return path
 
 
-def render(template: str, **values: object) -> str:
+def render(template: str, script: str = "page.js", **values: object) -> str:
     """Fill a page template; all text is escaped.
 
     Parameters
     ----------
     template : str
         Name of the file.
+    script : str, default "page.js"
+        What runs on the page.
     **values
         What it shows. SVG drawn here must be marked safe; see `safe`.
 
@@ -138,9 +140,9 @@ def render(template: str, **values: object) -> str:
         .render(
             values,
             css=safe(_part("page.css")),
-            javascript=safe(_part("page.js")),
+            javascript=safe(_part(script)),
             # Only our own script runs, and nothing is loaded, whatever a text on the page may hold.
-            script_digest=_digest(_part("page.js")),
+            script_digest=_digest(_part(script)),
             glyphs=safe(glyph_definitions()),
             version=__version__,
         )
