@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from kipoi_motifrep import __version__
 from kipoi_motifrep.core.digests import file_digest
-from kipoi_motifrep.core.errors import InputError, a_few, one_line
+from kipoi_motifrep.core.errors import InputError, a_few, first_line, one_line
 from kipoi_motifrep.core.scratch import scratch
 
 T = TypeVar("T")
@@ -133,19 +133,22 @@ def open_workers(
     # Its log is for those who run the cluster; what a user must know is said by the errors below.
     with dask.config.set({"logging.distributed": "critical"}):
         if scheduler is None:
-            threads = dict.fromkeys(THREAD_VARIABLES, "1")
-            with (
+            try:
                 # No limit of memory: Dask's is a share of the machine's by cores, which a framework alone may pass.
-                LocalCluster(
+                cluster = LocalCluster(
                     n_workers=jobs,
                     threads_per_worker=1,
                     memory_limit=0,
                     dashboard_address="127.0.0.1:0",
                     silence_logs="CRITICAL",
-                    env=threads,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
+                    env=dict.fromkeys(THREAD_VARIABLES, "1"),
+                )
+            except RuntimeError as error:  # each process runs the program's own script once more, to find functions
+                raise InputError(
+                    f"the processes do not start ({first_line(error)}); a script that asks for jobs must do its work "
+                    "below the line: if __name__ == '__main__':"
+                ) from error
+            with cluster, Client(cluster) as client:
                 yield _Dask(client, "the scheduler on this machine")
             return
         try:

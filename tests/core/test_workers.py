@@ -160,3 +160,13 @@ def test_what_cannot_be(monkeypatch):
 def test_importing_it_is_light(run_python):
     done = run_python("-c", "import sys, kipoi_motifrep.core.workers; print('dask' in sys.modules)")
     assert done.stdout.strip() == "False"
+
+
+def test_a_script_that_starts_itself_again_is_told(tmp_path, run_python):
+    """Each process runs the script of the program once more, as multiprocessing has it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from kipoi_motifrep.core.workers import open_workers\nwith open_workers(1) as workers:\n    print(workers)\n"
+    )
+    done = run_python(script)
+    assert "below the line: if __name__ == '__main__':" in done.stderr.splitlines()[-1]
