@@ -1,7 +1,7 @@
 """Put the tables of results into REPRODUCTION.md: ``python docs/make_tables.py``.
 
 Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``, and is made from
-``results/*/table.tsv``.
+``results/*/table.tsv`` and ``planted.tsv``.
 """
 
 import re
@@ -220,6 +220,27 @@ def factors() -> str:
     return markdown(["factor", "test positives", "best matrix", "its scan", *SHOWN], cells)
 
 
+def planted(group: str) -> str:
+    """Lay what each factor's planted motif does to its own output beside each other, for several networks."""
+    found = {(row["model"], row["factor"]): row for row in read_table(DOCS / "results" / group / "planted.tsv")}
+    names = list(dict.fromkeys(name for name, _ in found))
+    cells: list[list[object]] = []
+    for factor in dict.fromkeys(factor for _, factor in found):
+        shown = [found[name, factor] for name in SHOWN]
+        cells.append(
+            [
+                f"{factor}, {shown[0]['matrix']}",
+                *(
+                    f"{number(row['change'], 1)} ± {number(row['error'], 1)}"
+                    + (f" ({row['other']} {number(row['other_change'], 1)})" if row["rank"] != "1" else "")
+                    for row in shown
+                ),
+                f"{sum(found[name, factor]['rank'] == '1' for name in names)} of {len(names)}",
+            ]
+        )
+    return markdown(["planted", *SHOWN, "own output most, networks"], cells)
+
+
 def pair(auroc: float | str, aupr: float | str) -> str:
     """Write AUROC / AUPR."""
     return f"{number(auroc)} / {number(aupr)}"
@@ -234,6 +255,8 @@ TABLES = {
     "k562_exponential": lambda: exponential("k562"),
     "k562": lambda: fractions("k562", rows("k562")),
     "chr20": lambda: fractions("chr20", rows("chr20")),
+    "planted": lambda: planted("synthetic"),
+    "k562_planted": lambda: planted("k562"),
 }
 
 if __name__ == "__main__":

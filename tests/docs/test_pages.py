@@ -75,7 +75,7 @@ def test_the_file_formats_are_those_that_are_written():
     from kipoi_motifrep.filters import writing
     from kipoi_motifrep.motifs import matches as matching
     from kipoi_motifrep.report.schema import FILE_NAME
-    from kipoi_motifrep.representation import importance
+    from kipoi_motifrep.representation import importance, plant
     from kipoi_motifrep.representation.metrics import METRICS
 
     text = (DOCS / "formats.md").read_text()
@@ -83,6 +83,9 @@ def test_the_file_formats_are_those_that_are_written():
         *matching.COLUMNS,
         *writing.COLUMNS,
         *importance.COLUMNS,
+        *plant.COLUMNS,
+        *plant.PAIR_COLUMNS,
+        *plant.FILES,
         *METRICS,
         FILE_NAME,
         *TOMTOM_COLUMNS,
