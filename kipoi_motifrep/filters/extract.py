@@ -487,7 +487,7 @@ def pwms_and_sites(
         One a bank of filters.
     """
     with replacing(folder / opened.site_file) as path, closing(SiteFile(path, opened.network, rule.window)) as on_sites:
-        return network_pwms(opened.network, batches or opened.batches, rule, on_sites=on_sites)
+        return network_pwms(opened.network, opened.batches if batches is None else batches, rule, on_sites=on_sites)
 
 
 def open_inputs(

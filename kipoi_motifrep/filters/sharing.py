@@ -145,7 +145,7 @@ def untrained_network(opened: Opened, choice: NetworkChoice, seed: int) -> Netwo
         axes=",".join(layout.axes),
         alphabet=layout.alphabet,
         activation=choice.activation,
-        dna_channels=choice.dna_channels,
+        dna_channels=None if layout.channels == 4 else f"{layout.first}:{layout.first + 4}",
     )
 
 
@@ -190,7 +190,7 @@ def shared_pwms(
     """
     network = network or opened.network
     if workers.here:
-        return network_pwms(network, batches or opened.batches, rule)
+        return network_pwms(network, opened.batches if batches is None else batches, rule)
     inputs = SharedInputs.of(opened, choice, seed)
     n_batches = -(-(opened.batches.n or 0) // inputs.batch_size)
     shards = [(first, min(first + SHARD_BATCHES, n_batches)) for first in range(0, n_batches, SHARD_BATCHES)]
