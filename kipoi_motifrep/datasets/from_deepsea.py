@@ -23,12 +23,13 @@ import h5py
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.hdf5 import stored
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import check_output_file
 from kipoi_motifrep.core.progress import progress, say
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.core.textfile import GZIP_MAGIC
-from kipoi_motifrep.datasets.hdf5 import DAMAGE, SPLITS, create_dataset, stored
+from kipoi_motifrep.datasets.hdf5 import DAMAGE, SPLITS, create_dataset
 from kipoi_motifrep.datasets.matlab5 import open_matlab5
 from kipoi_motifrep.datasets.sources import describe_sources
 

@@ -28,12 +28,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TypeVar
 
 import h5py
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.hdf5 import check_texts, stored
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import check_output_file, replacing, versions
 from kipoi_motifrep.core.unpacked import DNA_RATIO, check_unpacked
@@ -46,7 +46,6 @@ VALUES = {"sequences": (0, N_CODE), "labels": (-1, 1)}
 MOST_NAMES_IN_ATTRIBUTE = 4000
 UNSTORABLE = {"sequence": re.compile(r"[\0\ud800-\udfff]"), "label": re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")}
 DAMAGE = (OSError, RuntimeError)  # what h5py raises where a file's structure or a chunk is broken
-Member = TypeVar("Member", h5py.Group, h5py.Dataset)
 
 
 class DatasetWriter:
@@ -431,57 +430,14 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     return Dataset(path, splits, names, provenance)
 
 
-def stored(group: h5py.Group, name: str, kind: type[Member], path: str | os.PathLike) -> Member:
-    """Give a member of an HDF5 group, if its values lie in this very file.
-
-    Parameters
-    ----------
-    group : h5py.Group
-        An open file, or a group of it.
-    name : str
-        Of the member.
-    kind : type
-        ``h5py.Group`` or ``h5py.Dataset``.
-    path : str or path-like
-        The file, for errors.
-
-    Returns
-    -------
-    h5py.Group or h5py.Dataset
-        The member.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name, or it is of another kind.
-    InputError
-        If it is a link, or its values lie in another file.
-    """
-    link = group.get(name, getlink=True)  # looked at before it is followed
-    if link is None:
-        raise ValueError(f"it has no {name!r}")
-    found = group[name] if isinstance(link, h5py.HardLink) else None
-    if found is None or (isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)):
-        raise InputError(f"{name!r} is a link, or lies in another file; copy its values into this one", path=path)
-    if not isinstance(found, kind):
-        raise ValueError(f"{name!r} is no {kind.__name__.lower()}")
-    return found
-
-
 def _provenance(file: h5py.File) -> dict[str, object]:
     if "provenance" not in file.attrs:
         return {}
-    _check_type(file.attrs.get_id("provenance"), "provenance")
+    check_texts(file.attrs.get_id("provenance"), "provenance")
     found = json.loads(file.attrs["provenance"])
     if not isinstance(found, dict):
         raise ValueError("its provenance is no JSON object")
     return found
-
-
-def _check_type(values: h5py.Dataset | h5py.h5a.AttrID, name: str) -> None:
-    # Looked at before any value is read: HDF5 itself can crash over values of a damaged type.
-    if h5py.check_string_dtype(values.dtype) is None:
-        raise ValueError(f"its {name} holds no texts")
 
 
 def _number_of_labels(file: h5py.File, path: str) -> int:
@@ -489,7 +445,7 @@ def _number_of_labels(file: h5py.File, path: str) -> int:
     found = file.attrs.get_id("label_names") if in_attribute else stored(file, "label_names", h5py.Dataset, path)
     if len(found.shape or ()) != 1:
         raise ValueError("its label_names are no list of texts")
-    _check_type(found, "label_names")
+    check_texts(found, "label_names")
     return found.shape[0]
 
 

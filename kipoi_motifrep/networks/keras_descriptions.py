@@ -20,6 +20,7 @@ from types import ModuleType
 import h5py
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.hdf5 import arrays_in, texts_of
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import unpacked_size
 from kipoi_motifrep.networks.keras1 import is_keras_1
@@ -157,11 +158,9 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
         with file:
             largest = _look_inside(path, file)
             for group in (file, file.get("model_weights", file)):
-                said |= {
-                    name: text_of(group.attrs[name]) for name in ("keras_version", "backend") if name in group.attrs
-                }
+                said |= {name: texts_of(group, name)[0] for name in ("keras_version", "backend") if name in group.attrs}
             if "model_config" in file.attrs:
-                config = json.loads(text_of(file.attrs["model_config"]))
+                config = json.loads(texts_of(file, "model_config")[0])
             elif arch is None:
                 if not {"layers", OLD_LAYERS}.isdisjoint(file) or "layer_names" in file.attrs:
                     raise InputError(
@@ -169,6 +168,8 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
                         "model.json), save the whole model, or give the Kipoi model that uses it",
                         path=path,
                     )
+                if "nb_layers" in file.attrs:
+                    raise InputError("holds weights of Keras 0, which later versions cannot read", path=path)
                 raise InputError("is an HDF5 file, but not of a Keras network", path=path)
     if str(said.get("keras_version", "1")) >= "2":
         said.setdefault("backend", "tensorflow")
@@ -182,21 +183,6 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
     return Description(config, version, str(said.get("backend", "")), largest, arch is None)
 
 
-def text_of(value: object) -> str:
-    """Give the text of an attribute, which h5py gives as bytes for some files.
-
-    Parameters
-    ----------
-    value : str or bytes
-        The attribute.
-
-    Returns
-    -------
-    str
-    """
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _version_by_words(config: dict) -> str:
     """Tell the version of a description that does not say it: Keras 3 writes whence each class comes."""
     if is_keras_1(config):
@@ -205,20 +191,8 @@ def _version_by_words(config: dict) -> str:
 
 
 def _look_inside(path: Path, file: h5py.File) -> int:
-    """Check by the headers of all arrays that they lie in the file and are not too large; give the longest axis."""
-    arrays: list[h5py.Dataset] = []
-
-    def look(name: str, one: object) -> str | None:
-        if not isinstance(one, h5py.Dataset):
-            return None
-        arrays.append(one)
-        return name if one.external or one.is_virtual else None
-
-    found = file.visititems_links(
-        lambda name, link: name if isinstance(link, h5py.ExternalLink) else None
-    ) or file.visititems(look)
-    if found:
-        raise InputError(f"has {found!r} in another file; save the whole network again in the Keras that wrote it")
+    """Check by the headers of all arrays that they are here and not too large; give the longest axis."""
+    arrays = arrays_in(file, path)
     check_unpacked(path, sum(one.nbytes for one in arrays))
     return max((size for one in arrays for size in one.shape), default=0)
 
@@ -465,6 +439,8 @@ def read_description(path: str | os.PathLike) -> dict:
         found = json.loads(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
     except ValueError:
         found = _from_yaml(text)
+    if isinstance(found, dict) and "layers" in found and "class_name" not in found:
+        raise InputError("is an architecture of Keras 0, which later versions cannot read", path=path)
     if not isinstance(found, dict) or not {"class_name", "config"} <= set(found):
         raise InputError("is no architecture of Keras: a JSON or YAML file with class_name and config", path=path)
     return found

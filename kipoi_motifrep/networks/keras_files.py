@@ -25,6 +25,7 @@ import numpy as np
 
 from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, flattened, missing_package
+from kipoi_motifrep.core.hdf5 import texts_of
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
@@ -38,7 +39,6 @@ from kipoi_motifrep.networks.keras_descriptions import (
     describe,
     group_names,
     readable_part,
-    text_of,
 )
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _fill(model: keras.Model, file: h5py.Group, generation: int, groups: Mapping
     if not all(name in file for name in places):
         in_order = [
             name
-            for name in map(text_of, file.attrs.get("layer_names", ()))
+            for name in (texts_of(file, "layer_names") if "layer_names" in file.attrs else ())
             if name in file and _weight_names(file[name])
         ]
         places = in_order if len(in_order) == len(places) else places
@@ -350,7 +350,7 @@ def _weight_names(group: h5py.Group) -> list[str]:
         if "weight_names" in group.attrs
         else itertools.takewhile(lambda name: name in group.attrs, (f"weight_names{i}" for i in itertools.count()))
     )
-    return [text_of(name) for part in parts for name in group.attrs[part]]
+    return [name for part in parts for name in texts_of(group, part)]
 
 
 def _flip(model: keras.Model) -> None:
