@@ -82,3 +82,20 @@ def test_what_is_wrong_is_told_before_the_work(folder, tmp_path, capsys, options
     command = ["interpret", str(folder / "network.keras"), "--intervals", str(folder / "peaks.bed")]
     assert main([*command, "--genome", str(folder / "genome.fa"), *options, "-o", str(tmp_path / "out")]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_motifs_are_left_out_and_calls_have_a_level(folder, tmp_path):
+    """As in match; a second run at another level gives other calls of the same rates."""
+    common = {**given(folder), "database": DATABASE, "importance": False, "evalue": 5.0, "output": tmp_path / "out"}
+    found = interpret(folder / "network.keras", **common, exclude=["MA0139.1", "MA0079.3"])
+    queries = tmp_path / "out/filters_trimmed.meme"
+    expected = match(queries, DATABASE, evalue=5.0, exclude=["MA0139.1", "MA0079.3"], fdr=0.05)
+    np.testing.assert_array_equal(found.matches.hits, expected.hits)
+    assert found.matches.chance == expected.chance and found.matches.called == expected.called
+    assert "without MA0139.1, MA0079.3, " in found.matches.database.describe()
+    recorded = json.loads((tmp_path / "out/parameters.json").read_text())["parameters"]
+    assert (recorded["exclude"], recorded["fdr"]) == (["MA0139.1", "MA0079.3"], 0.05)
+    other = interpret(folder / "network.keras", **common, exclude=["MA0139.1", "MA0079.3"], fdr=1.0)
+    assert other.matches.chance.fdr == found.matches.chance.fdr
+    assert other.matches.called == tuple(status == MATCHED for status in other.matches.statuses)
+    assert other.representation.metrics["called"] == other.representation.metrics["matched"]
