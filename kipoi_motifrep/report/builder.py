@@ -399,11 +399,14 @@ def _metrics(representation: Representation) -> Iterator[Metric]:
 
 def _nulls(representation: Representation) -> Iterator[NullModel]:
     if representation.shuffled is not None:
+        draws = representation.shuffled.draws
+        error = (0.05 * 0.95 / draws) ** 0.5  # of a share of that many draws
         yield NullModel(
             SHUFFLED,
             "The columns of every trimmed filter in random order, matched in the same way; "
-            "mean and one standard deviation either way. Each filter is judged by its own shuffles, too.",
-            representation.shuffled.draws,
+            "mean and one standard deviation either way. Each filter is judged by its own shuffles, too: its chance "
+            f"is a multiple of 1/{draws + 1:,}, with a standard error of {error:.2f} where it is 0.05.",
+            draws,
         )
     if representation.untrained is not None:
         yield NullModel(

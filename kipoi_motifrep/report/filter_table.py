@@ -271,7 +271,11 @@ def _more(
 ) -> str:
     """Write what is folded below a row."""
     further = max(0, sum(1 + len(match.members) for match in row.matches) - 1) + row.n_more
+    # Matches of one family count once, where all are there to be counted.
+    families = max(0, len(row.matches) - 1) + bool(row.match and row.match.members)
     parts = [f"{further:,} further {'match' if further == 1 else 'matches'}"] if further else []
+    if families < further and not row.n_more:
+        parts[0] += f" of {families} {'family' if families == 1 else 'families'}"
     parts += ["sites"] if row.sites else []
     parts += ["effects"] if row.planted else []
     summary = ", ".join([*parts, "weights"] if row.kernel else parts) or "more"

@@ -96,6 +96,9 @@ def test_all_names_of_further_matches_are_there(report):
     n = len(matches) - 1 + 4 + 5
     assert f"<summary>{n} further matches, sites, effects, weights" in body
     assert "and 3 more, in the table of matches" in body
+    # Where all matches are there, families are counted: one a line, and the members of the match that is shown.
+    [body, *_] = bodies(table(changed(report, matches=matches)))
+    assert f"<summary>{len(matches) - 1 + 4} further matches of {len(matches)} families, sites" in body
 
 
 def test_the_motif_can_be_made_again_of_what_the_row_holds(report):
