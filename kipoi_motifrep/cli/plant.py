@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--length", type=int, metavar="BP", help="of random backgrounds, where the model takes any length"
     )
     parser.add_argument(
-        "--backgrounds", type=int, metavar="N", help="how many (default: 64; down to 16 for hundreds of motifs)"
+        "--backgrounds", type=int, metavar="N", help="how many (default: 64; down to 8 for hundreds of motifs)"
     )
     parser.add_argument(
         "--partners",

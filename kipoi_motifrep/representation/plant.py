@@ -97,7 +97,7 @@ split, layer, axes, alphabet, activation, dna_channels
     length : int, optional
         Of random sequences, in bases, where the model takes any.
     backgrounds : int, optional
-        How many; by default 64, or down to 16 where there are many motifs; see `n_backgrounds`.
+        How many; by default 64, or down to 8 where there are hundreds of motifs; see `n_backgrounds`.
     partners : int, default 4
         How many of the strongest motifs are planted in pairs, too; 0 for none.
     step : int, optional

@@ -46,7 +46,7 @@ FORMS, PLACES = (SAMPLED, CONSENSUS), (CENTRE, ANYWHERE)
 MOST_COPIES = 4
 # Bases from centre to centre of two motifs, on either side: closer where they are near, since there they may touch.
 DISTANCES = (8, 12, 16, 20, 25, 32, 40, 60, 80, 120, 200)
-FEWEST_BACKGROUNDS, MOST_BACKGROUNDS = 16, 64
+FEWEST_BACKGROUNDS, MOST_BACKGROUNDS = 8, 64
 TELLING = 4  # standard errors of an interaction that is told: some of thousands pass three by chance
 _KEPT = 255  # code of a position of a site where the background's base stays
 
@@ -408,9 +408,9 @@ def n_backgrounds(
 ) -> int:
     """Choose the number of backgrounds such that a number of sequences goes through the network.
 
-    64 where that allows it, and never fewer than 16. The standard error goes with one over the square root: of an
-    effect whose size varies between backgrounds by half of itself, it is a sixteenth of the effect with 64, and an
-    eighth with 16; so either tells effects apart that matter, and the error is given with each.
+    64 where that allows it, and never fewer than 8. The standard error goes with one over the square root: of an
+    effect whose size varies between backgrounds by half of itself, it is a sixteenth of the effect with 64, and below
+    a fifth with 8; so either tells effects apart that matter, and the error is given with each.
 
     Parameters
     ----------
@@ -430,7 +430,7 @@ def n_backgrounds(
     Examples
     --------
     >>> n_backgrounds(10, 200, 20_000), n_backgrounds(300, 200, 20_000)
-    (64, 16)
+    (64, 8)
     """
     k = min(partners, n_motifs)
     pairs = 2 * 2 * sum(one < length / 2 for one in distances) * (max(0, k - 1) + k * (k - 1) // 2)

@@ -36,10 +36,11 @@ def made(tmp_path_factory):
     rows = "".join(f"{''.join(random.choice(list('ACGT'), 60))}\t{i % 2}\n" for i in range(40))
     (folder / "table.tsv").write_text(f"sequence\tCTCF\n{rows}")
     (folder / "seqs.fa").write_text("".join(f">s{i}\n{''.join(random.choice(list('ACGT'), 60))}\n" for i in range(20)))
-    for name in ("filters.meme", "tomtom.tsv", "database.meme", "report.html"):
+    for name in ("filters.meme", "tomtom.tsv", "database.meme", "report.html", "planted.h5"):
         (folder / name).write_text(MEME)
     shutil.copy(folder / "seqs.fa", folder / "sites.tsv")
-    shutil.copy(folder / "seqs.fa", folder / "filters.tsv")
+    for name in ("filters.tsv", "planted.tsv"):
+        shutil.copy(folder / "seqs.fa", folder / name)
     for name in ("truth.tsv", "truth.tsv.json", "table.html", "networks.tsv"):
         (folder / name).write_text("label\tmatrices\nCTCF\tone\nGATA1\tone\nNO\tone\n")
     for name in ("data.h5", "filters.h5"):
@@ -113,6 +114,9 @@ PACKAGE = ["--labels", ",".join(LABELS), "--info", "info.yaml", "--no-test"]
         ["filters", "net.keras", "--fasta", "filters.tsv", "-o", "."],
         ["filters", "net.keras", "--fasta", "sites.tsv", "--sites", "-o", "."],
         ["filters", "net.keras", "--dataset", "filters.h5", "-o", "."],
+        ["plant", "net.keras", "--fasta", "planted.tsv", "--motifs", "database.meme", "-o", "."],
+        ["plant", "net.keras", "--fasta", "seqs.fa", "--motifs", "planted.h5", "-o", "."],
+        ["plant", "net.keras", "--motifs", "database.meme", "--background", "planted.tsv", "-o", "."],
         ["interpret", "net.keras", "--fasta", "seqs.fa", "--database", "filters.meme", "-o", "."],
         ["interpret", "net.keras", "--dataset", "filters.h5", "--database", "database.meme", "-o", "."],
         ["experiment", "--task", "data.h5", "--truth", "networks.tsv", "--trials", "0", "-o", "."],
