@@ -134,7 +134,8 @@ class Matches:
         frame = data_frame(COLUMNS, self.table()).replace("", None)
         texts = ("query", "status", "target", "target_name", "tf_class", "tf_family", "orientation", "called")
         for name in set(COLUMNS) - set(texts):
-            frame[name] = frame[name].astype(float)
+            # pandas' own type of whole numbers knows missing ones, too.
+            frame[name] = frame[name].astype("Int64" if name in ("offset", "overlap", "n_matches") else float)
         frame["called"] = frame["called"].map({"yes": True, "no": False})
         return frame
 

@@ -83,6 +83,8 @@ class Logits:
         arrays = network.arrays(network.layout.encode(codes))
         try:
             predictions = network.source.predict(arrays)
+        except InputError:
+            raise
         except Exception as error:  # a stranger's layers can fail in any way
             raise InputError(f"the network gives no outputs: it cannot be run ({first_line(error)})") from error
         if not predictions or any(one.ndim == 0 or len(one) != TRIED for one in predictions):

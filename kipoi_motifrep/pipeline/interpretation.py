@@ -61,11 +61,12 @@ from kipoi_motifrep.representation import (
     read_known_motifs,
     represent,
 )
+from kipoi_motifrep.representation.backgrounds import shuffled_backgrounds
 from kipoi_motifrep.representation.importance import read_importance, write_importance
 from kipoi_motifrep.representation.known_motifs import shipped
 from kipoi_motifrep.representation.plant import FILES as PLANTED_FILES
 from kipoi_motifrep.representation.plant import read_planted, write_planted
-from kipoi_motifrep.representation.planting import Planted, n_backgrounds, plant_motifs, shuffled_backgrounds
+from kipoi_motifrep.representation.planting import Planted, n_backgrounds, plant_motifs
 from kipoi_motifrep.representation.shuffled import Shuffled, shuffled_metrics
 
 FEW_SITES = 20  # of a PWM; below, columns are rough

@@ -24,17 +24,15 @@ from kipoi_motifrep.motifs.files import motifs_of
 from kipoi_motifrep.networks.loading import load_model, loader_alphabet, open_network
 from kipoi_motifrep.networks.logits import Logits
 from kipoi_motifrep.networks.network import Network
+from kipoi_motifrep.representation.backgrounds import Backgrounds, given_backgrounds, shuffled_backgrounds
 from kipoi_motifrep.representation.planting import (
     COLUMNS,
     DISTANCES,
     WAYS,
-    Backgrounds,
     Interaction,
     Planted,
-    given_backgrounds,
     n_backgrounds,
     plant_motifs,
-    shuffled_backgrounds,
 )
 from kipoi_motifrep.sequences.shuffling import random_sequences
 

@@ -104,6 +104,13 @@ def test_a_network_without_outputs():
         Logits(open_network(Silent(), length=LENGTH))
 
 
+def test_a_network_that_was_opened_in_part():
+    model = keras.Sequential([keras.Input((LENGTH, 4)), layers.Conv1D(3, 5, activation="relu")])
+    model.left_out = "layer 'own' and what follows it are left out, since it is code"
+    with pytest.raises(InputError, match="no predictions: layer 'own'"):
+        Logits(open_network(model))
+
+
 def test_log_odds_do_not_saturate():
     np.testing.assert_allclose(log_odds(np.array([[25.0, 0.0, 0.0]]), 1)[0, 0], 25 - np.log(2), rtol=1e-4)
     assert np.isfinite(log_odds(np.array([[2000.0, -2000.0], [0.0, 0.0]]), 1)).all()

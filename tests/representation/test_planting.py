@@ -7,16 +7,15 @@ import pytest
 
 from kipoi_motifrep import InputError, Motif, open_network
 from kipoi_motifrep.networks.logits import Logits
+from kipoi_motifrep.representation.backgrounds import Backgrounds
 from kipoi_motifrep.representation.planting import (
     ANYWHERE,
     CENTRE,
     SAMPLED,
     WAYS,
-    Backgrounds,
     n_backgrounds,
     plant_motifs,
     put,
-    shuffled_backgrounds,
     strongest,
 )
 from kipoi_motifrep.sequences.shuffling import random_sequences
@@ -234,21 +233,6 @@ def test_other_inputs_stay_with_their_backgrounds():
     network = open_network(Two(), length=LENGTH, example=[np.zeros((6, 4, LENGTH), np.float32), weight])
     found = plant_motifs(Logits(network), [AC], replace(T_ALONE, others={"1": weight}), ("sum",), batch_size=4)
     assert found.change[0, 0, 0] == pytest.approx(2.5)  # one A, times the mean weight
-
-
-def test_shuffled_backgrounds_are_of_the_data(logits):
-    from kipoi_motifrep.filters.batches import ArrayBatches
-
-    codes = random_sequences(10, LENGTH, np.random.default_rng(3), [0.7, 0.1, 0.1, 0.1])
-    batches = ArrayBatches(np.eye(4, dtype=np.float32)[codes], 4)
-    few = shuffled_backgrounds(logits.network, batches, 10, 5)
-    many = shuffled_backgrounds(logits.network, batches, 10, 25)
-    for made, rows in ((few, [0, 2, 4, 6, 8]), (many, np.arange(25) % 10)):
-        assert made.n == len(rows) and (made.codes != codes[rows]).any()
-        for one, other in zip(made.codes, codes[rows], strict=True):
-            np.testing.assert_array_equal(np.bincount(one, minlength=4), np.bincount(other, minlength=4))
-    assert "5 of the data" in few.description and "10 of the data" in many.description
-    assert (many.codes[0] != many.codes[10]).any()
 
 
 @pytest.mark.parametrize(
