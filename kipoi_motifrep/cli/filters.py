@@ -80,8 +80,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--arch",
         metavar="FILE",
-        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class "
-        "of PyTorch, which is run",
+        help="the network that a file of weights belongs to: JSON or YAML of Keras, or FILE.py:Class, "
+        "or a function that makes it, which is run",
     )
     parser.add_argument("--source", help="Kipoi source of the model (default: dir for a model here, else kipoi)")
 

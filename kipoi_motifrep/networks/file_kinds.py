@@ -58,8 +58,8 @@ class NetworkFile(os.PathLike[str]):
     path : str
         The file of weights.
     arch : str
-        For Keras: the JSON or YAML file of the architecture. For PyTorch:
-        ``FILE.py:Class``, which is the user's own code and is run.
+        For Keras: the JSON or YAML file of the architecture. For both: ``FILE.py:Class``, or a
+        function that makes the network, which is the user's own code and is run.
 
     Examples
     --------

@@ -24,6 +24,7 @@ from kipoi_motifrep.core.hdf5 import arrays_in, texts_of
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import unpacked_size
 from kipoi_motifrep.networks.keras1 import is_keras_1
+from kipoi_motifrep.networks.users_code import is_users_code
 
 WEIGHTS_MEMBER = "model.weights.h5"
 OLD_LAYERS = "_layer_checkpoint_dependencies"  # the group of a model's layers in Keras 2.12
@@ -94,7 +95,7 @@ class Description:
     Parameters
     ----------
     config : dict
-        The architecture: ``class_name`` and ``config``.
+        The architecture: ``class_name`` and ``config``; empty where the user's code makes it.
     version : str
         Of the Keras that wrote it; its first number where it does not say more.
     backend : str
@@ -141,6 +142,7 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
     """
     said: dict = {}
     config: dict | None = None
+    unsaid = "3"
     if suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, unpacked_size(archive))
@@ -159,6 +161,8 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
             largest = _look_inside(path, file)
             for group in (file, file.get("model_weights", file)):
                 said |= {name: texts_of(group, name)[0] for name in ("keras_version", "backend") if name in group.attrs}
+            # Weights that do not say their version are lists of Keras 1, or trees of Keras 3.
+            unsaid = "1" if "layer_names" in file.attrs else "3"
             if "model_config" in file.attrs:
                 config = json.loads(texts_of(file, "model_config")[0])
             elif arch is None:
@@ -173,7 +177,10 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
                 raise InputError("is an HDF5 file, but not of a Keras network", path=path)
     if str(said.get("keras_version", "1")) >= "2":
         said.setdefault("backend", "tensorflow")
-    if arch is not None:
+    if is_users_code(arch):
+        config = {}
+        said.setdefault("keras_version", unsaid)
+    elif arch is not None:
         config = read_description(arch)
         # Of the two, the architecture says its words' version, and the weights their own backend.
         said["keras_version"] = config.get("keras_version")

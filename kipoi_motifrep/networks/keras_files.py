@@ -40,6 +40,7 @@ from kipoi_motifrep.networks.keras_descriptions import (
     group_names,
     readable_part,
 )
+from kipoi_motifrep.networks.users_code import is_users_code, made_by
 
 if TYPE_CHECKING:
     import keras
@@ -100,7 +101,8 @@ def load_keras(
     path : str or path-like
         A whole model (``.keras`` or ``.h5``), or weights alone, of Keras 1, 2 or 3.
     arch : str or path-like, optional
-        The JSON or YAML file of the architecture, for weights alone.
+        For weights alone: the JSON or YAML file of the architecture, or ``FILE.py:function`` that
+        makes the network, which is the user's own file and is run.
     custom_objects : str or path-like, optional
         A Kipoi model's Python file, which is run: its ``OBJECTS`` are the classes and
         functions by the names that the description has for them.
@@ -128,7 +130,7 @@ def load_keras(
         description = describe(path, suffix, arch)
         if description.generation == 0:
             raise InputError("Keras 2 cannot read that; load it in Keras 1 and save it again")
-        return _open(path, suffix, description, custom_objects, whole)
+        return _open(path, suffix, description, arch, custom_objects, whole)
     except InputError as error:
         if str(error).startswith(f"{path}: "):
             raise
@@ -140,13 +142,18 @@ def load_keras(
 
 
 def _open(
-    path: Path, suffix: str, description: Description, objects_file: str | os.PathLike | None, whole: bool
+    path: Path,
+    suffix: str,
+    description: Description,
+    arch: str | os.PathLike | None,
+    objects_file: str | os.PathLike | None,
+    whole: bool,
 ) -> keras.Model:
     """Make the network, or the part of it that can be made, and give it its weights."""
     generation, config = description.generation, description.config
     problem: Exception | None = None
     framework = import_keras() if generation == 3 else import_tf_keras()
-    if generation < 3:
+    if generation < 3 and config:
         renamed = _rename(of_keras_2(config) if generation == 1 else config)
         assert isinstance(renamed, dict)
         config = renamed
@@ -160,13 +167,16 @@ def _open(
         problem = error
     with framework.saving.custom_object_scope(objects):
         try:
+            if arch is not None and is_users_code(arch):
+                with _keras_is(framework):
+                    model = made_by(arch, framework.Model)
             check_classes(config, framework, description.largest)
             if generation == 3 and description.whole:
                 with _named(path, suffix) as named:
                     return framework.saving.load_model(named, compile=False, safe_mode=True)
-            model = _made(config, framework)
+            model = model or _made(config, framework)
         except Exception as error:
-            if whole:
+            if whole or not config:
                 raise
             problem = problem or error
         with _weights_file(path, suffix) as named:
@@ -182,7 +192,7 @@ def _open(
                 model.load_weights(named)
                 return model
             with h5py.File(named, "r") as file:
-                names = _fill(model, file.get("model_weights", file), generation, group_names(config))
+                names = _fill(model, file.get("model_weights", file), generation, group_names(config) if config else {})
     # Keras 1 says no backend; but TensorFlow's variables have the number of an output in their names.
     if description.backend == "theano" or not (description.backend or any(name.endswith(":0") for name in names)):
         _flip(model)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import io
 import json
 import re
 import struct
-import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kipoi_motifrep.core.errors import InputError, flattened
-from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, kind_of, unpacked_size
+from kipoi_motifrep.networks.users_code import made_by
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +107,8 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
         raise InputError(f"holds no weights that have names, which a state dict has; {HOW}", path=path)
     if arch is None:
         raise InputError(f"holds weights without a network; {HOW}", path=path)
-    return _filled(_module(arch, settings), weights, path, arch).eval()
+    # As Lightning does: those of the checkpoint's settings that the class takes.
+    return _filled(made_by(arch, torch.nn.Module, settings), weights, path, arch).eval()
 
 
 @cache  # PyTorch's list takes each once
@@ -168,44 +166,6 @@ def _named_tensors(found: object) -> Iterator[tuple[str, torch.Tensor]]:
             yield from ((name, one) for name, one in inside.get(place, {}).items() if one is not None)
         for name, part in inside.get("_modules", {}).items():
             yield from ((f"{name}.{inner}", one) for inner, one in _named_tensors(part))
-
-
-def _module(arch: str, settings: Mapping) -> torch.nn.Module:
-    """Run the user's file, and make the module that it defines."""
-    import torch
-
-    file, _, name = str(arch).rpartition(":")
-    path = Path(file)
-    if not file.endswith(".py") or not path.is_file():
-        raise InputError(f"arch={arch}: for weights of PyTorch give FILE.py:Class, a file of Python that is here")
-    say(f"{path}: runs, for its {name}")
-    spec = importlib.util.spec_from_file_location(f"kipoi_motifrep_arch_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look
-    sys.path.insert(0, str(path.parent.absolute()))
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, name):
-            raise InputError(f"defines no {name!r}", path=path)
-        found = getattr(module, name)
-        if not isinstance(found, torch.nn.Module):
-            # As Lightning does: those of the checkpoint's settings that the class takes.
-            takes = inspect.signature(found).parameters
-            found = found(**{key: value for key, value in settings.items() if key in takes})
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{name} cannot be made ({type(error).__name__}: {flattened(error)}); a function without "
-            f"arguments that makes it can stand in its place: FILE.py:function",
-            path=path,
-        ) from error
-    finally:
-        sys.path.remove(str(path.parent.absolute()))
-    if not isinstance(found, torch.nn.Module):
-        raise InputError(f"{name} makes a {type(found).__name__}, which is no torch.nn.Module", path=path)
-    return found
 
 
 def _filled(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path, arch: str) -> torch.nn.Module:
