@@ -44,7 +44,7 @@ MOST_COPIES = 4
 # Bases from centre to centre of two motifs, on either side: closer where they are near, since there they may touch.
 DISTANCES = (8, 12, 16, 20, 25, 32, 40, 60, 80, 120, 200)
 FEWEST_BACKGROUNDS, MOST_BACKGROUNDS = 8, 64
-TELLING = 4  # standard errors of an interaction that is told: some of thousands pass three by chance
+TELLING = 1e-4  # p-value (t-test) of an interaction that is told: thousands of places and outputs are looked at
 _KEPT = 255  # code of a position of a site where the background's base stays
 
 
@@ -282,15 +282,18 @@ class Planted:
             With that motif first; of one where it is second, seen from there.
         output : int
             On which they interact most.
-            None where no interaction is as large as four of its standard errors.
+            None where no interaction is telling: p of 1e-4 by Student's t-test over the backgrounds.
         """
+        from scipy.stats import t
+
         best, largest = None, 0.0
+        errors = t.isf(TELLING / 2, max(1, self.n_backgrounds - 1))  # four with 64 backgrounds, eight with 8
         for one in self.interactions:
             if one.second == name and one.orientation == "+":
                 one = Interaction(
                     one.second, one.first, "+", -one.distances[::-1], one.interaction[::-1], one.error[::-1]
                 )
-            size = np.where(np.abs(one.interaction) >= TELLING * one.error, np.abs(one.interaction), 0.0)
+            size = np.where(np.abs(one.interaction) >= errors * one.error, np.abs(one.interaction), 0.0)
             if one.first == name and size.max(initial=0) > largest:
                 largest, best = float(size.max()), (one, int(size.max(axis=0).argmax()))
         return best

@@ -13,6 +13,8 @@ from kipoi_motifrep.representation.planting import (
     CENTRE,
     SAMPLED,
     WAYS,
+    Interaction,
+    Planted,
     n_backgrounds,
     plant_motifs,
     put,
@@ -174,6 +176,16 @@ def test_motifs_that_act_alone_have_no_partner(logits):
         Logits(open_network(Apart(), length=LENGTH)), (AC, GGT), RANDOM, ("ac", "ggt"), partners=2, distances=(12,)
     )
     assert found.interactions and found.partner("AC") is found.partner("GGT") is None
+
+
+@pytest.mark.parametrize(("n", "told"), [(64, True), (8, False)])
+def test_few_backgrounds_take_more_standard_errors(n, told):
+    """Five standard errors tell an interaction with 63 degrees of freedom, and not with 7."""
+    pair = Interaction("a", "b", "+", np.array([9]), np.array([[5.0]]), np.array([[1.0]]))
+    none = np.zeros((2, len(WAYS), 1))
+    motifs = replace(AC, name="a"), replace(AC, name="b")
+    found = Planted(motifs, ("x",), ("logit",), n, "", none[0, 0], none, none, (pair,))
+    assert (found.partner("a") is not None) == (found.partner("b") is not None) == told
 
 
 def test_a_reverse_complement_is_the_other_orientation(logits):
