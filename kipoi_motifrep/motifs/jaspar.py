@@ -133,7 +133,9 @@ class Database:
         ids = [ids] if isinstance(ids, str) else list(ids)
         for one in ids:
             if one not in self.index and one not in self.target_names:
-                raise InputError(f"exclude: no motif of {self.name} has the id {one}")
+                versions = [name for name in self.index if name.startswith(f"{one.partition('.')[0]}.")]
+                there = f"; there is {', '.join(versions)}" if versions else ""
+                raise InputError(f"exclude: no motif of {self.name} has the id {one}{there}")
         kept = [
             i
             for i, (motif, name) in enumerate(zip(self.motifs, self.target_names, strict=True))

@@ -234,7 +234,9 @@ def test_tables_and_targets_that_take_chance_matches(tmp_path):
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"exclude": ["none"]}, "exclude: no motif of JASPAR2016 CORE vertebrates has the id none"),
+        ({"exclude": ["none"]}, "exclude: no motif of JASPAR2016 CORE vertebrates has the id none$"),
+        ({"exclude": "MA0139"}, "has the id MA0139; there is MA0139.1$"),
+        ({"exclude": ["MA0139.3"]}, "has the id MA0139.3; there is MA0139.1$"),
         ({"fdr": 5}, "fdr must be between 0 and 1, not 5"),
     ],
 )

@@ -283,7 +283,7 @@ def test_pytorch_network(small, tmp_path):
     found = interpret(Small(), dataset=small / "small.h5", database="JASPAR2016", labels=["a", "b"], output=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES
     assert found.report.outputs == ("a", "b")
-    assert found.representation.untrained is not None and found.representation.shuffled.draws == 10
+    assert found.representation.untrained is not None and found.representation.shuffled.draws == 104
     assert found.representation.importance.labels == ("odd", "even")
     assert found.report.network.name == "Small"
     assert "is distributed" in found.report.sentence
