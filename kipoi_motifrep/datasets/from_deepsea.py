@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.hdf5 import stored
+from kipoi_motifrep.core.hdf5_members import stored
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import check_output_file
 from kipoi_motifrep.core.progress import progress, say

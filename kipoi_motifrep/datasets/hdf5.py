@@ -33,7 +33,7 @@ import h5py
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, flattened
-from kipoi_motifrep.core.hdf5 import check_texts, stored
+from kipoi_motifrep.core.hdf5_members import check_texts, stored
 from kipoi_motifrep.core.letters import N_CODE
 from kipoi_motifrep.core.outputs import check_output_file, replacing, versions
 from kipoi_motifrep.core.unpacked import DNA_RATIO, check_unpacked

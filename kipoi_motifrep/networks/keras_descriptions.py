@@ -20,7 +20,7 @@ from types import ModuleType
 import h5py
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.hdf5 import arrays_in, texts_of
+from kipoi_motifrep.core.hdf5_members import arrays_in, texts_of
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import unpacked_size
 from kipoi_motifrep.networks.keras1 import is_keras_1

@@ -25,7 +25,7 @@ import numpy as np
 
 from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, flattened, missing_package
-from kipoi_motifrep.core.hdf5 import texts_of
+from kipoi_motifrep.core.hdf5_members import texts_of
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras

@@ -136,7 +136,13 @@ class SavedSource(KerasSource):
         return [np.asarray(one) for one in self._function(*(inputs[name] for name in self._tensors))]
 
     def untrained(self, seed: int) -> Any:
-        """Say that there are no initial values to draw."""
+        """Say that there are no initial values to draw.
+
+        Raises
+        ------
+        Unreadable
+            Always.
+        """
         raise Unreadable("a SavedModel does not say how its weights were drawn")
 
     def contents(self) -> tuple[str, list[np.ndarray]]:

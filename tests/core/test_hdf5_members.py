@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.hdf5 import arrays_in, stored, texts_of
+from kipoi_motifrep.core.hdf5_members import arrays_in, stored, texts_of
 
 
 @pytest.fixture
