@@ -86,8 +86,8 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="ID",
-        help="motifs that are not searched, such as MA1929.2: those that take most chance matches are in "
-        "chance_targets.tsv",
+        help="motifs that are not searched, such as MA1929.2, or MA1929 for all versions: those that take most chance "
+        "matches are in chance_targets.tsv",
     )
 
 

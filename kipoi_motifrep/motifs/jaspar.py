@@ -112,7 +112,7 @@ class Database:
         Parameters
         ----------
         ids : sequence of str, or one
-            Motifs' ids or names in tables; all that have one are left out.
+            Motifs' ids or names in tables; all that have one are left out. ``MA0139`` is every version of it.
 
         Returns
         -------
@@ -131,16 +131,16 @@ class Database:
         'mine.meme without m2, 1 motifs, sha'
         """
         ids = [ids] if isinstance(ids, str) else list(ids)
-        for one in ids:
-            if one not in self.index and one not in self.target_names:
-                versions = [name for name in self.index if name.startswith(f"{one.partition('.')[0]}.")]
-                there = f"; there is {', '.join(versions)}" if versions else ""
-                raise InputError(f"exclude: no motif of {self.name} has the id {one}{there}")
-        kept = [
-            i
-            for i, (motif, name) in enumerate(zip(self.motifs, self.target_names, strict=True))
-            if motif.name not in ids and name not in ids
+        names = [
+            {motif.name, name, motif.name.rpartition(".")[0]}
+            for motif, name in zip(self.motifs, self.target_names, strict=True)
         ]
+        for one in ids:
+            if not any(one in own for own in names) or not one:
+                versions = [name for name in self.index if name.startswith(f"{one.rpartition('.')[0] or one}.")]
+                there = f"; there is {', '.join(versions)}" if versions else ""
+                raise InputError(f"exclude: no motif of {self.name} has the id {one!r}{there}")
+        kept = [i for i, own in enumerate(names) if not own & set(ids)]
         if not kept:
             raise InputError(f"exclude: no motif of {self.name} is left")
         if not ids:

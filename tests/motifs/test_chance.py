@@ -234,9 +234,9 @@ def test_tables_and_targets_that_take_chance_matches(tmp_path):
 @pytest.mark.parametrize(
     "settings, said",
     [
-        ({"exclude": ["none"]}, "exclude: no motif of JASPAR2016 CORE vertebrates has the id none$"),
-        ({"exclude": "MA0139"}, "has the id MA0139; there is MA0139.1$"),
-        ({"exclude": ["MA0139.3"]}, "has the id MA0139.3; there is MA0139.1$"),
+        ({"exclude": ["none"]}, "exclude: no motif of JASPAR2016 CORE vertebrates has the id 'none'$"),
+        ({"exclude": ["MA0139.3"]}, "has the id 'MA0139.3'; there is MA0139.1$"),
+        ({"exclude": [""]}, "has the id ''$"),
         ({"fdr": 5}, "fdr must be between 0 and 1, not 5"),
     ],
 )
@@ -244,3 +244,10 @@ def test_what_is_refused(tmp_path, settings, said):
     write_motifs([Motif("q", np.eye(4))], tmp_path / "q.meme")
     with pytest.raises(InputError, match=said):
         match(tmp_path / "q.meme", "JASPAR2016", **settings)
+
+
+def test_versions_of_a_motif_are_left_out_together(jaspar):
+    assert jaspar.without("MA0139").target_names == jaspar.without(["MA0139.1"]).target_names
+    left = jaspar.without(["MA0139", "MA0079.3"])
+    assert set(jaspar.index) - set(left.index) == {"MA0139.1", "MA0079.3"} and len(left) == len(jaspar) - 2
+    assert left.digest != jaspar.digest and jaspar.without([]) is jaspar
