@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kipoi_motifrep.core.errors import InputError
 
@@ -78,13 +79,17 @@ def build(kind: type[P], value: object) -> P:
     Raises
     ------
     TypeError
-        If there is something else in a dataclass's place, or a field is missing.
+        If a field is missing, or something is of another type than its field says: whoever wrote the file, a page
+        is made of it.
     """
     if not isinstance(value, dict):
         raise TypeError(f"{kind.__name__} is {value!r:.40}")
     if kind not in _HINTS:  # a report has thousands of parts, of ten types
         _HINTS[kind] = typing.get_type_hints(kind)
     hints = _HINTS[kind]
+    for name, item in value.items():
+        if name in hints and not _test(hints[name])(item):
+            raise TypeError(f"{name} of a {kind.__name__} is {item!r:.40}")
     return kind(**{name: _built(hints[name], item) for name, item in value.items() if name in hints})
 
 
@@ -101,6 +106,39 @@ def _built(hint: object, value: object) -> object:
     if not isinstance(value, list):
         raise TypeError(f"a list of {inner.__name__} is {value!r:.40}")
     return tuple(build(inner, item) for item in value)
+
+
+@functools.cache
+def _test(hint: object) -> Callable[[object], bool]:
+    """Make a test of values read from JSON. Numbers of a list are looked at by their types alone, which is quick."""
+    options = typing.get_args(hint)
+    if hint is float:
+        return lambda value: type(value) in (int, float) and abs(value) < math.inf  # type: ignore[arg-type]
+    if hint is int:
+        return lambda value: type(value) is int
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        tests = [_test(option) for option in options]
+        return lambda value: any(test(value) for test in tests)
+    if typing.get_origin(hint) is dict:
+        test = _test(options[1])
+        return lambda value: isinstance(value, dict) and all(map(test, value.values()))
+    if typing.get_origin(hint) is tuple and options[-1] is not Ellipsis:
+        tests = [_test(option) for option in options]
+        return lambda value: (
+            isinstance(value, list)
+            and len(value) == len(tests)
+            and all(test(item) for test, item in zip(tests, value, strict=True))
+        )
+    if typing.get_origin(hint) is tuple:
+        leaves: dict[object, set[type]] = {kind: {kind} for kind in (str, int, bool)}
+        leaves |= {float: {int, float}, float | None: {int, float, types.NoneType}}
+        allowed = leaves.get(options[0])
+        if allowed is not None:
+            return lambda value: isinstance(value, list) and allowed.issuperset(map(type, value))
+        test = _test(options[0])
+        return lambda value: isinstance(value, list) and all(map(test, value))
+    kind = list if hint is tuple else dict if isinstance(hint, type) and issubclass(hint, Plain) else hint
+    return lambda value: type(value) is kind
 
 
 def check_matrix(matrix: Matrix, what: str) -> None:

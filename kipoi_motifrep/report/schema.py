@@ -280,6 +280,11 @@ class SitesRow(Plain):
     places: tuple[int, ...]
     examples: tuple[tuple[str, int, str, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min((*self.heights, *self.places), default=0) < 0 or not self.bin_width > 0 or not self.level >= 0:
+            raise InputError("counts of sites must be 0 or more, and so must their level; bins must have a width")
+
 
 @dataclass(frozen=True)
 class FilterRow(Plain):
@@ -731,7 +736,8 @@ class Report(Plain):
             If it is not that.
         """
         try:
-            value = json.loads(text)
+            # A whole number of hundreds of digits is none that anything was counted in.
+            value = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else float(digits))
         except ValueError as error:
             raise InputError(f"not JSON ({error}); write it again with 'kipoi-motifrep interpret'") from None
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:

@@ -1,14 +1,16 @@
 """The type of a report: what it refuses, and its file."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.reports import Page
+from support.reports import Page, example
 
 from kipoi_motifrep import InputError
+from kipoi_motifrep.report.comparison import comparison_page
 from kipoi_motifrep.report.page import report_page
 from kipoi_motifrep.report.schema import (
     FilterGroup,
@@ -174,3 +176,32 @@ def test_a_cut_off_file_is_named(tmp_path, report):
     (tmp_path / "interpretation.json").write_text(text[: len(text) // 2])
     with pytest.raises(InputError, match=r"interpretation\.json"):
         read_interpretation(tmp_path)
+
+
+WRONG = ("<script>alert(1)</script>", 1e300, -5, None, [], {"a": "<b>"}, ["<b>"], True, 10**400)
+
+
+def places(value, path=()):
+    """All places of a JSON value, of long lists the first few."""
+    if path:
+        yield path
+    for key in value if isinstance(value, dict) else range(min(3, len(value))) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_whatever_stands_in_a_file_comes_a_page_or_one_line(data):
+    whole = json.loads(example(14).to_json())
+    path = data.draw(st.sampled_from(list(places(whole))))
+    place = whole
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = data.draw(st.sampled_from(WRONG))
+    try:
+        read = Report.from_json(json.dumps(whole))
+        pages = report_page(read) + comparison_page([read])
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert "<script>alert" not in pages
