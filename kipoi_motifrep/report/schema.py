@@ -737,7 +737,7 @@ class Report(Plain):
         """
         try:
             # A whole number of hundreds of digits is none that anything was counted in.
-            value = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 19 else float(digits))
+            value = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 300 else float(digits))
         except ValueError as error:
             raise InputError(f"not JSON ({error}); write it again with 'kipoi-motifrep interpret'") from None
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
