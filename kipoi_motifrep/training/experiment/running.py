@@ -184,6 +184,7 @@ def record_run(experiment: Experiment, run: Run, result: Result, dataset: Datase
             database=PAPER_RELEASE,
             truth=experiment.truth or (SYNTHETIC if synthetic else None),
             importance=False,
+            plant=False,
             threads=1,  # networks are interpreted side by side, as they are trained
         )
         layers.append(LayerRecord.of(found))
