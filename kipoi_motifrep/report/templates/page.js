@@ -105,7 +105,7 @@
       + columns.map((column) => `${column}\n`).join("");
   }
 
-  async function copy(row) {
+  async function copy(row, pressed) {
     const text = meme(row);
     try {
       await navigator.clipboard.writeText(text);
@@ -118,6 +118,9 @@
       area.remove();
     }
     say(`${nameOf(row)} copied as MEME`);
+    const words = pressed.textContent;
+    pressed.textContent = "Copied";
+    setTimeout(() => { pressed.textContent = words; }, 2000);
   }
 
   function saveLogo(row) {
@@ -150,7 +153,7 @@
     if (details.querySelector(".tools")) return;
     const tools = document.createElement("p");
     tools.className = "tools";
-    tools.append(button("Copy motif (MEME)", () => copy(row)));
+    tools.append(button("Copy motif (MEME)", (event) => copy(row, event.currentTarget)));
     if (row.body.querySelector(".picture svg")) tools.append(button("Save logo (SVG)", () => saveLogo(row)));
     details.querySelector("summary").after(tools);
     for (const text of details.querySelectorAll(".sites pre")) {
