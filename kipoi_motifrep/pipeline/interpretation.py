@@ -610,7 +610,11 @@ class _Interpreter:
 
         def read(about: dict) -> Matches:
             found = read_matches(self.folder, self.queries, self.database, **self.request.search.rule)
-            return replace(found, chance=Chance(**about)) if null else found
+            if not null:
+                return found
+            chance = Chance(**about)
+            chance = replace(chance, p_chance=tuple(chance.p_chance), fdr=tuple(chance.fdr))  # JSON knows no tuples
+            return replace(found, chance=chance)
 
         found = self.steps.step(
             "match",

@@ -95,6 +95,8 @@ def test_motifs_are_left_out_and_calls_have_a_level(folder, tmp_path):
     assert "without MA0139.1, MA0079.3, " in found.matches.database.describe()
     recorded = json.loads((tmp_path / "out/parameters.json").read_text())["parameters"]
     assert (recorded["exclude"], recorded["fdr"]) == (["MA0139.1", "MA0079.3"], 0.05)
+    again = interpret(folder / "network.keras", **common, exclude=["MA0139.1", "MA0079.3"])
+    assert again.matches.chance == found.matches.chance and again.report == found.report
     other = interpret(folder / "network.keras", **common, exclude=["MA0139.1", "MA0079.3"], fdr=1.0)
     assert other.matches.chance.fdr == found.matches.chance.fdr
     assert other.matches.called == tuple(status == MATCHED for status in other.matches.statuses)
