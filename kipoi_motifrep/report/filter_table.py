@@ -20,7 +20,7 @@ _JASPAR_ID = re.compile(r"[A-Z]{2,3}\d{4}\.\d+")
 
 
 @dataclass(frozen=True)
-class Column:
+class FilterColumn:
     """A column of the table.
 
     Parameters
@@ -76,26 +76,28 @@ class Column:
         )
 
 
-FILTER = Column("Filter", "n", number=False)
-PICTURE = Column("Filter over match", number=False)
-MATCH = Column("Match", "name", number=False)
-E_VALUE = Column("E", "e", "Expected number of matches as good by chance; below it the false discovery rate q")
-CHANCE = Column(
+FILTER = FilterColumn("Filter", "n", number=False)
+PICTURE = FilterColumn("Filter over match", number=False)
+MATCH = FilterColumn("Match", "name", number=False)
+E_VALUE = FilterColumn("E", "e", "Expected number of matches as good by chance; below it the false discovery rate q")
+CHANCE = FilterColumn(
     "Chance",
     "chance",
     "Share of the filter's own shuffles with a match as good; below it the false discovery rate up to this filter",
 )
-COVERAGE = Column("Coverage", "coverage", "Part of the match's information that the filter holds", down=True)
-SITES = Column("Sites", "sites", "Windows that the PWM was made from", down=True)
-IMPORTANCE = Column(
+COVERAGE = FilterColumn("Coverage", "coverage", "Part of the match's information that the filter holds", down=True)
+SITES = FilterColumn("Sites", "sites", "Windows that the PWM was made from", down=True)
+IMPORTANCE = FilterColumn(
     "Importance",
     "importance",
     "How much the filter, against itself at its mean, raises or lowers the output it speaks for, else the one it "
     "changes most",
     down=True,
 )
-PLANTED = Column("Planted", "planted", "Largest change of an output when the filter's motif is planted", down=True)
-SPEAKS_FOR = Column("Speaks for", "for", "Outputs that the filter goes together with", number=False)
+PLANTED = FilterColumn(
+    "Planted", "planted", "Largest change of an output when the filter's motif is planted", down=True
+)
+SPEAKS_FOR = FilterColumn("Speaks for", "for", "Outputs that the filter goes together with", number=False)
 COLUMNS = (FILTER, PICTURE, MATCH, E_VALUE, CHANCE, COVERAGE, SITES, IMPORTANCE, PLANTED, SPEAKS_FOR)
 FURTHER = "".join(
     f"<th>{title}</th>" for title in ("Match", "Motif", "Family", "E", "q", "Offset", "Strand", "Overlap", "Coverage")
@@ -201,7 +203,7 @@ def _data(name: str, value: object) -> str:
     return f' data-{name}="{escape(str(value))}"'
 
 
-def _cells(i: int, row: FilterRow, logo: str, report: Report) -> dict[Column, str]:
+def _cells(i: int, row: FilterRow, logo: str, report: Report) -> dict[FilterColumn, str]:
     """Write the cells of one filter."""
     match, outputs = row.match, report.outputs
     word = row.status if row.kind == "silent" else KINDS[row.kind][0]
