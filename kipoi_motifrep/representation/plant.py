@@ -136,7 +136,12 @@ split, layer, axes, alphabet, activation, dna_channels
     wanted, choice = ModelSource(model, source), NetworkChoice(layer, axes, alphabet, activation, dna_channels)
     given = (dataloader_args, fasta, intervals, dataset, sequences)
     origins = None
-    if motifs is None or background == SHUFFLED or any(one is not None for one in given):
+    if all(one is None for one in given):
+        if motifs is None:
+            raise InputError("give sequences, by which the network's filters are found, or motifs to plant")
+        if background == SHUFFLED:
+            raise InputError("give sequences to shuffle, or ask for other backgrounds: random, or a FASTA file")
+    else:
         origins = SequenceSource(
             dataloader_args, fasta, intervals, genome, auto_resize_len, centre, use_strand, dataset, split, sequences
         )

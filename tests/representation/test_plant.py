@@ -115,8 +115,8 @@ def test_backgrounds_of_all_kinds(folder):
     [
         (["--motifs", "wide.meme", "--fasta", "peaks.fa"], "motif wide is 61 bases wide.* 60"),
         (["--motifs", "nothing.meme", "--fasta", "peaks.fa"], "nothing.meme"),
-        (["--motifs", "two.meme"], "give the sequences once"),
-        (["--background", "random"], "give the sequences once"),
+        (["--motifs", "two.meme"], "give sequences to shuffle, or ask for other backgrounds: random, or a FASTA file"),
+        (["--background", "random"], "give sequences, by which the network's filters are found, or motifs to plant"),
         (["--motifs", "two.meme", "--background", "short.fa", "--length", "60"], "short.fa.*4 bp.*60 bp"),
         (["--motifs", "two.meme", "--fasta", "peaks.fa", "--composition", *"1000"], "composition is of random"),
         (["--motifs", "two.meme", "--background", "random", "--composition", *"1100"], "four probabilities"),
