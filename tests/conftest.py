@@ -12,6 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 CHECKOUT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--hostile-rounds", type=int, default=1, help="times as many hostile trials (default: 1)")
+    parser.addoption("--hostile-counts", metavar="FILE", help="write the counts of hostile trials there, as JSON")
+
+
 @pytest.fixture(scope="session")
 def checkout():
     return CHECKOUT

@@ -251,7 +251,9 @@ class _BgzipReader:
         return codes
 
     def _stretch(self, fasta, chromosome: int, first: int, stop: int) -> np.ndarray:
-        name = self._names[chromosome]
+        import pysam
+
+        name, verbosity = self._names[chromosome], pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
             found = fasta.fetch(name, first, max(first, stop)).encode()
             if len(found) != max(0, stop - first):  # as from a block that unpacks to less than it should
@@ -260,4 +262,6 @@ class _BgzipReader:
             raise InputError(
                 f"{name}:{first}-{stop} cannot be read; the file is damaged: fetch it again", path=self._files[0]
             ) from error
+        finally:
+            pysam.set_verbosity(verbosity)
         return np.frombuffer(found, np.uint8)
