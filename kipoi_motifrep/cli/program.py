@@ -47,6 +47,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {printable(' '.join(message.split()))}; for its usage: {self.prog} --help\n")
 
+    def parse_args(self, args=None, namespace=None):
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parser = _parser_of(self, found)
+            options = [option for action in parser._actions for option in action.option_strings]
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
+            cure = f"; did you mean {near[0]}?" if near else ""
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}{cure}")
+        return found
+
     def _check_value(self, action: argparse.Action, value: str) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             near = difflib.get_close_matches(value, action.choices, 1)
@@ -160,6 +170,13 @@ def _run(arguments: Sequence[str], program: str) -> int:
         raise InputError(in_options(str(error), parser, args)) from error
 
 
+def _parser_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> argparse.ArgumentParser:
+    """Find the parser of the command, or of its part, that was asked for."""
+    while subparsers := [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]:
+        parser = subparsers[0].choices[getattr(args, subparsers[0].dest)]
+    return parser
+
+
 def in_options(text: str, parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
     """Write the arguments that an error speaks of, as ``name=value`` or by their names, as a command's options.
 
@@ -185,8 +202,7 @@ def in_options(text: str, parser: argparse.ArgumentParser, args: argparse.Namesp
     >>> in_options("give auto_resize_len=9 to resize", build_parser(), build_parser().parse_args(words))
     'give --auto-resize-len 9 to resize'
     """
-    while subparsers := [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]:
-        parser = subparsers[0].choices[getattr(args, subparsers[0].dest)]
+    parser = _parser_of(parser, args)
     # What a model's own loader is told is no option of ours.
     loaders = set() if getattr(args, "dataloader_args", None) is None else {"auto_resize_len", "centre", "use_strand"}
     for action in parser._actions:

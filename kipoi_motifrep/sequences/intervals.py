@@ -204,6 +204,7 @@ class Intervals:
             centre = (start + end) // 2
             if self._about_summit:
                 summit = as_int64(rows.summit or [NO_SUMMIT] * len(row))
+                summit = np.where((summit == end) & (start < end), end - 1, summit)  # by programs that count it from 1
                 good &= self._check_summit(row, start, end, summit, good)
                 self._n_summits += int((summit != NO_SUMMIT).sum())
                 centre = np.where(summit == NO_SUMMIT, centre, summit)

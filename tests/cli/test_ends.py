@@ -213,7 +213,18 @@ def test_a_command_that_is_nearly_one_is_suggested(typed, meant, capsys):
         (["dataset", "peak", "-o", "x"], "there is no builder 'peak'; did you mean 'peaks'?"),
         (["simulate"], "simulate: error: the following arguments are required: -o/--output"),
         (["simulate", "-n", "many", "-o", "x"], "argument -n/--number: invalid int value: 'many'"),
-        (["simulate", "-o", "x", "--sed", "1", "--what"], "unrecognized arguments: --sed 1 --what"),
+        (
+            ["simulate", "-o", "x", "--sed", "1", "--what"],
+            "unrecognized arguments: --sed 1 --what; did you mean --seed?",
+        ),
+        (
+            ["simulate", "-o", "x", "what"],
+            "kipoi-motifrep simulate: error: unrecognized arguments: what; for its usage",
+        ),
+        (
+            ["dataset", "table", "t", "-o", "x", "--maskd=2"],
+            "dataset table: error: unrecognized arguments: --maskd=2; did",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, words, capsys):

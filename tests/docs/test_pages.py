@@ -64,6 +64,10 @@ def test_the_tables_of_the_reproduction_are_those_of_the_results():
     assert {name for _, name, _ in tables.BLOCK.findall(text)} == tables.TABLES.keys()
 
 
+def test_the_counts_of_the_campaign_are_those_of_its_last_run():
+    assert (DOCS / "reliability.md").read_text() == script("make_reliability").page(), "run docs/make_reliability.py"
+
+
 def test_the_python_page_has_every_public_name():
     listed = re.findall(r"^::: (\S+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(

@@ -67,13 +67,13 @@ COMMANDS = {
         ("match", "{in}/q.meme", "--database", "JASPAR2014", "--evalue", "10", "-o", "out"), MATCHES, 12, 12
     ),
     "filters": Command(
-        ("filters", "{in}/network.keras", "--fasta", "{in}/s.fa", "--sites", "-o", "out"), (*FILTERS, "sites.tsv"), 6, 6
+        ("filters", "{in}/network.keras", "--fasta", "{in}/s.fa", "--sites", "-o", "out"), (*FILTERS, "sites.tsv"), 4, 3
     ),
     "interpret": Command(
         ("interpret", "{in}/network.keras", "--fasta", "{in}/s.fa", "--database", "JASPAR2014", "--sites", "-o", "out"),
         (*FILTERS, *MATCHES, "importance.tsv", "representation.tsv", "sites.tsv"),
-        6,
         4,
+        2,
     ),
 }
 

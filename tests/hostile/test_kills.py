@@ -12,7 +12,7 @@ from kipoi_motifrep.core.disks import PREFIX
 
 pytestmark = pytest.mark.hostile
 TRAIN = Command(
-    ("train", str(EXAMPLES / "synthetic.h5"), "--architecture", "cnn_50_2", "--epochs", "6", "-o", "out"), (), 4, 0
+    ("train", str(EXAMPLES / "synthetic.h5"), "--architecture", "cnn_50_2", "--epochs", "6", "-o", "out"), (), 2, 0
 )
 
 

@@ -285,11 +285,18 @@ def test_a_summit_that_is_asked_for_must_be_there(read):
     with pytest.raises(InputError, match=r"row 1: has no summit"):
         read("chr1\t100\t200\n", "x.bed", length=20, centre="summit")
     with pytest.raises(InputError, match="row 1: its summit lies outside"):
-        read("chr1\t100\t200\tp\t0\t.\t5\t3\t2\t100\n", "x.narrowPeak", length=20)
+        read("chr1\t100\t200\tp\t0\t.\t5\t3\t2\t101\n", "x.narrowPeak", length=20)
     with pytest.raises(InputError, match="centre is 'top'"):
         read(NARROW, "x.narrowPeak", length=20, centre="top")
     with pytest.raises(InputError, match="give auto_resize_len, too"):
         read(NARROW, "x.narrowPeak", centre="summit")
+
+
+def test_a_summit_that_is_the_end_is_the_last_base(read):
+    """As ENCODE's files have it: some programs count the offset from 1."""
+    text = "chr1\t100\t200\tp\t0\t.\t5\t3\t2\t{}\n"
+    for offset, start in ((98, 188), (99, 189), (100, 189)):
+        assert read(text.format(offset), "x.narrowPeak", length=20, centre="summit").start.tolist() == [start]
 
 
 def test_summits_of_macs(read):
