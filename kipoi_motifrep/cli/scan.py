@@ -9,8 +9,8 @@ from kipoi_motifrep.cli import filters
 SUMMARY = "Predictions along a genome, as Parquet or bigWig; go on where an earlier run stopped."
 EXAMPLE = """\
   kipoi-motifrep scan models/synthetic/cnn_25 --genome hg38.fa -o cnn_25.parquet
-  kipoi-motifrep scan network.keras --genome hg38.fa --chromosome chr20 --both-strands mean --jobs 4 -o chr20.bw
-  kipoi-motifrep scan MODEL --genome hg38.fa --regions genes.bed --scheduler tcp://head:8786 -o genes.bw"""
+  kipoi-motifrep scan network.keras --genome hg38.fa --chromosomes chr20 --both-strands mean --jobs 4 -o chr20.bw
+  kipoi-motifrep scan MODEL --genome hg38.fa --intervals genes.bed --scheduler tcp://head:8786 -o genes.bw"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     filters.add_model(parser)
     parser.add_argument("--genome", required=True, metavar="FA", help="FASTA file, plain or bgzip")
-    parser.add_argument("--regions", metavar="BED", help="only bins that overlap an interval of this file")
-    parser.add_argument("--chromosome", nargs="+", dest="chromosomes", metavar="NAME", help="only these chromosomes")
+    parser.add_argument(
+        "--intervals",
+        "--regions",
+        dest="regions",
+        metavar="BED",
+        help="only bins that overlap an interval of this file",
+    )
+    parser.add_argument("--chromosomes", "--chromosome", nargs="+", metavar="NAME", help="only these chromosomes")
     parser.add_argument("--bin", type=int, default=200, metavar="BP", help="width of a bin (default: 200)")
     parser.add_argument(
         "--stride", type=int, default=100, metavar="BP", help="from one bin's start to the next (default: 100)"

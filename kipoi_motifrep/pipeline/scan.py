@@ -263,9 +263,7 @@ def _describe(opened: _Opened, model: object, labels: Sequence[str] | None) -> t
     """Say how the network reads bins, and name its outputs."""
     network, bin = opened.network, opened.request.bin
     if network.length < bin:
-        raise InputError(
-            f"the network reads {network.length} bp, fewer than bins of {bin}; give --bin {network.length}"
-        )
+        raise InputError(f"the network reads {network.length} bp, fewer than bins of {bin}; give bin={network.length}")
     say(network.describe())
     if network.length > bin:
         say(f"bins of {bin} bp, read with {network.length - bin} bp around them")

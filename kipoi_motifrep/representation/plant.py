@@ -243,7 +243,7 @@ def _backgrounds(
     if loader.length != network.length:
         raise InputError(
             f"its sequences are {loader.length} bp, but the network reads {network.length} bp; give such, or have them "
-            f"cut or filled up by --auto-resize-len {network.length}",
+            f"cut or filled up: auto_resize_len={network.length}",
             path=background,
         )
     name = f"{min(n, loader.n)} sequences of {os.path.basename(background)}, as they are"

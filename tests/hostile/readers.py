@@ -247,7 +247,7 @@ READERS = {
     **{
         f"motifs, {path.name}": (path.read_bytes, _motifs, path.name, 60)
         for path in sorted(MOTIFS.iterdir())
-        if path.is_file()
+        if not path.name.startswith(".")
     },
     "BED": (lambda: _text(*_bed()), _intervals, "x.bed", 400),
     "narrowPeak": (lambda: _text(*(f"{row}\t5\t-1\t-1\t70" for row in _bed())), _intervals, "x.narrowPeak", 300),

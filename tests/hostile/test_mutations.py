@@ -85,4 +85,6 @@ def test_mutants_are_read_or_refused(name, tmp_path, count, rounds):
     if name in BY_HDF5:
         bad = {number: how for number, how in bad.items() if not how.startswith("crashed with status -")}
     assert not bad, bad
-    assert found.count("refused") and len(found) - found.count("read") - found.count("refused") <= n / 20
+    assert len(found) - found.count("read") - found.count("refused") <= n / 20
+    # A damaged record of steps is one of nothing, and all are done again.
+    assert found.count("refused") or name == "parameters.json"
