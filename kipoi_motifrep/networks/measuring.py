@@ -296,28 +296,20 @@ class FeatureMap:
 
     def _rows(self) -> tuple[int, bool]:
         """Find out which rows belong to which of two sequences: how many each, and whether side by side."""
-        one, other = (one_hot(seed, PROBE, self.length) for seed in (0, 1))
-        changed = []
-        for row in range(PROBE):
-            mixed = one.copy()
-            mixed[row] = other[row]
-            before, after = (self._values(x, [self.place]) for x in (one, mixed))
-            changed.append(differ(before, after).reshape(len(before), -1).any(axis=1))
-        rows = len(changed[0])
-        if rows < PROBE:
+        one, mixed = (one_hot(seed, PROBE, self.length) for seed in (0, 1))
+        mixed[0] = one[0]  # so that the second sequence alone is another
+        before, after = (self._values(x, [self.place]) for x in (one, mixed))
+        if len(before) < PROBE:
             raise Unreadable(
-                f"the forward pass runs it on {rows} sequences where {PROBE} are given, so activations "
-                "cannot be told apart; a forward pass that takes all sequences of a batch at once is "
-                "needed"
+                f"the forward pass runs it on {len(before)} sequences where {PROBE} are given, so activations cannot "
+                "be told apart; a forward pass that takes all sequences of a batch at once is needed"
             )
-        if not np.array_equal(changed[0], ~changed[1]):
-            raise Unreadable("layers before it mix the sequences of a batch, or none of the sequence reaches it")
-        copies = rows // PROBE
+        changed, copies = differ(before, after).reshape(len(before), -1).any(axis=1), len(before) // PROBE
         for together in (False, True):
             owner = np.repeat(np.arange(PROBE), copies) if together else np.tile(np.arange(PROBE), copies)
-            if np.array_equal(owner == 1, changed[1]):
+            if np.array_equal(owner == 1, changed):
                 return copies, together
-        raise Unreadable("layers before it put the rows of a batch into an order that is not understood")
+        raise Unreadable("layers before it mix the sequences of a batch, or none of the sequence reaches it")
 
 
 def one_hot(seed: int, n: int, length: int) -> np.ndarray:
