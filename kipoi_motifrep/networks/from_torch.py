@@ -257,8 +257,9 @@ class TorchPass:
             tensors = {name: held.get(number, one) for number, (name, one) in enumerate(tensors.items())}
             follower = _Follower(tensors, self.taps, wanted, held, fresh)
             try:
-                with follower:
-                    self._source.forward(tensors)
+                if not follower.complete:  # as it is where inputs alone are wanted: the first layer may be the longest
+                    with follower:
+                        self._source.forward(tensors)
             except Exception as error:  # a stranger's forward pass can fail in any way; scripts hide ours in theirs
                 if not follower.complete:
                     if follower.stopped is not None:

@@ -165,6 +165,20 @@ def test_parts_of_long_sequences_say_what_the_whole_does(name, framework):
     np.testing.assert_allclose(given[:, :, :3], np.maximum(expected + bias[:3], 0), atol=1e-5)
 
 
+def test_layers_do_not_run_where_an_input_alone_is_wanted():
+    calls = []
+
+    def counted(x):
+        calls.append(x)
+        return x
+
+    network = open_network(Torch(nn1d, before=counted), length=LENGTH)
+    before, x = len(calls), network.layout.encode(CODES)
+    (found,) = network.forward.run({network.input_name: x}, [0])
+    np.testing.assert_array_equal(found, x)
+    assert len(calls) == before
+
+
 def test_torchscript():
     module = Torch(nn1d)
     module.before, module.after = nn.Identity(), nn.ReLU()
