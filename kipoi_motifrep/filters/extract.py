@@ -529,7 +529,7 @@ def open_inputs(
         return _open_inputs(source, sequences, choice, batch_size)
     except UnevenWidths as error:  # to which width they are to be brought, the network knows
         try:
-            model = load_model(source.model, source.source)
+            model = load_model(source.model, source.source, whole=False)
             wanted = open_network(model, length=error.width, **{**vars(choice), "alphabet": None}).length
         except InputError:
             wanted = None

@@ -102,15 +102,12 @@ class Description:
         That the weights are for; empty where they do not say it, as those of Keras 1.
     largest : int
         The longest axis of all arrays of weights.
-    whole : bool
-        Whether the architecture and the weights are in one file.
     """
 
     config: dict
     version: str
     backend: str
     largest: int
-    whole: bool
 
     @property
     def generation(self) -> int:
@@ -187,7 +184,7 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
     assert config is not None
     config.pop("compile_config", None)  # how it was trained, which may name a loss of somebody's own
     version = str(said.get("keras_version") or _version_by_words(config))
-    return Description(config, version, str(said.get("backend", "")), largest, arch is None)
+    return Description(config, version, str(said.get("backend", "")), largest)
 
 
 def _version_by_words(config: dict) -> str:

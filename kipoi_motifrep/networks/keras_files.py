@@ -149,15 +149,21 @@ def _open(
     objects_file: str | os.PathLike | None,
     whole: bool,
 ) -> keras.Model:
-    """Make the network, or the part of it that can be made, and give it its weights."""
+    """Make the network, or the part of it that can be made, and give it its weights.
+
+    1. Run the file of own layers, if there is one; without its packages, layers of theirs are not known.
+    2. Check the description's classes, and make its layers; Keras 3 opens its whole files itself.
+    3. Where that fails, make what comes before the layer that it fails for.
+    4. Fill in the weights, by the layers' names or as the tree that Keras reads.
+    """
     generation, config = description.generation, description.config
-    problem: Exception | None = None
     framework = import_keras() if generation == 3 else import_tf_keras()
     if generation < 3 and config:
         renamed = _rename(of_keras_2(config) if generation == 1 else config)
         assert isinstance(renamed, dict)
         config = renamed
     objects: dict[str, object] = {}
+    problem: Exception | None = None
     model = None
     try:
         objects = _custom_objects(objects_file, framework)
@@ -167,16 +173,17 @@ def _open(
         problem = error
     with framework.saving.custom_object_scope(objects):
         try:
+            check_classes(config, framework, description.largest)
+            if generation == 3 and arch is None:
+                with _named(path, suffix) as named:
+                    return framework.saving.load_model(named, compile=False, safe_mode=True)
             if arch is not None and is_users_code(arch):
                 with _keras_is(framework):
                     model = made_by(arch, framework.Model)
-            check_classes(config, framework, description.largest)
-            if generation == 3 and description.whole:
-                with _named(path, suffix) as named:
-                    return framework.saving.load_model(named, compile=False, safe_mode=True)
-            model = model or _made(config, framework)
+            else:
+                model = _made(config, framework)
         except Exception as error:
-            if whole or not config:
+            if whole or is_users_code(arch):
                 raise
             problem = problem or error
         with _weights_file(path, suffix) as named:
@@ -226,7 +233,7 @@ def _part(config: Mapping, framework: ModuleType, largest: int, weights: Path, p
         return _made(_of_keras_3(layer), framework) if of_keras_3 else framework.layers.deserialize(layer)
 
     part, culprit, error = readable_part(config, make, deep)
-    if "Conv" not in json.dumps(part):
+    if not culprit or "Conv" not in json.dumps(part):  # it is not for a layer that it fails, or nothing is left
         raise problem
     model = _made(_of_keras_3(part) if framework.__name__ == "keras" else part, framework)
     if problem.__cause__ is None and error is not None:  # else a package is missing

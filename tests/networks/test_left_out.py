@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import zipfile
 
 import keras
 import numpy as np
@@ -137,6 +138,19 @@ def test_weights_that_do_not_fit_are_not_left_out(tmp_path):
     (tmp_path / "m.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="weights of layer 'conv' have the shapes"):
         open_network(km.NetworkFile(str(tmp_path / "network.h5"), str(tmp_path / "m.json")))
+
+
+def test_a_damaged_network_is_not_taken_for_one_with_foreign_layers(tmp_path):
+    filled(sequence(keras, keras.layers.Activation("linear", name="foreign"))).save(tmp_path / "network.keras")
+    with zipfile.ZipFile(tmp_path / "network.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][1]["config"]["kernel_size"] = [7]
+    with zipfile.ZipFile(tmp_path / "network.keras", "w") as archive:
+        for name, content in {**parts, "config.json": json.dumps(config)}.items():
+            archive.writestr(name, content)
+    with pytest.raises(InputError, match=r"Keras cannot load it \(.*shape of the target variable"):
+        open_network(tmp_path / "network.keras")
 
 
 def test_a_folder_is_interpreted_though_it_gives_no_predictions(tmp_path):
