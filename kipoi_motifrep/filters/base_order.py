@@ -73,7 +73,7 @@ def tell_order(network: Network, batches: Iterable[Batch] | None = None) -> tupl
     >>> tell_order(open_network(nn.Sequential(nn.Conv1d(4, 3, 5), nn.ReLU()), length=20))
     Traceback (most recent call last):
     kipoi_motifrep.core.errors.InputError: the order of the bases cannot be told (of filters that are active, there \
-are 3, and 5 are needed); give it with --alphabet: ACGT is the usual one
+are 3, and 5 are needed); give it by alphabet=ORDER: ACGT is the usual one
     """
     unclear = []
     for evidence in (_by_labels, _by_motifs):  # labels say more, where there are any
@@ -90,7 +90,8 @@ are 3, and 5 are needed); give it with --alphabet: ACGT is the usual one
                 return order, f"the order of the bases, {order}, is told by {said}"
             unclear.append(said)
     raise InputError(
-        f"the order of the bases cannot be told ({'; '.join(unclear)}); give it with --alphabet: ACGT is the usual one"
+        f"the order of the bases cannot be told ({'; '.join(unclear)}); "
+        "give it by alphabet=ORDER: ACGT is the usual one"
     )
 
 

@@ -120,6 +120,7 @@ class Keras3Model(KerasModel):
         return self.model.predict_on_batch(x)
 
     def _check_shape(self, x: np.ndarray) -> None:
+        # Keras would say it in a page; with several inputs it is left to it.
         expected = self.model.inputs[0].shape
         if not isinstance(x, np.ndarray) or len(self.model.inputs) > 1:
             return

@@ -299,6 +299,7 @@ def bases_among(array: np.ndarray) -> int | None:
             single = (four.max(axis=2) == 1) & (np.abs(four).sum(axis=2) == 1)
             if single.any() and (single | (np.ptp(four, axis=2) == 0)).all():
                 found.append((int(single.sum()), first))
+    # N is four equal numbers, which three bases and an empty signal can be, too; they are one-hot at fewer positions.
     (most, first), *_ = found = sorted(found, reverse=True)
     return first if [one for one, _ in found].count(most) == 1 and most else None
 

@@ -132,6 +132,7 @@ class Network:
         list of numpy.ndarray, shape (n, n_positions, n_filters), float32
             One a bank.
         """
+        # The first use of a convolution is on the forward strand.
         first = [next(use for use in self.uses if use.bank == bank) for bank in range(len(self.banks))]
         return self._activations(self.arrays(inputs), first)
 
@@ -165,6 +166,7 @@ class Network:
             As the network lays them out.
         """
         given: dict[int, np.ndarray] = {}
+        # One pooling after the other: what comes before a later one may rest on an earlier one.
         for pooling, before in dict.fromkeys(one for use in uses for one in use.chain.skipped):
             (given[pooling],) = self.forward.run(arrays, [before], given)
         return self.forward.run(arrays, [use.chain.place for use in uses], given)
@@ -278,6 +280,7 @@ def find_network(
         first = next((one for one in told if one is not None), None)
     alphabet = alphabet or BASES
     layout = Layout.parse(axes, alphabet) if axes else None
+    # What the network says of its inputs goes before what a loader gives, and that before what a schema says.
     known = source.input_shapes() or _shapes(example) or dict(shapes or {})
     types, reasons = source.input_types(), []
     no_such_layer = ""
@@ -312,6 +315,7 @@ def find_network(
             early = forward is not None and failure is not None and not _convolutions(forward, list(inputs).index(dna))
             reasons.append(first_line(failure) if early and failure else str(reason))
             continue
+        # Layers behind the convolution may take another length than the one tried, but not than the one asked for.
         if failure is not None and length is not None:
             reasons.append(f"it cannot take sequences of {size} bp ({first_line(failure)})")
             continue
@@ -397,6 +401,7 @@ def _distinct(
     forward: ForwardPass, found: list[tuple[int, Reading, Chain]], layout: Layout, length: int
 ) -> tuple[tuple[FilterBank, ...], tuple[Use, ...]]:
     """Take each convolution once (both strands, siamese branches), its forward use first; names are made unique."""
+    # One convolution is one layer with the same weights; the reverse strand comes last.
     groups: dict[tuple, list[tuple[int, Reading, Chain]]] = {}
     for one in sorted(found, key=lambda one: one[1].field.step < 0):
         key = (forward.taps[one[0]].name, *(values.tobytes() for values in forward.weights(one[0])))

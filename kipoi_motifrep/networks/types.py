@@ -51,6 +51,7 @@ class ReceptiveField:
         ReceptiveField
             The window.
         """
+        # Even widths have one base more on the left, as the paper's have.
         return ReceptiveField(self.start + self.width // 2 - width // 2, width, self.step)
 
 
@@ -100,6 +101,7 @@ class FilterBank:
         str
             Layer, filters, axis order, alphabet, geometry, activation.
         """
+        # Without kernels it is a deeper convolution, which reads another feature map.
         verb = "reads" if self.kernels is not None else f"sees {self.field.width} bases of"
         reads = f"{verb} {self.layout}{', assumed' if self.layout.assumed else ''}"
         text = (

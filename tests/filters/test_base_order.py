@@ -86,7 +86,7 @@ def network_of(*words):
 def test_an_order_and_its_mirror_image_are_not_told_apart_by_what_is_symmetric():
     # Each word is the same from right to left: complement and reverse complement are one.
     words = ["GGGGCGGGG", "AAAAAAAAA", "GGAAAAAGG", "CCCGGGCCC", "TTTCCCTTT", "GGGAAAGGG"]
-    with pytest.raises(InputError, match=r"is the best of ..% of 400 resamples\); give it with --alphabet") as error:
+    with pytest.raises(InputError, match=r"is the best of ..% of 400 resamples\); give it by alphabet=ORDER") as error:
         tell_order(network_of(*words))
     assert {"ACGT is", "TGCA is"} & {*re.findall("[ACGT]{4} is", str(error.value))}
     assert {"in ACGT, the next best", "in TGCA, the next best"} & {
