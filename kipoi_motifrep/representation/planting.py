@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.progress import progress
+from kipoi_motifrep.core.progress import counted, progress
 from kipoi_motifrep.filters.streaming import fitting_batch_size
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.logos import information_logo
@@ -193,7 +193,8 @@ class Planted:
         return tuple(motif.name for motif in self.motifs)
 
     def __repr__(self) -> str:
-        return f"<Planted: {len(self.motifs)} motifs in {self.backgrounds}, {len(self.outputs)} outputs>"
+        motifs, outputs = counted(len(self.motifs), "motif"), counted(len(self.outputs), "output")
+        return f"<Planted: {motifs} in {self.backgrounds}; {outputs}>"
 
     def _repr_html_(self) -> str:
         rows = []
