@@ -241,6 +241,57 @@ def planted(group: str) -> str:
     return markdown(["planted", *SHOWN, "own output most, networks"], cells)
 
 
+def best(regions: str) -> str:
+    """Lay the networks of models/invivo_best beside the scan and the paper's protocol, factor by factor.
+
+    `regions` is ``all`` for all open regions, ``with_factor`` for those with at least one.
+    """
+    folder = DOCS / "results" / "k562_best"
+    floor = read_table(folder / f"baseline_{regions}.tsv")
+    found = {(row["model"], row["figure"]): row for row in read_table(folder / f"accuracy_{regions}.tsv")}
+    names = list(dict.fromkeys(model for model, _ in found))
+    titles = [name.removeprefix("models/").replace("mean of all", "mean of the four") for name in names]
+    cells = [
+        [
+            row["label"],
+            row["positives"],
+            pair(row["auroc"], row["aupr"]),
+            *(pair(*(found[name, figure][row["label"]] for figure in ("auroc", "aupr"))) for name in names),
+        ]
+        for row in floor
+    ]
+    means = [sum(float(row[figure]) for row in floor) / len(floor) for figure in ("auroc", "aupr")]
+    cells.append(
+        [
+            "mean",
+            "",
+            pair(*means),
+            *(pair(*(found[name, figure]["mean"] for figure in ("auroc", "aupr"))) for name in names),
+        ]
+    )
+    errors = [number(found[name, "calibration_error"]["mean"]) for name in names]
+    cells.append(["calibration error", "", "-", *errors])
+    return markdown(["factor", "test positives", "scan", *titles], cells)
+
+
+def recipes() -> str:
+    """Lay ways of training side by side, on the validation regions."""
+    chosen = read_table(DOCS / "results" / "k562_best" / "recipes.tsv")
+    found = {(row["recipe"], row["model"], row["figure"]): row["mean"] for row in chosen}
+    names = list(dict.fromkeys((row["recipe"], row["model"]) for row in chosen))
+    return markdown(
+        ["recipe", "network", "AUROC / AUPR", "calibration error"],
+        [
+            [
+                *name,
+                pair(*(found[*name, figure] for figure in ("auroc", "aupr"))),
+                number(found[*name, "calibration_error"]),
+            ]
+            for name in names
+        ],
+    )
+
+
 def pair(auroc: float | str, aupr: float | str) -> str:
     """Write AUROC / AUPR."""
     return f"{number(auroc)} / {number(aupr)}"
@@ -257,6 +308,9 @@ TABLES = {
     "chr20": lambda: fractions("chr20", rows("chr20")),
     "planted": lambda: planted("synthetic"),
     "k562_planted": lambda: planted("k562"),
+    "best_all": lambda: best("all"),
+    "best_with_factor": lambda: best("with_factor"),
+    "recipes": recipes,
 }
 
 if __name__ == "__main__":
