@@ -75,7 +75,7 @@ def main() -> None:
             where = draw(group / "weights" / f"{network}.keras", header[3:], DOCS / "models" / f"{group.name}.svg")
             card += (
                 f"\n## A locus\n\nPredictions of {network} every {STEP} bp of {where}: the {N_LABELS} labels with the "
-                f"highest ones.\n\n![Predictions of {network} along the locus, a track a factor]({group.name}.svg)\n"
+                f"highest ones. Whether the chromatin is open there, the network does not know.\n\n![Predictions of {network} along the locus, a track a factor]({group.name}.svg)\n"
             )
         (DOCS / "models" / f"{group.name}.md").write_text(card, encoding="utf-8")
 

@@ -248,9 +248,15 @@ def best(regions: str) -> str:
     """
     folder = DOCS / "results" / "k562_best"
     floor = read_table(folder / f"baseline_{regions}.tsv")
-    found = {(row["model"], row["figure"]): row for row in read_table(folder / f"accuracy_{regions}.tsv")}
+    measured = [row for kind in ("paper", "accuracy") for row in read_table(folder / f"{kind}_{regions}.tsv")]
+    found = {(row["model"], row["figure"]): row for row in measured}
     names = list(dict.fromkeys(model for model, _ in found))
-    titles = [name.removeprefix("models/").replace("mean of all", "mean of the four") for name in names]
+    titles = [
+        name.removeprefix("models/invivo_best/")
+        .replace("models/invivo/cnn_100", "cnn_100, the paper's protocol")
+        .replace("mean of all", "mean of the four")
+        for name in names
+    ]
     cells = [
         [
             row["label"],
