@@ -73,10 +73,14 @@ def main() -> None:
             header = (group / "results.tsv").read_text(encoding="utf-8").splitlines()[0].split("\t")
             network = DRAWN[group.name]
             where = draw(group / "weights" / f"{network}.keras", header[3:], DOCS / "models" / f"{group.name}.svg")
-            card += (
-                f"\n## A locus\n\nPredictions of {network} every {STEP} bp of {where}: the {N_LABELS} labels with the "
-                f"highest ones. Whether the chromatin is open there, the network does not know.\n\n![Predictions of {network} along the locus, a track a factor]({group.name}.svg)\n"
-            )
+            card += f"""
+## A locus
+
+Predictions of {network} every {STEP} bp of {where}: the {N_LABELS} labels with the highest ones. Whether the chromatin
+is open there, the network does not know.
+
+![Predictions of {network} along the locus, a track a factor]({group.name}.svg)
+"""
         (DOCS / "models" / f"{group.name}.md").write_text(card, encoding="utf-8")
 
 
