@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -99,6 +100,8 @@ def missing_package(error: BaseException, known: Sequence[str] = ()) -> str:
     if cause is None:
         return ""
     package = str(getattr(cause, "name", "")).split(".")[0]
+    if importlib.util.find_spec(package) is not None:  # it lacks a part that another version has
+        return ""
     # The name on PyPI where the description has it, with what it says of the version.
     asked = next((one for one in known if re.split("[=<>!~ \\[]", one)[0].replace("-", "_") == package), package)
     return f"needs the package {package!r}, which is not installed (pip install {shlex.quote(asked)})"

@@ -178,7 +178,7 @@ def _open(
                 with _named(path, suffix) as named:
                     return framework.saving.load_model(named, compile=False, safe_mode=True)
             if arch is not None and is_users_code(arch):
-                with _keras_is(framework):
+                with keras_is(framework):
                     model = made_by(arch, framework.Model)
             else:
                 model = _made(config, framework)
@@ -252,7 +252,7 @@ def _custom_objects(path: str | os.PathLike | None, framework: ModuleType) -> di
     from kipoi_utils import load_module
 
     try:
-        with _keras_is(framework):
+        with keras_is(framework):
             return dict(load_module(str(path)).OBJECTS or {})
     except (OSError, ImportError) as error:
         name = os.path.basename(path)
@@ -260,10 +260,15 @@ def _custom_objects(path: str | os.PathLike | None, framework: ModuleType) -> di
 
 
 @contextmanager
-def _keras_is(framework: ModuleType) -> Iterator[None]:
-    """Let ``import keras`` give Keras 2 within the block, for the code of a Kipoi model that was written for it.
+def keras_is(framework: ModuleType) -> Iterator[None]:
+    """Let ``import keras`` give Keras 2 within the block, for code of others that was written for it.
 
     ``tf.keras`` stays that in this process, since such code uses it while it runs, too.
+
+    Parameters
+    ----------
+    framework : module
+        ``tf_keras``; nothing is done for ``keras``.
     """
     if framework.__name__ == "keras":
         yield

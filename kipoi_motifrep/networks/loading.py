@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -14,9 +15,9 @@ from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import InputError, flattened, missing_package
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.progress import say
-from kipoi_motifrep.networks.backend import import_keras
+from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
 from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, SAVED_MODEL, NetworkFile, kind_of, refuse
-from kipoi_motifrep.networks.keras_files import load_keras
+from kipoi_motifrep.networks.keras_files import keras_is, load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.source import Source
 from kipoi_motifrep.networks.types import Inputs
@@ -387,11 +388,20 @@ def _load_kipoi(name: str, source: str, whole: bool):
         with redirect_stdout(io.StringIO()), own_model_classes(whole):
             try:
                 return kipoi.get_model(name, source)
-            except ImportError as error:  # of the loader, mostly, which is not always needed
-                if whole or not missing_package(error):
-                    raise
+            except Exception as error:
                 lacking = missing_package(error, needs)
+                ours = isinstance(error, InputError) or kind in ("keras", "pytorch")
+                if (lacking and whole) or (ours and not lacking):
+                    raise
+                if not lacking:  # a class of the folder's own may be written for Keras 2
+                    folder = os.path.abspath(kipoi.get_source(source).get_model_dir(name))
+                    for module in [*sys.modules]:
+                        if str(getattr(sys.modules[module], "__file__", "")).startswith(f"{folder}{os.sep}"):
+                            del sys.modules[module]
+                    with keras_is(import_tf_keras()):
+                        return kipoi.get_model(name, source)
                 model = kipoi.get_model(name, source, with_dataloader=False)
+        # A package is missing, of the loader's mostly, which is not always needed.
         say(f"{name}: its loader is not used, since it {lacking}")
         return model
     except InputError:

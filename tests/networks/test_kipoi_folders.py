@@ -188,6 +188,40 @@ def test_layers_of_a_folder_written_for_keras_2(tmp_path):
         load_model(str(tmp_path))
 
 
+OWN_CLASS = """import keras
+from kipoi.model import BaseModel
+from tensorflow.keras import backend
+
+
+class Own(BaseModel):
+    def __init__(self, weights):
+        self.model = keras.models.load_model(weights, compile=False)
+
+    def predict_on_batch(self, x):
+        return backend.get_value(self.model(x))
+"""
+
+
+def test_a_class_of_a_folder_written_for_keras_2(tmp_path):
+    """As DeepLiver's and APARENT's; in a process of its own, since tf.keras is Keras 2 after that."""
+    made = network(tf_keras)
+    made.save(tmp_path / "x.h5")
+    (tmp_path / "own_class.py").write_text(OWN_CLASS)
+    kipoi_folder(tmp_path, {"weights": "x.h5"}, (LENGTH, 4), "own_class.Own")
+    np.save(tmp_path / "x.npy", X)
+    code = (
+        "import numpy as np\nfrom kipoi_motifrep.networks.loading import load_model, open_network\n"
+        "model = load_model('.')\nnp.save('y.npy', model.predict_on_batch(np.load('x.npy')))\n"
+        "np.save('kernels.npy', open_network(model).banks[0].kernels)\n"
+        "assert __import__('keras.layers').__version__[0] == '3'\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), made.predict(X, verbose=0), atol=1e-5)
+    kernel = made.get_layer("conv").get_weights()[0]
+    np.testing.assert_allclose(np.load(tmp_path / "kernels.npy"), kernel.transpose(2, 0, 1), atol=1e-6)
+
+
 # Commands
 
 
