@@ -63,7 +63,7 @@ FILES_AT_ONCE = 100  # bigWigs that are written side by side
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Scan:
     """What a worker must know of a scan.
 
     `length` is the window's, where the network reads any; of `both_strands`, None is the forward strand alone.
@@ -98,13 +98,13 @@ class Shard:
 class _Opened:
     """A network, and the genome that it goes along."""
 
-    request: _Request
+    request: _Scan
     model: object
     network: Network
     genome: Genome
 
     @classmethod
-    def of(cls, request: _Request) -> _Opened:
+    def of(cls, request: _Scan) -> _Opened:
         genome = Genome(request.genome)
         model = load_model(request.source.model, request.source.source)
         choices = {**vars(request.choice), "alphabet": request.choice.alphabet or loader_alphabet(model)}
@@ -212,7 +212,7 @@ def scan(
     if jobs is not None or scheduler is not None:
         wanted, files = wanted.portable()
         files.append(os.path.abspath(genome))
-    request = _Request(wanted, choice, os.path.abspath(genome), bin, stride, both_strands, batch_size)
+    request = _Scan(wanted, choice, os.path.abspath(genome), bin, stride, both_strands, batch_size)
     shards = plan_shards(Genome(genome), request, regions, chromosomes)
     work = output.with_name(f"{output.name}.shards")
     with open_workers(jobs, scheduler, files) as workers:
@@ -276,10 +276,7 @@ def _describe(opened: _Opened, model: object, labels: Sequence[str] | None) -> t
 
 
 def plan_shards(
-    genome: Genome,
-    request: _Request,
-    regions: str | os.PathLike | None = None,
-    chromosomes: Sequence[str] | None = None,
+    genome: Genome, request: _Scan, regions: str | os.PathLike | None = None, chromosomes: Sequence[str] | None = None
 ) -> list[Shard]:
     """Cut the bins of a scan into shards.
 
@@ -287,7 +284,7 @@ def plan_shards(
     ----------
     genome : Genome
         What is scanned.
-    request : _Request
+    request : _Scan
         Says how bins lie.
     regions : path-like, optional
         Only bins that overlap one of these.
@@ -378,7 +375,7 @@ def _predict(workers: Workers, opened: _Opened, shards: Sequence[Shard], parts: 
             np.savez(file, bins=bins, values=values)
 
 
-def _predict_there(request: _Request, shard: Shard) -> tuple[np.ndarray, np.ndarray]:
+def _predict_there(request: _Scan, shard: Shard) -> tuple[np.ndarray, np.ndarray]:
     return _predict_shard(opened_once(_Opened.of, request), shard)
 
 
@@ -410,7 +407,7 @@ def _read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def _finish(
-    output: Path, work: Path, shards: Sequence[Shard], genome: Genome, request: _Request, names: Sequence[str]
+    output: Path, work: Path, shards: Sequence[Shard], genome: Genome, request: _Scan, names: Sequence[str]
 ) -> list[Path]:
     """Put the shards together into the files that were asked for."""
 
@@ -453,10 +450,7 @@ def _write_parquet(
 
 
 def _write_bigwigs(
-    paths: Sequence[Path],
-    parts: Iterable[tuple[str, np.ndarray, np.ndarray]],
-    lengths: dict[str, int],
-    request: _Request,
+    paths: Sequence[Path], parts: Iterable[tuple[str, np.ndarray, np.ndarray]], lengths: dict[str, int], request: _Scan
 ) -> int:
     import pyBigWig
 
