@@ -103,7 +103,7 @@ def texts_of(group: h5py.Group, name: str) -> list[str]:
 
     Examples
     --------
-    >>> with h5py.File("x.h5", "w") as file:
+    >>> with h5py.File("x.h5", "w", driver="core", backing_store=False) as file:
     ...     file.attrs["layer_names"] = [b"conv", b"dense"]
     ...     texts_of(file, "layer_names")
     ['conv', 'dense']
