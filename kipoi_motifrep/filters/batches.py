@@ -150,7 +150,7 @@ class LoaderBatches:
         loader: Any = self.loader if self._remake is None else self._remake()
         try:
             yield from loader.batch_iter(batch_size=self.batch_size, **options)
-        except (InputError, OSError):
+        except (InputError, MemoryError, OSError):
             raise
         except Exception as error:  # of a stranger's loader
             reason = f"{type(error).__name__}: {flattened(error)}"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
+from kipoi_motifrep.core.disks import full_disk
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, write_parameters
@@ -592,9 +593,11 @@ def _kipoi_loader(model: object, arguments: Mapping[str, object]) -> Any:
         raise InputError("this model has no Kipoi dataloader; give the sequences as a FASTA file or a dataset")
     try:
         return make(**arguments)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:
+        if full_disk(error):
+            raise
         reason = f"{type(error).__name__}: {flattened(error)}"
         raise InputError(f"the model's dataloader fails ({reason}); check dataloader_args") from error
 

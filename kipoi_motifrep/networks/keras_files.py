@@ -137,6 +137,12 @@ def load_keras(
         version = description.version if description else ""
         written = f"was written by Keras {version}, and " if version else ""
         raise InputError(f"{written}{error}", path=path) from error
+    except MemoryError:  # which is no fault of the file
+        raise
+    except ModuleNotFoundError as error:  # Keras's numpy backend needs jax, and imports it as late as this
+        raise InputError(
+            f"Keras needs {error.name}, which is not installed; install it, or unset KERAS_BACKEND"
+        ) from error
     except Exception as error:  # Keras fails in any way on a file that is damaged
         raise InputError(_keras_problem(error, description), path=path) from error
 

@@ -404,7 +404,7 @@ def _load_kipoi(name: str, source: str, whole: bool):
         # A package is missing, of the loader's mostly, which is not always needed.
         say(f"{name}: its loader is not used, since it {lacking}")
         return model
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:
         lacking = missing_package(error, needs)

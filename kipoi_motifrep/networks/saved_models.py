@@ -86,7 +86,7 @@ class SavedSource(KerasSource):
             loaded = tf.saved_model.load(str(folder))
             served = [loaded.signatures[name] for name in ("serving_default", *loaded.signatures)]
             constant = convert_variables_to_constants_v2(served[0], lower_control_flow=False)
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # TensorFlow fails in any way on what is damaged
             raise InputError(f"TensorFlow cannot read it ({flattened(error)})", path=folder) from error

@@ -99,7 +99,7 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
         if kind == EXPORTED:
             return _exported(path).eval()
         weights, settings = _weights(path, kind)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # PyTorch fails in any way on a file that is damaged
         raise InputError(f"PyTorch {torch.__version__} cannot open it ({flattened(error)})", path=path) from error
