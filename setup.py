@@ -33,6 +33,7 @@ EXTRAS = {
     "pytorch": ["torch==2.13.0"],
     "distributed": [],  # a name from before it was always there
     "scan": ["pyBigWig"],
+    "benchmarks": ["memelite", "kipoiseq", "tangermeme", "lightmotif", "logomaker"],  # what it is measured beside
     "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
     "test": [
         "pytest",

@@ -10,7 +10,6 @@ peaks on a chromosome as long as chr20 (63 Mb).
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from timing import parser, show
 
 N_COLUMNS, LENGTH = 919, 1000
 AT_ONCE = 5000
@@ -108,12 +108,17 @@ def measure(*arguments: str | Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, nargs="+", default=[25_000, 100_000], help="in train.mat")
-    parser.add_argument("--test-samples", type=int, default=2000, help="in valid.mat and test.mat")
-    parser.add_argument("--only", choices=["deepsea", "peaks"])
-    args = parser.parse_args()
-    print(f"{'dataset':12}{'':28}{'size':>26}{'seconds':>9}{'peak GB':>9}")
+    options = parser(__doc__)
+    options.add_argument("--samples", type=int, nargs="+", default=[25_000, 100_000], help="in train.mat")
+    options.add_argument("--test-samples", type=int, default=2000, help="in valid.mat and test.mat")
+    options.add_argument("--only", choices=["deepsea", "peaks"])
+    args = options.parse_args()
+
+    def time_it(work: str, *arguments: str | Path) -> None:
+        # Once: what matters is the memory, and the work is long.
+        seconds, gigabytes = measure("dataset", *arguments)
+        show("dataset", work, "all", {"kipoi_motifrep": [seconds]}, f"peak memory {gigabytes:.2f} GB")
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if args.only != "peaks":
@@ -122,28 +127,13 @@ def main() -> None:
             for layout, chunks in LAYOUTS.items():
                 for n in args.samples:
                     write_train(folder / "train.mat", n, chunks)
-                    seconds, gigabytes = measure("dataset", "deepsea", folder, "-o", folder / "out.h5")
-                    size = f"{n} samples"
-                    print(f"{'deepsea':12}{layout:28}{size:>26}{seconds:9.1f}{gigabytes:9.2f}", flush=True)
+                    time_it(f"deepsea, {n:,} samples in {layout}", "deepsea", folder, "-o", folder / "out.h5")
         if args.only != "deepsea":
             tracks = write_peaks(folder)
             for negatives in ("0", "1", "all"):
-                seconds, gigabytes = measure(
-                    "dataset",
-                    "peaks",
-                    *tracks,
-                    "--genome",
-                    folder / "chr20.fa",
-                    "--negatives",
-                    negatives,
-                    "-o",
-                    folder / "out.h5",
-                )
-                print(
-                    f"{'peaks':12}{'--negatives ' + negatives:28}{'63 Mb, 11 x 2000 peaks':>26}{seconds:9.1f}"
-                    f"{gigabytes:9.2f}",
-                    flush=True,
-                )
+                work = f"peaks, 11 x 2,000 on 63 Mb, --negatives {negatives}"
+                genome = ["--genome", folder / "chr20.fa", "--negatives", negatives]
+                time_it(work, "peaks", *tracks, *genome, "-o", folder / "out.h5")
 
 
 if __name__ == "__main__":

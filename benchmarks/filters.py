@@ -1,38 +1,33 @@
-"""Seconds of activation PWMs, as ratios to the network's bare first-layer forward pass.
+"""Activation PWMs against the network's bare first-layer forward pass, and a plain loop.
 
     python benchmarks/filters.py                         # 5,000 x 200 bp, 30 filters of width 19
     python benchmarks/filters.py --weights network.keras
     python benchmarks/filters.py --huge 1000000          # also n x 1000 bp, streamed: peak memory
 
-The floor is the forward pass alone, in two forms: the compiled sub-model called batch by batch, which is what the
-passes themselves run, and the same sub-model under `keras.Model.predict`, which is what a user would write. The plain
-loop cuts one window a site in Python, as scripts of the field do, from activations that are given to it.
+The bare pass comes in two forms: the compiled sub-model called batch by batch, which is what the passes themselves run,
+and the same sub-model under `keras.Model.predict`, which is what a user would write. The plain loop cuts one window a
+site in Python, as scripts of the field do, from activations that are given to it. The note is the largest difference
+from it.
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import resource
 import time
-from collections.abc import Callable
 
 import numpy as np
+from timing import compare, parser, show
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from kipoi_motifrep.networks.backend import import_keras
 
-ROUNDS = 7
-
-
-def best_times(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Smallest time of each, by turns, so that other work on the machine meets all of them alike."""
-    times = {name: [] for name in runs}
-    for number in range(ROUNDS + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number:  # the first may compile
-                times[name].append(time.perf_counter() - start)
-    return {name: min(found) for name, found in times.items()}
+RULES = {
+    "half of the maximum": {},
+    "nothing kept between passes": {"memory": 0},
+    "best 1,000 sites": {"top": 1000},
+    "quantile .999": {"quantile": 0.999},
+}
 
 
 def make_network(length: int, filters: int = 30, width: int = 19):
@@ -95,18 +90,16 @@ def huge(n: int) -> None:
     start = time.perf_counter()
     (result,) = filter_pwms(network, RandomBatches(n, 1000, fitting_batch_size(network)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{n:,} x 1000 bp, streamed: {time.perf_counter() - start:.0f} s, {result.n_sites.sum():,} sites, "
-        f"peak memory of the process {peak:.2f} GiB"
-    )
+    note = f"{result.n_sites.sum():,} sites, peak memory {peak:.2f} GiB"
+    show("filters", f"{n:,} x 1000 bp, streamed", "all", {"filter_pwms": [time.perf_counter() - start]}, note)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", help=".keras file of a network over (L, 4), instead of a random one of 200 bp")
-    parser.add_argument("-n", type=int, default=5000, help="sequences")
-    parser.add_argument("--huge", type=int, metavar="N", help="also stream N x 1000 bp")
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--weights", help=".keras file of a network over (L, 4), instead of a random one of 200 bp")
+    options.add_argument("-n", type=int, default=5000, help="sequences")
+    options.add_argument("--huge", type=int, metavar="N", help="also stream N x 1000 bp")
+    args = options.parse_args()
     if args.huge:
         huge(args.huge)  # first: peak memory counts from the start of the process
     keras = import_keras()
@@ -114,42 +107,25 @@ def main() -> None:
     from kipoi_motifrep.networks.loading import load_model, open_network
 
     model = load_model(args.weights) if args.weights else make_network(200)
-    start = time.perf_counter()
     network = open_network(model)
-    opened = time.perf_counter() - start
     bank = network.banks[0]
     codes = np.random.default_rng(0).integers(0, 4, (args.n, network.length)).astype(np.uint8)
     x = network.layout.encode(codes)
-    start = time.perf_counter()
-    (result,) = filter_pwms(network, x)
-    first = time.perf_counter() - start
-
     ends = [layer for layer in model.layers if layer.name in bank.activation.split(", ")[-1]]
     front = keras.Model(model.inputs, (ends or [model.get_layer(bank.layer)])[0].output)
-    batches = ArrayBatches(x, fitting_batch_size(network))
-    maps = network.activations(x)[0]
-    floors = ("first-layer forward pass, batch by batch", "first-layer forward pass, keras predict")
-    times = best_times(
-        {
-            floors[0]: lambda: [network.activations(batch.inputs) for batch in batches],
-            floors[1]: lambda: front.predict(x, batch_size=batches.batch_size, verbose=0),
-            "filter_pwms": lambda: filter_pwms(network, x),
-            "filter_pwms, nothing kept between passes": lambda: filter_pwms(network, x, memory=0),
-            "filter_pwms, best 1000 sites": lambda: filter_pwms(network, x, top=1000),
-            "filter_pwms, quantile .999": lambda: filter_pwms(network, x, quantile=0.999),
-            "plain loop over the sites (activations given)": lambda: plain_loop(codes, maps, bank.field),
-        }
-    )
-    floor, predict = (times[name] for name in floors)
-    difference = np.abs(result.pwms - plain_loop(codes, maps, bank.field)).max()
-    print(
-        f"{args.n:,} x {network.length} bp, {bank.n_filters} filters of width {bank.field.width}, "
-        f"{result.n_sites.sum():,} sites; opening the network {opened:.2f} s, first call {first:.2f} s; "
-        f"largest difference from the plain loop {difference:.1e}"
-    )
-    print(f"{'':48}{'seconds':>8}{'x batches':>11}{'x predict':>11}")
-    for name, seconds in times.items():
-        print(f"{name:48}{seconds:8.3f}{seconds / floor:11.2f}{seconds / predict:11.2f}")
+    batches, maps = ArrayBatches(x, fitting_batch_size(network)), network.activations(x)[0]
+    (result,) = filter_pwms(network, x)
+    note = f"largest difference {np.abs(result.pwms - plain_loop(codes, maps, bank.field)).max():.0e}"
+    rivals = {
+        "first layer alone, batch by batch": lambda: [network.activations(batch.inputs) for batch in batches],
+        "first layer alone, keras predict": lambda: front.predict(x, batch_size=batches.batch_size, verbose=0),
+    }
+    work = f"{args.n:,} x {network.length} bp, {bank.n_filters} filters"
+    for rule, arguments in RULES.items():
+        runs = {"filter_pwms": lambda arguments=arguments: filter_pwms(network, x, **arguments), **rivals}
+        if not arguments:
+            runs["plain loop, activations given"] = lambda: plain_loop(codes, maps, bank.field)
+        compare("filters", f"{work}, {rule}", runs, args, threads="all", note="" if arguments else note)
 
 
 if __name__ == "__main__":

@@ -1,46 +1,30 @@
-"""Tomtom's statistics and memelite's, in seconds and ratios, as one table.
+"""Tomtom's statistics against memelite's.
 
-    pip install memelite          # 0.5; it is no dependency of this package
     python benchmarks/tomtom.py
     python benchmarks/tomtom.py --rounds 9 --only "30 x 519"
 
 Queries are random filters of width 19 (30 x 519, JASPAR 2016 CORE vertebrates), and 1,000 motifs of JASPAR 2026 against
-JASPAR 2018 CORE vertebrates (579) and JASPAR 2026 CORE (2,633). Every round runs each contestant once, so that other
-work on the machine hits all of them; seconds are medians, and a ratio is the median of those of the rounds, below 1
-where ours is faster. Both sides have the same number of threads: one, and all. memelite computes p-values alone, so
-ours is given without and with q-values; its exact settings leave columns of targets as they are, by default it merges
-those that are nearly alike.
-
-A fresh process pays for imports, for reading the motifs (by our reader, on both sides) and for loading compiled code.
-The first run ever compiles it: into an empty folder, once, without rounds. `--cpu` takes processor time in place of
-the clock's, which tells more on a machine that is busy with other work.
+JASPAR 2018 CORE vertebrates (579) and JASPAR 2026 CORE (2,633). memelite computes p-values alone, so ours is given
+without and with q-values; its exact settings leave columns of targets as they are, by default it merges those that are
+nearly alike. A fresh process pays for imports, for reading the motifs (by our reader, on both sides) and for loading
+compiled code. The first run ever compiles it: into an empty folder, once, without rounds.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
+from timing import ALL_THREADS, OURS, Run, compare, installed, parser
 
-from kipoi_motifrep import __version__
 from kipoi_motifrep.motifs import Motif, jaspar, read_motifs, write_motifs
 from kipoi_motifrep.motifs.tomtom import tomtom
 
-HAS_MEMELITE = importlib.util.find_spec("memelite") is not None
-OURS, OURS_Q = "ours", "ours with q-values"
-MEMELITE, EXACT = "memelite default", "memelite exact"
-NAMES = [OURS, OURS_Q] + [MEMELITE, EXACT] * HAS_MEMELITE
-COLUMNS = ("work", "threads", "contestant", "seconds", f"x {MEMELITE}", f"x {EXACT}")
+MEMELITE, EXACT = "memelite", "memelite, exact"
+PEERS = [MEMELITE, EXACT] * installed("memelite")
 
 
 def works() -> dict[str, tuple[list[Motif], list[Motif]]]:
@@ -63,99 +47,50 @@ def for_memelite(motifs: list[Motif]) -> list[np.ndarray]:
     ]
 
 
-def contestant(name: str, queries: list[Motif], targets: list[Motif], threads: int = 1) -> Callable[[], object]:
-    if name in (OURS, OURS_Q):
-        return lambda: tomtom(queries, targets, qvalues=name == OURS_Q, threads=threads)
+def contestant(name: str, queries: list[Motif], targets: list[Motif], threads: int, qvalues: bool) -> Run:
+    if name == OURS:
+        return lambda: tomtom(queries, targets, qvalues=qvalues, threads=threads)
     from memelite import tomtom as memelite
 
     matrices = for_memelite(queries), for_memelite(targets)
     return lambda: memelite(*matrices, n_jobs=threads, **({"n_target_bins": None} if name == EXACT else {}))
 
 
-def fresh(name: str, threads: int, files: list[str], cache: str | None = None) -> Callable[[], object]:
-    command = [sys.executable, __file__, "--fresh", name, str(threads), *files]
+def fresh(name: str, files: list[str], qvalues: bool, cache: str | None = None) -> Run:
+    command = [sys.executable, __file__, "--fresh", name, str(int(qvalues)), *files]
     folder = {} if cache is None else {"NUMBA_CACHE_DIR": cache}
-    return lambda: subprocess.run(command, check=True, env={**os.environ, **folder})
-
-
-def run_fresh(name: str, threads: str, queries: str, targets: str) -> None:
-    contestant(name, list(read_motifs(queries)), list(read_motifs(targets)), int(threads))()
-
-
-def seconds_of(run: Callable[[], object], cpu: bool) -> float:
-    def now() -> float:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(one.ru_utime + one.ru_stime for one in used) if cpu else time.perf_counter()
-
-    start = now()
-    run()
-    return now() - start
-
-
-def measure(runs: dict[str, Callable[[], object]], rounds: int, cpu: bool) -> dict[str, np.ndarray]:
-    for run in runs.values():
-        run()  # caches, compiled code
-    seconds = [[seconds_of(run, cpu) for run in runs.values()] for _ in range(rounds)]
-    return dict(zip(runs, np.array(seconds).T, strict=True))
-
-
-def rows(work: str, threads: int, seconds: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
-    made = []
-    for name, times in seconds.items():
-        ratios = [
-            f"{np.median(times / seconds[rival]):.2f}" if rival in seconds and rival != name else ""
-            for rival in (MEMELITE, EXACT)
-        ]
-        made.append((work, str(threads), name, f"{np.median(times):.3f}", *ratios))
-    return made
+    return lambda: subprocess.run(command, check=True, env={**os.environ, **folder}, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", help="one of the works, such as '30 x 519'")
-    parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
-    parser.add_argument("--cpu", action="store_true", help="processor time")
-    parser.add_argument("--no-first", action="store_true", help="leave the first run ever out: memelite takes minutes")
-    parser.add_argument("--fresh", nargs=4, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--only", help="one of the works, such as '30 x 519'")
+    options.add_argument("--no-first", action="store_true", help="leave the first run ever out: memelite takes minutes")
+    options.add_argument("--fresh", nargs=4, metavar=("NAME", "Q", "QUERIES", "TARGETS"), help="for its own use")
+    args = options.parse_args()
     if args.fresh:
-        return run_fresh(*args.fresh)
-    packages = ["numba", "numpy"] + ["memelite"] * HAS_MEMELITE
-    versions = ", ".join([f"kipoi_motifrep {__version__}", *(f"{one} {version(one)}" for one in packages)])
-    print(
-        f"{versions}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores; "
-        f"medians of {args.rounds} rounds, {'processor time' if args.cpu else 'clock'}\n"
-    )
-    for line in (COLUMNS, ["---"] * len(COLUMNS)):
-        print(f"| {' | '.join(line)} |")
+        name, qvalues, *files = args.fresh
+        contestant(name, *(list(read_motifs(file)) for file in files), 1, qvalues == "1")()
+        return
     for work, (queries, targets) in works().items():
         if args.only not in (None, work):
             continue
-        for threads in args.threads:
-            runs = {name: contestant(name, queries, targets, threads) for name in NAMES}
-            show(rows(f"{work}, warm", threads, measure(runs, args.rounds, args.cpu)))
+        for threads in sorted({1, ALL_THREADS}):
+            for qvalues in (False, True):
+                runs = {name: contestant(name, queries, targets, threads, qvalues) for name in [OURS, *PEERS]}
+                compare("tomtom", f"{work}, warm{', q-values' * qvalues}", runs, args, threads=threads)
         if work == "30 x 519":
             with tempfile.TemporaryDirectory() as folder:
                 files = [f"{folder}/queries.meme", f"{folder}/targets.meme"]
                 write_motifs(queries, files[0])
                 write_motifs(targets, files[1])
-                runs = {name: fresh(name, 1, files) for name in NAMES}
-                show(rows(f"{work}, fresh process", 1, measure(runs, args.rounds, args.cpu)))
+                runs = {name: fresh(name, files, True) for name in [OURS, *PEERS]}
+                compare("tomtom", f"{work}, fresh process, q-values", runs, args)
                 if not args.no_first:
-                    firsts = {name: fresh(name, 1, files, f"{folder}/{place}") for place, name in enumerate(NAMES)}
-                    show(
-                        rows(
-                            f"{work}, first run ever",
-                            1,
-                            {name: np.array([seconds_of(run, args.cpu)]) for name, run in firsts.items()},
-                        )
-                    )
-
-
-def show(lines: list[tuple[str, ...]]) -> None:
-    for line in lines:
-        print(f"| {' | '.join(line)} |", flush=True)
+                    runs = {
+                        name: fresh(name, files, True, f"{folder}/{place}") for place, name in enumerate([OURS, *PEERS])
+                    }
+                    compare("tomtom", f"{work}, first run ever, q-values", runs, args, warm=False)
 
 
 if __name__ == "__main__":

@@ -35,23 +35,8 @@ def draw_words(state, words):
     statistics.draw_words(state, words)
 
 
-@njit
 def null_fraction(p_values, state):
-    return statistics.null_fraction(
-        p_values,
-        state,
-        np.empty(2000, np.uint32),
-        np.empty(1000, np.int64),
-        np.empty(len(p_values) + 1, np.int64),
-        np.empty(101, np.int64),
-        np.empty(100),
-        np.empty(100),
-    )
-
-
-@njit
-def q_values(p_values, pi0, rates):
-    statistics.q_values(p_values, pi0, rates)
+    return statistics.null_fractions(p_values[None].astype(np.float32), np.ones(1, bool), state)[0]
 
 
 @dataclass
@@ -284,8 +269,8 @@ def test_random_numbers_are_those_of_the_textbook_generator():
 def test_skipping_draws_is_drawing_them():
     skipped, drawn = seeded(SEED), seeded(SEED)
     draw_words(drawn, np.empty(3 * 200_000, np.uint32))
-    statistics.skip_draws(skipped, 1)
-    statistics.skip_draws(skipped, 2)
+    for n in (1, 2):
+        statistics.null_fractions(np.empty((0, 101), np.float32), np.zeros(n, bool), skipped)
     np.testing.assert_array_equal(skipped, drawn)
 
 
@@ -305,15 +290,6 @@ def test_few_p_values_use_no_random_numbers():
 
 def test_null_fraction_of_uniform_p_values_is_near_one():
     assert null_fraction(np.linspace(0, 1, 1000), seeded(SEED)) == pytest.approx(1, abs=0.03)
-
-
-@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50), st.floats(0, 1))
-@settings(deadline=None)
-def test_q_values_rise_and_stay_below_one(p, pi0):
-    q = np.empty(len(p))
-    q_values(np.sort(p), pi0, q)
-    assert np.all(np.diff(q) >= 0) and q.max() <= 1
-    assert q[-1] == pytest.approx(min(1, pi0 * max(p)))
 
 
 def test_thresholds():
@@ -433,7 +409,7 @@ def test_compiling_is_said_once_and_kept_in_the_cache(tmp_path):
         said.append(done.stderr)
     assert said == ["compiling the comparison of motifs: once, a few seconds\n", ""]
     assert {path.name.split("-")[0] for path in tmp_path.rglob("*.nbi")} == {
-        f"statistics.{name}" for name in ("align_queries", "find_p_values", "report", "skip_draws")
+        f"statistics.{name}" for name in ("align_queries", "find_p_values", "fill_null_fractions")
     }
 
 

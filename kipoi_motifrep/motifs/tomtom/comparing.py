@@ -12,38 +12,16 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.motifs.tomtom.reporting import HIT, Rule, report
 from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, Targets, prepare
 
-HIT = np.dtype(
-    [
-        ("query", np.int64),
-        ("target", np.int64),
-        ("offset", np.int64),
-        ("p_value", np.float64),
-        ("e_value", np.float64),
-        ("q_value", np.float64),
-        ("overlap", np.int64),
-        ("orientation", "U1"),
-    ]
-)
 SEED = 4357  # Tomtom's
 _MOST_TOGETHER = 32  # queries that one call compares
 _MOST_RECORDS = 1_000_000  # that one call may make
-
-
-class Options(NamedTuple):
-    """What decides the records; of Python's own types, for each of which code is compiled."""
-
-    complete: bool
-    min_overlap: int
-    by_q: bool  # whether the threshold is on q-values, and not on E-values
-    threshold: float
-    with_q: bool
 
 
 def tomtom(
@@ -190,13 +168,9 @@ def search(
     found = _compared(
         matrices,
         Targets.of(prepared, both_strands),
-        Options(
-            bool(complete_scores),
-            int(min_overlap),
-            qvalue is not None,
-            float(evalue if qvalue is None else qvalue),
-            bool(qvalues),
-        ),
+        bool(complete_scores),
+        int(min_overlap),
+        Rule(float(evalue if qvalue is None else qvalue), qvalue is not None, bool(qvalues)),
         threads or _all_threads(),
     )
     if not progress:
@@ -228,22 +202,19 @@ def _all_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _compared(queries: list[np.ndarray], targets: Targets, options: Options, threads: int) -> Iterator[np.ndarray]:
+def _compared(
+    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, rule: Rule, threads: int
+) -> Iterator[np.ndarray]:
     """Yield the records of one query after another, while threads compare the following ones."""
     from kipoi_motifrep.motifs.tomtom import statistics  # here: numba takes long to load
 
-    n_targets = targets.n_targets
     # Enough parts for the threads to share, and few enough records of a part for memory.
-    size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / n_targets)))
+    size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / targets.n_targets)))
     state = seeded(SEED)
 
     def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
-        whole, real = statistics.compare(part, targets, *options, state)
-        hits = np.empty(len(whole), HIT)
-        for i, name in enumerate(("query", "target", "offset", "overlap")):
-            hits[name] = whole[:, i]
-        hits["orientation"] = np.where(whole[:, 4], "-", "+")
-        hits["p_value"], hits["e_value"], hits["q_value"] = real.T
+        p_values, chosen = statistics.compare(part, targets, complete, min_overlap)
+        hits = report(np.array([len(one) for one in part]), targets, rule, p_values, chosen, state)
         ends = np.searchsorted(hits["query"], np.arange(1, len(part)))
         hits["query"] += first
         return np.split(hits, ends)
@@ -252,8 +223,9 @@ def _compared(queries: list[np.ndarray], targets: Targets, options: Options, thr
         for first in range(0, len(queries), size):
             part = queries[first : first + size]
             yield first, part, state.copy()
-            if options.with_q and len(targets.target) > statistics.MAX_WITHOUT_BOOTSTRAP:
-                statistics.skip_draws(state, len(part))
+            if rule.with_q:  # the next part finds the generator as this one leaves it
+                none = np.empty((0, len(targets.target)), np.float32)
+                statistics.null_fractions(none, np.zeros(len(part), bool), state)
 
     for found in _ahead(records, parts(), threads):
         yield from found

@@ -8,12 +8,11 @@ A query of w columns is compared with N targets on both strands, or on one, whic
 3. `align` and `best_alignments`: the highest sum of scores of each target strand.
 4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width. For
    incomplete scores `find_incomplete_p_values` stands for the last two.
-5. `in_order`: all strands by p-value; the first one of a target is its record.
-6. `null_fraction` and `q_values`: false discovery rates.
+5. `null_fraction`: how many p-values are those of chance, for the false discovery rates.
 
-`compare` takes these steps for some queries. What decides a digit is computed in double precision and in a fixed
-order, which the compiler may not change: results do not depend on the machine, nor on how queries are spread over
-threads.
+`compare` takes the first four steps for some queries, and `null_fractions` the fifth. What decides a digit is computed
+in double precision and in a fixed order, which the compiler may not change: results do not depend on the machine, nor
+on how queries are spread over threads.
 
 To compile in seconds, steps are called by compiled code alone, and Python makes their arrays; so types are stated
 by the four functions that Python calls, and only those are kept on disk. It is one file because numba knows by the
@@ -362,37 +361,6 @@ def null_tables(falling, n_scores, highest, widths, both_strands, depth, spans, 
 
 
 @_compiled
-def in_order(entries, n, spare, p_values, overlaps, minus, target):
-    """Sort strands by p-value, then larger overlap, then "+" before "-", then the order of the targets (merge sort)."""
-    size = 1
-    while size < n:
-        for start in range(0, n, 2 * size):
-            middle, stop = min(start + size, n), min(start + 2 * size, n)
-            i, j = start, middle
-            for place in range(start, stop):
-                first = j == stop
-                if not first and i < middle:
-                    a, b = entries[i], entries[j]
-                    if p_values[a] != p_values[b]:
-                        first = p_values[a] < p_values[b]
-                    elif overlaps[a] != overlaps[b]:
-                        first = overlaps[a] > overlaps[b]
-                    elif minus[a] != minus[b]:
-                        first = minus[b]
-                    else:
-                        first = target[a] < target[b]
-                if first:
-                    spare[place] = entries[i]
-                    i += 1
-                else:
-                    spare[place] = entries[j]
-                    j += 1
-        for place in range(n):
-            entries[place] = spare[place]
-        size *= 2
-
-
-@_compiled
 def null_fraction(p_values, state, words, places, reached, counts, fractions, errors):
     """Estimate pi0, the fraction of null p-values, by Storey's bootstrap.
 
@@ -401,8 +369,6 @@ def null_fraction(p_values, state, words, places, reached, counts, fractions, er
     ``p_values`` are sorted, and draws are places in their order. ``state`` is moved on.
     """
     m = len(p_values)
-    if m <= MAX_WITHOUT_BOOTSTRAP:
-        return 1.0
     smallest, first = np.inf, 0
     for i in range(N_LAMBDAS):
         at = (i + 1) / (2 * N_LAMBDAS)
@@ -432,15 +398,6 @@ def null_fraction(p_values, state, words, places, reached, counts, fractions, er
         if errors[i] < errors[best]:
             best = i
     return min(max(fractions[best], 0.0), 1.0)
-
-
-@_compiled
-def q_values(p_values, pi0, rates):
-    """Smallest false discovery rate at which each of sorted p-values is called significant, into ``rates``."""
-    m, lowest = len(p_values), 1.0
-    for i in range(m - 1, -1, -1):
-        lowest = min(lowest, pi0 * p_values[i] * m / (i + 1))
-        rates[i] = lowest
 
 
 @_compiled
@@ -492,7 +449,9 @@ def move_on(state, n_queries):
 
 
 @_cached
-def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen):
+def align_queries(
+    queries, starts, columns, rough, widths, strands, complete, min_overlap, work, nulls, sums, scores, chosen
+):
     """Scores of some queries, and the best alignments (steps 1 to 3).
 
     Parameters
@@ -501,8 +460,8 @@ def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, 
         Their columns, pseudocounts included.
     starts : numpy.ndarray, shape (n + 1,), int64
         Where each begins.
-    targets : Targets
-        What to compare them with.
+    columns, rough, widths, strands
+        Columns of the targets, widths, and number of strands of each width, as in `Targets`.
     complete : bool
         Complete scores.
     min_overlap : int
@@ -532,14 +491,13 @@ def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, 
             first_scored, last_scored = start, stop
             for i in range(w):
                 order[i] = i
-            columns, rough = targets.columns, targets.rough
             neutral = score_columns(
                 query, columns, rough, complete, steps, counts, marks, words, places, squares, medians, values
             )
             count_scores(values, neutral, counts, falling[start:stop], n_scores[start:stop], highest[start:stop])
         place = first = entry = 0
-        for g in range(len(targets.widths)):
-            n, n_strands = targets.widths[g], targets.n_strands[g]
+        for g in range(len(widths)):
+            n, n_strands = widths[g], strands[g]
             own = sums[0 if complete else q, place : place + (w + n - 1) * n_strands]
             align(values, order, w, n, first, n_strands, own)
             if complete:
@@ -548,13 +506,15 @@ def align_queries(queries, starts, targets, complete, min_overlap, work, nulls, 
 
 
 @_cached
-def find_p_values(starts, targets, nulls, scores, work, p_values):
+def find_p_values(starts, widths, strands, both_strands, nulls, scores, work, p_values):
     """Chances of the best alignments (step 4).
 
     Parameters
     ----------
-    starts, targets, nulls, scores
+    starts, widths, strands, nulls, scores
         From `align_queries`.
+    both_strands : bool
+        Whether these are of both strands.
     work : tuple of numpy.ndarray
         Filled on the way: see `compare`.
     p_values : numpy.ndarray, shape (n, 2 N), float32
@@ -574,23 +534,23 @@ def find_p_values(starts, targets, nulls, scores, work, p_values):
             falling[start:stop],
             n_scores[start:stop],
             highest[start:stop],
-            targets.widths,
-            len(own) > targets.n_targets,
+            widths,
+            both_strands,
             top - lowest + 1,
             spans,
             before,
             tables,
         )
         entry = 0
-        for g in range(len(targets.widths)):
+        for g in range(len(widths)):
             table = tables[g]
-            for e in range(entry, entry + targets.n_strands[g]):
+            for e in range(entry, entry + strands[g]):
                 chances[e] = table[top - own[e]]
-            entry += targets.n_strands[g]
+            entry += strands[g]
 
 
 @_cached
-def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, chosen, p_values):
+def find_incomplete_p_values(starts, widths, strands, both_strands, min_overlap, nulls, sums, work, chosen, p_values):
     """Alignments of the smallest tail, and their chances among all: incomplete scores (in place of steps 3 and 4).
 
     Tails are compared as they are reported, in single precision: two that differ by rounding alone
@@ -598,8 +558,8 @@ def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, ch
 
     Parameters
     ----------
-    starts, targets, min_overlap, nulls, sums
-        From `align_queries`.
+    starts, widths, strands, both_strands, min_overlap, nulls, sums
+        See `align_queries` and `find_p_values`.
     work : tuple of numpy.ndarray
         Filled on the way: see `compare`.
     chosen, p_values : numpy.ndarray, shape (n, 2 N), int32 and float32
@@ -607,7 +567,7 @@ def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, ch
     """
     all_falling, all_n_scores, all_highest = nulls
     spans, least = work
-    n_sides = len(targets.target) // targets.n_targets  # strands of a target
+    n_sides = 2 if both_strands else 1
     for q in range(len(starts) - 1):
         falling, n_scores = all_falling[starts[q] : starts[q + 1]], all_n_scores[starts[q] : starts[q + 1]]
         highest = all_highest[starts[q] : starts[q + 1]]
@@ -623,120 +583,92 @@ def find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, work, ch
                 lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], depth, longer[a])
             tails, longer = longer, tails
             place = entry = 0
-            for g in range(len(targets.widths)):
-                n = targets.widths[g]
+            for g in range(len(widths)):
+                n = widths[g]
                 for k in range(w + n - 1):
                     if overlap_of(k, w, n) == length and length >= min(min_overlap, w, n):
                         a, top = max(0, w - 1 - k), PAD
                         for i in range(a, a + length):
                             top += highest[i]
-                        for s in range(targets.n_strands[g]):
+                        for s in range(strands[g]):
                             tail = min(tails[a, top - sums[q, place + s]], 1.0)
                             rounded, so_far = np.float32(tail), np.float32(least[entry + s])
                             # Lengths grow: in a tie an alignment of this length beats all but its equals.
                             so_long = overlap_of(chosen[q, entry + s], w, n)
                             if rounded < so_far or (rounded == so_far and so_long < length):
                                 least[entry + s], chosen[q, entry + s] = tail, k
-                    place += targets.n_strands[g]
-                entry += targets.n_strands[g]
+                    place += strands[g]
+                entry += strands[g]
         entry = 0
-        for g in range(len(targets.widths)):
-            n_alignments = n_sides * (w + targets.widths[g] - 1)
-            for e in range(entry, entry + targets.n_strands[g]):
+        for g in range(len(widths)):
+            n_alignments = n_sides * (w + widths[g] - 1)
+            for e in range(entry, entry + strands[g]):
                 expected = least[e] * n_alignments
                 p_values[q, e] = expected if expected < 1e-3 else 1 - math.pow(1 - least[e], n_alignments)
-            entry += targets.n_strands[g]
+            entry += strands[g]
 
 
 @_cached
-def report(starts, targets, by_q, threshold, with_q, state, p_values, chosen, work, whole, real):
-    """Select the records to report (steps 5 and 6).
+def fill_null_fractions(ordered, wanted, state, work, fractions):
+    """Null fractions of some queries (step 5).
 
     Parameters
     ----------
-    starts, targets, p_values, chosen
-        From `find_p_values`.
-    by_q : bool
-        Whether the threshold is on q-values; else it is on E-values.
-    threshold : float
-        Highest value to report.
-    with_q : bool
-        Compute q-values.
+    ordered : numpy.ndarray, shape (n_wanted, m), float32
+        Sorted p-values of each that is wanted.
+    wanted : numpy.ndarray, shape (n,), bool
+        For the others random numbers are passed over, as Tomtom draws for them, too.
     state : numpy.ndarray, shape (625,), uint32
         Random number generator as the first of these queries finds it; it is moved on.
     work : tuple of numpy.ndarray
-        Filled on the way: see `compare`.
-    whole : numpy.ndarray, shape (R, 5), int64
-        Filled with the records: query, target, offset, overlap, minus. There is room for N of each query.
-    real : numpy.ndarray, shape (R, 3), float64
-        Likewise: p-value, E-value, q-value.
+        Filled on the way: see `null_fractions`.
+    fractions : numpy.ndarray, shape (n_wanted,), float64
+        Filled.
+    """
+    row = 0
+    words, places, reached, counts, estimates, errors = work
+    for q in range(len(wanted)):
+        if wanted[q]:
+            fractions[row] = null_fraction(ordered[row], state, words, places, reached, counts, estimates, errors)
+            row += 1
+        else:
+            move_on(state, 1)
+
+
+def null_fractions(ordered: np.ndarray, wanted: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Estimate the fraction of null p-values of some queries.
+
+    Parameters
+    ----------
+    ordered : numpy.ndarray, shape (n_wanted, m), float32
+        Sorted p-values of each that is wanted.
+    wanted : numpy.ndarray, shape (n,), bool
+        Which queries; with none of them, the generator is but moved on.
+    state : numpy.ndarray, shape (625,), uint32
+        Random number generator; it is moved on as Tomtom does, for all queries.
 
     Returns
     -------
-    int
-        Number of records.
+    numpy.ndarray, shape (n_wanted,), float64
+        1 where it is not estimated, as with few p-values.
     """
-    minus, target = targets.minus, targets.target
-    overlaps, entries, spare, seen, ordered, rates, words, places, reached, counts, fractions, errors = work
-    n_entries, n_targets, done = len(target), targets.n_targets, 0
-    for q in range(len(starts) - 1):
-        w, n, entry = starts[q + 1] - starts[q], 0, 0
-        own = p_values[q]
-        for g in range(len(targets.widths)):
-            for e in range(entry, entry + targets.n_strands[g]):
-                overlaps[e] = overlap_of(chosen[q, e], w, targets.widths[g])
-                if by_q or np.float32(own[e] * n_targets) <= threshold:
-                    entries[n] = e
-                    n += 1
-            entry += targets.n_strands[g]
-        if with_q and n == 0:
-            # Tomtom draws for this query, too.
-            if n_entries > MAX_WITHOUT_BOOTSTRAP:
-                move_on(state, 1)
-            continue
-        if with_q:
-            n = n_entries
-            for e in range(n):
-                entries[e] = e
-        in_order(entries, n, spare, own, overlaps, minus, target)
-        if with_q:
-            for i in range(n):
-                ordered[i] = own[entries[i]]
-            pi0 = null_fraction(ordered, state, words, places, reached, counts, fractions, errors)
-            q_values(ordered, pi0, rates)
-        for t in range(n_targets):
-            seen[t] = 0
-        for i in range(n):
-            e = entries[i]
-            t = target[e]
-            if not seen[t]:
-                seen[t] = 1
-                # In single precision, as Tomtom prints them.
-                q_value = np.float64(np.float32(rates[i])) if with_q else np.nan
-                e_value = np.float64(np.float32(own[e] * n_targets))
-                if (q_value if by_q else e_value) <= threshold:
-                    whole[done, 0], whole[done, 1], whole[done, 2] = q, t, chosen[q, e] + 1 - w
-                    whole[done, 3], whole[done, 4] = overlaps[e], minus[e]
-                    real[done, 0], real[done, 1], real[done, 2] = own[e], e_value, q_value
-                    done += 1
-    return done
-
-
-@_cached
-def skip_draws(state, n_queries):
-    """Pass over the random numbers of some queries, for the thread that shares the queries out."""
-    move_on(state, n_queries)
+    n, m = ordered.shape
+    fractions = np.ones(n)
+    if m > MAX_WITHOUT_BOOTSTRAP:
+        work = (
+            np.empty(2 * N_DRAWS, np.uint32),
+            np.empty(N_DRAWS, np.int64),
+            np.empty(m + 1, np.int64),
+            np.empty(N_LAMBDAS + 1, np.int64),
+            np.empty(N_LAMBDAS),
+            np.empty(N_LAMBDAS),
+        )
+        fill_null_fractions(ordered, wanted, state, work, fractions)
+    return fractions
 
 
 def compare(
-    queries: list[np.ndarray],
-    targets: Targets,
-    complete: bool,
-    min_overlap: int,
-    by_q: bool,
-    threshold: float,
-    with_q: bool,
-    state: np.ndarray,
+    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare some queries with all targets.
 
@@ -746,15 +678,15 @@ def compare(
     ----------
     queries : list of numpy.ndarray, each (w, 4), float64
         Pseudocounts included.
-    targets, complete, min_overlap, by_q, threshold, with_q, state
-        See `align_queries` and `report`.
+    targets, complete, min_overlap
+        See `align_queries`.
 
     Returns
     -------
-    whole : numpy.ndarray, shape (R, 5), int64
-        Query, target, offset, overlap and whether it is the reverse complement, of each record.
-    real : numpy.ndarray, shape (R, 3), float64
-        P-value, E-value, q-value.
+    p_values : numpy.ndarray, shape (n, 2 N), float32
+        Of each target strand.
+    chosen : numpy.ndarray, shape (n, 2 N), int32
+        Its best alignment.
     """
     starts, width = np.cumsum([0, *map(len, queries)]), max(map(len, queries))
     n, n_columns, n_strands = len(queries), len(targets.columns), len(targets.target)
@@ -767,7 +699,6 @@ def compare(
     sums = np.empty((1 if complete else n, n_sums), np.int32)
     scores, chosen = np.empty((n, n_strands), np.int32), np.empty((n, n_strands), np.int32)
     p_values = np.empty((n, n_strands), np.float32)
-    whole, real = np.empty((n * targets.n_targets, 5), np.int64), np.empty((n * targets.n_targets, 3))
 
     steps, values = np.empty((width, n_columns), np.uint16), np.empty((width, n_columns), np.int16)
     words = np.zeros(n_columns // 8 + 1, np.uint64)  # what lies behind the last column stays unmarked
@@ -782,40 +713,23 @@ def compare(
         values,
         np.empty(width, np.int64),
     )
-    align_queries(np.concatenate(queries), starts, targets, complete, min_overlap, work, nulls, sums, scores, chosen)
+    widths, strands, both_strands = targets.widths, targets.n_strands, len(targets.target) > targets.n_targets
+    together, columns, rough = np.concatenate(queries), targets.columns, targets.rough
+    align_queries(
+        together, starts, columns, rough, widths, strands, complete, min_overlap, work, nulls, sums, scores, chosen
+    )
 
     spans = np.empty((2, width, PAD + depth))
     if complete:
         tables = np.empty((len(targets.widths) + 1, depth))
-        find_p_values(starts, targets, nulls, scores, (spans, np.empty(width + 1, np.int64), tables), p_values)
+        work_of_nulls = spans, np.empty(width + 1, np.int64), tables
+        find_p_values(starts, widths, strands, both_strands, nulls, scores, work_of_nulls, p_values)
     else:
         least = np.empty(n_strands)
-        find_incomplete_p_values(starts, targets, min_overlap, nulls, sums, (spans, least), chosen, p_values)
-
-    overlaps, entries, spare, seen = (np.empty(n_strands, np.int64) for _ in range(4))
-    ordered, rates = np.empty(n_strands), np.empty(n_strands)
-    draws = (
-        np.empty(2 * N_DRAWS, np.uint32),
-        np.empty(N_DRAWS, np.int64),
-        np.empty(n_strands + 1, np.int64),
-        counts,
-        np.empty(N_LAMBDAS),
-        np.empty(N_LAMBDAS),
-    )
-    done = report(
-        starts,
-        targets,
-        by_q,
-        threshold,
-        with_q,
-        state,
-        p_values,
-        chosen,
-        (overlaps, entries, spare, seen, ordered, rates, *draws),
-        whole,
-        real,
-    )
-    return whole[:done], real[:done]
+        find_incomplete_p_values(
+            starts, widths, strands, both_strands, min_overlap, nulls, sums, (spans, least), chosen, p_values
+        )
+    return p_values, chosen
 
 
 class _Announcement(event.Listener):

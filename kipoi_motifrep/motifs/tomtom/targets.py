@@ -33,6 +33,8 @@ class Targets(NamedTuple):
         is compared.
     target, minus : numpy.ndarray, shape (2 N,), int64 and bool
         Which target each strand belongs to, width by width, and whether it is the reverse complement.
+    width_of : numpy.ndarray, shape (2 N,), int64
+        Width of each strand.
     n_targets : int
         N.
     """
@@ -43,6 +45,7 @@ class Targets(NamedTuple):
     n_strands: np.ndarray
     target: np.ndarray
     minus: np.ndarray
+    width_of: np.ndarray
     n_targets: int
 
     @classmethod
@@ -80,6 +83,7 @@ class Targets(NamedTuple):
             (1 + both_strands) * counts,
             np.concatenate(target),
             np.concatenate(minus),
+            np.repeat(distinct, (1 + both_strands) * counts),
             len(matrices),
         )
 
