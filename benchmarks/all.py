@@ -2,7 +2,7 @@
 
     pip install -e '.[benchmarks]'
     python benchmarks/all.py                     # 7 rounds; on a machine that has nothing else to do
-    python benchmarks/all.py --rounds 3 --cpu --only tomtom logos
+    python benchmarks/all.py --quick --rounds 3 --cpu --only tomtom logos
 
 Peers that are not installed are left out. Each script is a process of its own, one after another; each row of the table
 is one of its contestants.
@@ -23,7 +23,12 @@ from timing import ALL_THREADS, COLUMNS, parser
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = ("tomtom", "loaders", "filters", "interpret", "plant", "scan", "logos", "dataset")
-FEWER = {"interpret": 3, "plant": 3}  # rounds of what takes long
+LONG = {"interpret": 3, "plant": 3}  # fewer rounds of what takes long
+QUICK = {
+    "tomtom": ["--no-first"],
+    "interpret": ["models/synthetic/weights/cnn_25.keras", "wide_25"],
+    "dataset": ["--samples", "25000"],
+}
 PACKAGES = (
     "numpy", "numba", "tensorflow", "keras", "memelite", "tangermeme", "kipoi", "kipoiseq", "lightmotif", "logomaker",
 )  # fmt: skip
@@ -32,13 +37,15 @@ PACKAGES = (
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, help="the others' rows stay")
+    options.add_argument("--quick", action="store_true", help="without what takes minutes: first runs, large data sets")
     args = options.parse_args()
     table = HERE / "results.tsv"
     kept = list(csv.DictReader(table.open(), delimiter="\t")) if table.exists() else []
     rows, begin = {name: [row for row in kept if row["benchmark"] == name] for name in SCRIPTS}, time.perf_counter()
     for name in args.only:
-        rounds = str(min(args.rounds, FEWER.get(name, args.rounds)))
+        rounds = str(min(args.rounds, LONG.get(name, args.rounds)))
         command = [sys.executable, str(HERE / f"{name}.py"), "--rounds", rounds, *["--cpu"] * args.cpu]
+        command += QUICK.get(name, []) * args.quick
         print(f"{time.perf_counter() - begin:6.0f} s: {name}", flush=True, file=sys.stderr)
         made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent).stdout
         rows[name] = list(csv.DictReader(made.splitlines(), COLUMNS, delimiter="\t"))
@@ -59,7 +66,8 @@ def page(rows: list[dict[str, str]], rounds: int, cpu: bool) -> str:
         "",
         "Written by `python benchmarks/all.py`, which runs each script of `benchmarks/`; they say what they do.",
         "",
-        f"Medians of {rounds} rounds (`interpret` and `plant` {min(rounds, FEWER['interpret'])}, `dataset` and first runs one), in "
+        f"Medians of {rounds} rounds (of {', '.join(f'{name} {min(rounds, most)}' for name, most in LONG.items())}, of "
+        "dataset and first runs one), in "
         f"seconds {'of processor time' if cpu else 'by the clock'}. In every round each contestant runs once, and the "
         "ratio is the median of ours over the other's in the same round: below 1 where ours is faster. Both sides have "
         'the same number of threads; where a side chooses them itself, that is "all".',
