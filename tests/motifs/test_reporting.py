@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kipoi_motifrep.motifs.tomtom.comparing import SEED, seeded
-from kipoi_motifrep.motifs.tomtom.reporting import Rule, q_values, report
+from kipoi_motifrep.motifs.tomtom.reporting import ReportRule, q_values, report
 from kipoi_motifrep.motifs.tomtom.targets import Targets
 
 
@@ -50,7 +50,7 @@ def test_records_are_those_of_a_plain_loop(data, both_strands, which):
         [[data.draw(st.integers(0, w + n - 2)) for n in targets.width_of.tolist()] for w in widths.tolist()], np.int32
     )
     threshold = data.draw(st.sampled_from([0.0, 0.02 * len(shapes), 0.1, 1.0] + [np.inf] * (which != "q")))
-    rule = Rule(threshold, which == "q", which != "E")
+    rule = ReportRule(threshold, which == "q", which != "E")
     hits = report(widths, targets, rule, p_values, chosen, seeded(SEED))
     expected = np.array(slow_report(widths.tolist(), targets, rule, p_values, chosen), hits.dtype)
     for name in hits.dtype.names:

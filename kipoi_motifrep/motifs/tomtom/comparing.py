@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.motifs.tomtom.reporting import HIT, Rule, report
+from kipoi_motifrep.motifs.tomtom.reporting import HIT, ReportRule, report
 from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, Targets, prepare
 
 SEED = 4357  # Tomtom's
@@ -170,7 +170,7 @@ def search(
         Targets.of(prepared, both_strands),
         bool(complete_scores),
         int(min_overlap),
-        Rule(float(evalue if qvalue is None else qvalue), qvalue is not None, bool(qvalues)),
+        ReportRule(float(evalue if qvalue is None else qvalue), qvalue is not None, bool(qvalues)),
         threads or _all_threads(),
     )
     if not progress:
@@ -203,7 +203,7 @@ def _all_threads() -> int:
 
 
 def _compared(
-    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, rule: Rule, threads: int
+    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, rule: ReportRule, threads: int
 ) -> Iterator[np.ndarray]:
     """Yield the records of one query after another, while threads compare the following ones."""
     from kipoi_motifrep.motifs.tomtom import statistics  # here: numba takes long to load

@@ -25,7 +25,7 @@ HIT = np.dtype(
 )
 
 
-class Rule(NamedTuple):
+class ReportRule(NamedTuple):
     """What is reported.
 
     Parameters
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 
 
 def report(
-    widths: np.ndarray, targets: Targets, rule: Rule, p_values: np.ndarray, chosen: np.ndarray, state: np.ndarray
+    widths: np.ndarray, targets: Targets, rule: ReportRule, p_values: np.ndarray, chosen: np.ndarray, state: np.ndarray
 ) -> np.ndarray:
     """Select the records of some queries.
 
@@ -58,7 +58,7 @@ def report(
         Of the queries.
     targets : Targets
         What they were compared with.
-    rule : Rule
+    rule : ReportRule
         What is reported.
     p_values, chosen : numpy.ndarray, shape (n, 2 N), float32 and int32
         Of each strand: the p-value, and the best alignment.
