@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line, flattened
-from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.from_keras import KerasSource, TensorFlowPass
 from kipoi_motifrep.networks.source import Unreadable
@@ -64,8 +63,6 @@ class SavedSource(KerasSource):
         from tensorflow.core.protobuf import saved_model_pb2
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-        weights = [one for one in folder.glob("variables/*") if one.is_file()]
-        check_unpacked(folder / "saved_model.pb", sum(one.stat().st_size for one in weights))
         try:
             found = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
             objects = found.meta_graphs[0].object_graph_def.nodes
@@ -84,7 +81,12 @@ class SavedSource(KerasSource):
                         path=folder,
                     )
             loaded = tf.saved_model.load(str(folder))
-            served = [loaded.signatures[name] for name in ("serving_default", *loaded.signatures)]
+            served = [loaded.signatures[name] for name in sorted(loaded.signatures, key="serving_default".__ne__)]
+            if not served:
+                raise InputError(
+                    "serves no function; save it with signatures (tf.saved_model.save), or as Keras's .h5 file",
+                    path=folder,
+                )
             constant = convert_variables_to_constants_v2(served[0], lower_control_flow=False)
         except (InputError, MemoryError):
             raise
@@ -99,6 +101,8 @@ class SavedSource(KerasSource):
                 "save the network as Keras's .h5 file",
                 path=folder,
             )
+        if any(tensor.shape.rank is None for tensor in constant.inputs):
+            raise InputError("does not say the shape of its input; save it with one, as Keras's .h5 file", path=folder)
         self._tensors = {tensor.name.split(":")[0]: tensor for tensor in constant.inputs}
         self._outputs = [tensor.name for tensor in constant.outputs]
         self._function = tf.function(lambda *values: self._call(list(self._tensors), values), autograph=False)

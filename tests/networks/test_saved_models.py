@@ -131,6 +131,23 @@ def test_a_folder_of_tensorflow_1(tmp_path):
         load_model(tmp_path / "old")
 
 
+class Doubles(tf.Module):
+    @tf.function
+    def __call__(self, x):
+        return 2 * x
+
+
+def test_what_does_not_say_its_input_is_refused(tmp_path):
+    module = Doubles()
+    tf.saved_model.save(module, str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"none: serves no function; save it with signatures"):
+        load_model(tmp_path / "none")
+    served = module.__call__.get_concrete_function(tf.TensorSpec(None))
+    tf.saved_model.save(module, str(tmp_path / "open"), signatures=served)
+    with pytest.raises(InputError, match=r"open: does not say the shape of its input"):
+        load_model(tmp_path / "open")
+
+
 def test_a_damaged_folder(tmp_path):
     folder = saved(network(keras), tmp_path / "net")
     (folder / "variables/variables.index").unlink()
