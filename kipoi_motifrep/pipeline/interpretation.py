@@ -116,7 +116,7 @@ class Interpretation:
     >>> options = {"null": False, "importance": False, "plant": False}
     >>> found = interpret(network, fasta="peaks.fa", database="JASPAR2016", **options)
     >>> found
-    <Interpretation of sequential: 2 filters, ... with a match>
+    <Interpretation of sequential...: 2 filters, ... with a match>
     >>> found.filters[0].name, found.filters[0].pwm.shape, found.banks[0].pwms.shape, found.page
     ('filter0', (3, 4), (2, 3, 4), None)
     """
