@@ -154,6 +154,7 @@ def _images(feature_map: FeatureMap, short: int, near: int, steps: Sequence[_Ste
 
     random = np.random.default_rng(0)
     one, two = random.normal(0, scale, (2, *sizes))
+    two = -np.sign(one) * np.abs(two)  # of each element one is positive, so that no rectifier hides both or neither
     chosen = random.integers(0, 2, sizes).astype(bool)
     answers = zip(cone, *map(run, (one, two, np.where(chosen, two, one), one + two, np.zeros(sizes))), strict=True)
     images = _Images({place: (0, *feature_map.axes, np.arange(sizes[1]))}, {place: True}, [], set())

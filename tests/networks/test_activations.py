@@ -43,6 +43,12 @@ def test_keras_activation_after_batch_norm(activation):
     assert network.banks[0].activation == f"bn (BatchNormalization), act ({activation})"
 
 
+@pytest.mark.parametrize("filters", [1, 2])
+def test_one_position_is_enough(filters):
+    model = sequential((LENGTH, 4), layers.Conv1D(filters, LENGTH, use_bias=False), layers.ReLU(name="act"))
+    assert open_network(model).banks[0].activation == "act (ReLU)"
+
+
 def test_activation_before_batch_norm_ends_there():
     model = sequential((LENGTH, 4), conv1d(), layers.BatchNormalization(), layers.ReLU())
     assert open_network(model).banks[0].activation == "relu (fused)"
