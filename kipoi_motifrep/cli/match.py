@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=0.05,
         metavar="Q",
         help="also compare each motif with its own shuffles, and call those with a false discovery rate up to this "
-        "(0.05 if no number is given); takes 20 to 100 times as long",
+        "(0.05 if no number is given); takes several times as long",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the shuffles (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads to compute with (default: the machine's)")

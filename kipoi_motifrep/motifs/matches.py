@@ -308,7 +308,7 @@ def match(
         a database are RNA, this is so in any case.
     fdr : float, optional
         Also compare each motif with its own shuffles, and call those with a false discovery rate up to
-        this (:mod:`kipoi_motifrep.motifs.chance`); it takes 20 to 100 times as long.
+        this (:mod:`kipoi_motifrep.motifs.chance`); it takes several times as long.
     seed : int, default 0
         Of the shuffles.
     threads : int, optional
