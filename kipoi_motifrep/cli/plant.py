@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", metavar="NAMES", help="names of the outputs, with commas between them (default: the model's)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of backgrounds, sites and places (default: 0)")
+    filters.add_workers(parser)
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for planted.tsv, planted_pairs.tsv and planted.h5"
     )

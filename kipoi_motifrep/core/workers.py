@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
 import os
 import pickle
 import threading
@@ -125,13 +126,11 @@ def open_workers(
         yield _Here()
         return
     try:
-        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         option = "--jobs" if scheduler is None else "--scheduler"
         raise InputError(f"{option} needs Dask: pip install 'dask[distributed]'") from error
-    # Its log is for those who run the cluster; what a user must know is said by the errors below.
-    with dask.config.set({"logging.distributed": "critical"}):
+    with _quiet():
         if scheduler is None:
             try:
                 # No limit of memory: Dask's is a share of the machine's by cores, which a framework alone may pass.
@@ -157,6 +156,20 @@ def open_workers(
             raise InputError(f"no Dask scheduler answers at {scheduler} ({one_line(error)})") from error
         with client, _equipped(client, scheduler, files, folder):
             yield _Dask(client, f"the scheduler at {scheduler}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own log back, which is for those who run a cluster; what a user must know is said by errors."""
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in (*names, "asyncio", "tornado.application")]
+    before = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.CRITICAL)
+    yield
+    # Not after an error: tasks of a connection that broke complain when they are cleared away, later.
+    for one, level in zip(loggers, before, strict=True):
+        one.setLevel(level)
 
 
 def in_order(outcomes: Iterable[tuple[int, R | WorkerLost]]) -> Iterator[R]:

@@ -115,6 +115,56 @@ class SharedInputs:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class SharedNetwork:
+    """What a worker needs to open a network without sequences.
+
+    Parameters
+    ----------
+    source : ModelSource
+        The model.
+    choice : NetworkChoice
+        How it is read.
+    length : int
+        Bases of a sequence.
+    """
+
+    source: ModelSource
+    choice: NetworkChoice
+    length: int
+
+    @classmethod
+    def of(cls, source: ModelSource, choice: NetworkChoice, network: Network) -> SharedNetwork:
+        """Describe an open network.
+
+        Parameters
+        ----------
+        source : ModelSource
+            The model.
+        choice : NetworkChoice
+            As it was asked for; axes and bases are those that were found.
+        network : Network
+            As it was opened.
+
+        Returns
+        -------
+        SharedNetwork
+            With full paths.
+
+        Raises
+        ------
+        InputError
+            If the model is one in memory.
+        """
+        layout = network.layout
+        found = replace(choice, axes=",".join(layout.axes), alphabet=layout.alphabet)
+        return cls(source.portable()[0], found, network.length)
+
+    def open(self) -> Network:
+        """Open it, in a worker."""
+        return open_network(self.source.model, source=self.source.source, length=self.length, **vars(self.choice))
+
+
 def untrained_network(opened: Opened, choice: NetworkChoice, seed: int) -> Network:
     """Open a network as it was before training.
 

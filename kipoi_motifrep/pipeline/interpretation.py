@@ -34,7 +34,7 @@ from kipoi_motifrep.filters.extract import (
     shared_files,
 )
 from kipoi_motifrep.filters.output_names import label_names, output_names
-from kipoi_motifrep.filters.sharing import SharedInputs, shared_pwms, untrained_network
+from kipoi_motifrep.filters.sharing import SharedInputs, SharedNetwork, shared_pwms, untrained_network
 from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule
 from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, read_filters, write_filters
 from kipoi_motifrep.motifs import read_motifs, write_motifs
@@ -643,7 +643,18 @@ class _Interpreter:
                 return Planted.nothing(self.outputs, logits.units)
             try:
                 made = shuffled_backgrounds(self.network, self.opened.batches, filters[0].n_sequences, n, seed)
-                return plant_motifs(logits, motifs, made, self.outputs, partners=PLANTED_PARTNERS, seed=seed)
+                request, here = self.request, self.workers.here
+                shared = None if here else SharedNetwork.of(request.source, request.choice, self.network)
+                return plant_motifs(
+                    logits,
+                    motifs,
+                    made,
+                    self.outputs,
+                    partners=PLANTED_PARTNERS,
+                    seed=seed,
+                    workers=self.workers,
+                    shared=shared,
+                )
             except InputError as reason:
                 self.notes.append(f"Motifs could not be planted: {reason}.")
                 return None

@@ -15,9 +15,11 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_bytes, write_parameters
 from kipoi_motifrep.core.progress import counted, say
 from kipoi_motifrep.core.tables import write_table
+from kipoi_motifrep.core.workers import open_workers
 from kipoi_motifrep.filters.batches import LoaderBatches
 from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice, Opened, SequenceSource, open_inputs, origin
 from kipoi_motifrep.filters.output_names import output_names
+from kipoi_motifrep.filters.sharing import SharedNetwork
 from kipoi_motifrep.filters.streaming import PWMRule, network_pwms
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.files import motifs_of
@@ -72,6 +74,8 @@ def plant(
     labels: Sequence[str] | None = None,
     seed: int = 0,
     batch_size: int | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
     output: str | os.PathLike | None = None,
 ) -> Planted:
     r"""Plant motifs in background sequences, and measure what they do to a network's outputs.
@@ -106,6 +110,8 @@ split, layer, axes, alphabet, activation, dna_channels
         Of backgrounds, sites and places.
     batch_size : int, optional
         Sequences a batch; it does not change the result.
+    jobs, scheduler
+        Who runs the network, which changes nothing; see :func:`kipoi_motifrep.core.workers.open_workers`.
     output : path-like, optional
         Folder for ``planted.tsv``, ``planted_pairs.tsv``, ``planted.h5`` and ``parameters.json``.
 
@@ -156,7 +162,11 @@ split, layer, axes, alphabet, activation, dna_channels
     held = None if motifs is None else motifs_of(motifs)
     inputs = [model, dataloader_args, fasta, intervals, genome, dataset, motifs, background]
     files = [*FILES, PARAMETERS_FILE]
-    with nullcontext() if output is None else staged(output, files, inputs) as stage:
+    asked = jobs is not None or scheduler is not None
+    with (
+        open_workers(jobs, scheduler, wanted.portable()[1] if asked else ()) as workers,
+        nullcontext() if output is None else staged(output, files, inputs) as stage,
+    ):
         opened = None if origins is None else open_inputs(wanted, origins, choice, batch_size)
         if opened is None:
             loaded = load_model(model, source)
@@ -173,7 +183,16 @@ split, layer, axes, alphabet, activation, dna_channels
         n = backgrounds or n_backgrounds(len(chosen), network.length, SEQUENCES, partners, apart)
         made = _backgrounds(network, opened, background, composition, n, seed, auto_resize_len)
         result = plant_motifs(
-            logits, chosen, made, outputs, partners=partners, distances=apart, seed=seed, batch_size=batch_size
+            logits,
+            chosen,
+            made,
+            outputs,
+            partners=partners,
+            distances=apart,
+            seed=seed,
+            batch_size=batch_size,
+            workers=workers,
+            shared=SharedNetwork.of(wanted, choice, network) if asked else None,
         )
         if stage is not None:
             write_planted(result, stage)

@@ -16,15 +16,18 @@ planted with it, nor on the size of the batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import counted, progress
+from kipoi_motifrep.core.workers import Workers, in_order, opened_once
+from kipoi_motifrep.filters.sharing import SharedNetwork
 from kipoi_motifrep.filters.streaming import fitting_batch_size
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.motifs.logos import information_logo
@@ -310,6 +313,8 @@ def plant_motifs(
     distances: Sequence[int] = DISTANCES,
     seed: int = 0,
     batch_size: int | None = None,
+    workers: Workers | None = None,
+    shared: SharedNetwork | None = None,
 ) -> Planted:
     """Plant motifs in every way, and the strongest ones in pairs.
 
@@ -331,6 +336,8 @@ def plant_motifs(
         Of sites and places.
     batch_size : int, optional
         Sequences a batch; chosen by the size of the feature map by default. It does not change the result.
+    workers, shared : optional
+        Who runs the network, and what they need to open it; without, this process does.
 
     Returns
     -------
@@ -352,7 +359,7 @@ def plant_motifs(
             "trim it, or leave it out"
         )
     draws = _Draws(backgrounds, max(motif.width for motif in motifs), seed)
-    run = _Run(logits, backgrounds, batch_size or fitting_batch_size(logits.network))
+    run = _Run(logits, backgrounds, batch_size or fitting_batch_size(logits.network), workers, shared)
     base = next(run([backgrounds.codes]))
     change = np.full((len(motifs), len(WAYS), len(outputs)), np.nan)
     error = change.copy()
@@ -514,19 +521,49 @@ def put(codes: np.ndarray, sites: np.ndarray, start: int | np.ndarray, orientati
 class _Run:
     """Runs blocks of sequences, each a planted copy of all backgrounds, as many together as a batch holds."""
 
-    def __init__(self, logits: Logits, backgrounds: Backgrounds, batch_size: int):
+    def __init__(
+        self,
+        logits: Logits,
+        backgrounds: Backgrounds,
+        batch_size: int,
+        workers: Workers | None,
+        shared: SharedNetwork | None,
+    ):
         self._logits, self._backgrounds, self._size = logits, backgrounds, batch_size
+        self._workers, self._shared = workers, shared
 
     def __call__(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Give the outputs of one block after the other, shape (n, n_outputs)."""
-        network, n, waiting = self._logits.network, self._backgrounds.n, iter(blocks)
-        while group := list(islice(waiting, max(1, self._size // n))):
-            codes, parts = np.concatenate(group), []
-            for start in range(0, len(codes), self._size):
-                rows = np.arange(start, min(start + self._size, len(codes)))
-                inputs = {name: one[rows % n] for name, one in self._backgrounds.others.items()}
-                parts.append(self._logits({network.input_name: network.layout.encode(codes[rows]), **inputs}))
-            yield from np.concatenate(parts).reshape(len(group), n, -1)
+        n, waiting = self._backgrounds.n, iter(blocks)
+        groups = iter(lambda: list(islice(waiting, max(1, self._size // n))), [])
+        joined, settings = map(np.concatenate, groups), (self._backgrounds.others, n, self._size)
+        results = (
+            map(partial(_outputs, self._logits, *settings), joined)
+            if self._workers is None or self._shared is None
+            else in_order(self._workers.results(partial(_outputs_there, self._shared, *settings), list(joined)))
+        )
+        for found in results:
+            yield from found.reshape(-1, n, found.shape[1])
+
+
+def _outputs(
+    logits: Logits, others: Mapping[str, np.ndarray], n: int, batch_size: int, codes: np.ndarray
+) -> np.ndarray:
+    """Run planted copies of all n backgrounds, batch by batch: shape (len(codes), n_outputs)."""
+    network, parts = logits.network, []
+    for start in range(0, len(codes), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(codes)))
+        inputs = {name: one[rows % n] for name, one in others.items()}
+        parts.append(logits({network.input_name: network.layout.encode(codes[rows]), **inputs}))
+    return np.concatenate(parts)
+
+
+def _outputs_there(shared: SharedNetwork, *given: Any) -> np.ndarray:
+    return _outputs(opened_once(_logits_there, shared), *given)
+
+
+def _logits_there(shared: SharedNetwork) -> Logits:
+    return Logits(shared.open())
 
 
 def _digits(value: float) -> float:

@@ -11,6 +11,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.filters import extract_filters, sharing, streaming
 from kipoi_motifrep.filters.batches import LoaderBatches
 from kipoi_motifrep.pipeline import interpret
+from kipoi_motifrep.representation.plant import plant
 from kipoi_motifrep.sequences.alphabet import decode
 from kipoi_motifrep.zoo.shipped import EXAMPLES, shipped_model
 
@@ -119,3 +120,12 @@ def test_what_cannot_be_shared_out(files, tmp_path):
         with pytest.raises(InputError, match=words):
             extract_filters(model, jobs=2, **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_planted_motifs_do_the_same(cluster, files):
+    network, fasta = files
+    motifs = {"GATAA": np.eye(4)[[2, 0, 3, 0, 0]], "CACGTG": np.eye(4)[[1, 0, 1, 2, 3, 2]]}
+    given = {"fasta": fasta, "motifs": motifs, "backgrounds": 8, "batch_size": 16, "partners": 2}
+    here, there = plant(network, **given), plant(network, scheduler=cluster, **given)
+    np.testing.assert_array_equal(there.change, here.change)
+    np.testing.assert_array_equal(there.interactions[0].interaction, here.interactions[0].interaction)
