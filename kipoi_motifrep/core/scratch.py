@@ -113,9 +113,14 @@ def _passing(place: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except BaseException:  # a signal that comes just now; the program takes it once
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            if handle is not None:
+                os.close(handle)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -107,6 +108,21 @@ def test_temporary_files_of_libraries_go_with_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with own_temporaries():
         assert tempfile.tempdir == str(tmp_path / "none")
+
+
+def test_a_signal_during_the_cleaning_up_leaves_nothing(tmp_path, monkeypatch):
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(path, **options):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), scratch(tmp_path) as folder:
+        (folder / "file").write_text("half")
+    assert len(calls) == 2 and not list(tmp_path.iterdir())
 
 
 # Commands, on a disk that is full for real
