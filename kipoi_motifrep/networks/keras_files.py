@@ -227,6 +227,7 @@ def _of_keras_3(config: Mapping) -> Mapping:
 
 def _part(config: Mapping, framework: ModuleType, largest: int, weights: Path, problem: Exception) -> keras.Model:
     """Make the layers of a network before those that cannot be made."""
+    check_classes({**config, "config": {}}, framework, largest)  # the network's own class
     with h5py.File(weights, "r") as file:
         groups = group_names(config)
         # In a tree of weights, what a layer's own parts hold lies deeper, and has no names.
@@ -241,6 +242,7 @@ def _part(config: Mapping, framework: ModuleType, largest: int, weights: Path, p
     part, culprit, error = readable_part(config, make, deep)
     if not culprit or "Conv" not in json.dumps(part):  # it is not for a layer that it fails, or nothing is left
         raise problem
+    check_classes(part, framework, largest)  # what its layers are called with, too
     model = _made(_of_keras_3(part) if framework.__name__ == "keras" else part, framework)
     if problem.__cause__ is None and error is not None:  # else a package is missing
         problem = error

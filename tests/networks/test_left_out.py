@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -151,6 +152,31 @@ def test_a_damaged_network_is_not_taken_for_one_with_foreign_layers(tmp_path):
             archive.writestr(name, content)
     with pytest.raises(InputError, match=r"Keras cannot load it \(.*shape of the target variable"):
         open_network(tmp_path / "network.keras")
+
+
+@pytest.mark.parametrize("shape", [graph, sequence])
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("age", FRAMEWORKS)
+def test_code_around_the_layers_is_not_run(tmp_path, monkeypatch, age, suffix, shape):
+    """The class of the network itself is somebody's: its module is not even imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    framework = FRAMEWORKS[age]
+    filled(shape(framework, code(framework))).save(tmp_path / f"network{suffix}")
+    names = {"module": "evil_module", "class_name": "Evil", "registered_name": "Evil"}
+    if suffix == ".h5":
+        with h5py.File(tmp_path / "network.h5", "r+") as file:
+            file.attrs["model_config"] = json.dumps(json.loads(file.attrs["model_config"]) | names)
+    else:
+        with zipfile.ZipFile(tmp_path / "network.keras") as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        parts["config.json"] = json.dumps(json.loads(parts["config.json"]) | names)
+        with zipfile.ZipFile(tmp_path / "network.keras", "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+    with pytest.raises(InputError, match="Evil"):
+        open_network(tmp_path / f"network{suffix}")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_is_interpreted_though_it_gives_no_predictions(tmp_path):
