@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models", metavar="MODEL", nargs="+", help="names or folders of Kipoi models, or files of Keras or PyTorch"
     )
     parser.add_argument("--source", help="Kipoi source of the models (default: dir for a model here, else kipoi)")
+    parser.add_argument("--alphabet", help="order of the bases in their input (default: the loader's, else ACGT)")
     parser.add_argument(
         "--dataset", required=True, metavar="FILE", help="HDF5 dataset, as simulate and dataset write it"
     )
@@ -38,7 +39,13 @@ def run(args: argparse.Namespace) -> None:
     from kipoi_motifrep.training.evaluate import evaluate
 
     found = evaluate(
-        args.models, args.dataset, split=args.split, average=args.average, source=args.source, output=args.output
+        args.models,
+        args.dataset,
+        split=args.split,
+        average=args.average,
+        source=args.source,
+        alphabet=args.alphabet,
+        output=args.output,
     )
     for one in found:
         figures = ((name, values[~np.isnan(values)]) for name, values in one.figures())

@@ -16,7 +16,9 @@ from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.datasets.hdf5 import Split, open_dataset
 from kipoi_motifrep.networks.loading import open_network
-from kipoi_motifrep.sequences.alphabet import one_hot
+from kipoi_motifrep.networks.logits import output_columns
+from kipoi_motifrep.networks.network import Network
+from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
 from kipoi_motifrep.training.calibration import calibration_error, reliability
 from kipoi_motifrep.training.train import PREDICTION_BATCH, data_digest
 
@@ -64,6 +66,7 @@ def evaluate(
     split: str = "test",
     average: bool = False,
     source: str | None = None,
+    alphabet: str | None = None,
     output: str | os.PathLike | None = None,
 ) -> list[Evaluation]:
     """Measure how well networks predict the labels of a data set.
@@ -80,6 +83,8 @@ def evaluate(
         Also evaluate the mean of all predictions.
     source : str, optional
         Kipoi source of the models' names.
+    alphabet : str, optional
+        Order of the bases in the networks' input; that of each Kipoi model's loader, else ACGT.
     output : str or path-like, optional
         A table; beside it go its parameters (``OUTPUT.json``) and the reliability curves
         (``OUTPUT.reliability.tsv``).
@@ -113,7 +118,8 @@ def evaluate(
     labels, names = part.read("labels"), data.label_names
     found, total = [], np.zeros(labels.shape)
     for model in models:
-        predictions = _predictions(model, part, names, source)
+        network = open_network(model, source=source, length=data.length, alphabet=alphabet)
+        predictions = _predictions(network, _name(model), part, len(names))
         total += predictions
         found.append(_evaluation(_name(model), names, labels, predictions))
     if average:
@@ -125,7 +131,10 @@ def evaluate(
         parameters = {"models": [_name(one) for one in models], "dataset": os.path.basename(dataset)}
         write_json(
             record,
-            parameters_record("evaluate", {**parameters, "data": data_digest(data), "split": split, "source": source}),
+            parameters_record(
+                "evaluate",
+                {**parameters, "data": data_digest(data), "split": split, "source": source, "alphabet": alphabet},
+            ),
         )
     return found
 
@@ -165,24 +174,18 @@ def _name(model: object) -> str:
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else type(model).__name__
 
 
-def _predictions(model: object, part: Split, names: Sequence[str], source: str | None) -> np.ndarray:
-    """Predict a split with any network: its input is laid out as the network reads it."""
-    batches = part.batches(PREDICTION_BATCH)
-    network, found = None, []
-    for sequences, _ in progress(
-        batches, f"predicting: {_name(model)}", unit="batch", total=-(-len(part) // PREDICTION_BATCH)
-    ):
-        inputs = one_hot(sequences)
-        if network is None:
-            network = open_network(model, source=source, length=inputs.shape[1])
-        outputs = network.source.predict(network.arrays(inputs))
-        together = np.concatenate([one.reshape(len(inputs), -1) for one in outputs], axis=1)
-        if together.shape[1] != len(names):
+def _predictions(network: Network, name: str, part: Split, n_labels: int) -> np.ndarray:
+    """Predict a split with any network, with axes and bases in its own order."""
+    table, found = one_hot_table(alphabet=network.layout.alphabet), []
+    n_batches = -(-len(part) // PREDICTION_BATCH)
+    for sequences, _ in progress(part.batches(PREDICTION_BATCH), f"predicting: {name}", unit="batch", total=n_batches):
+        arrays = network.arrays(network.layout.from_one_hot(one_hot(sequences, table)))
+        outputs = output_columns(network.source, network.source.predict(arrays))
+        if outputs.shape[1] != n_labels:
             raise InputError(
-                f"gives {together.shape[1]} numbers a sequence, and the data set has {len(names)} labels",
-                path=_name(model),
+                f"gives {outputs.shape[1]} numbers a sequence, and the data set has {n_labels} labels", path=name
             )
-        found.append(together)
+        found.append(outputs)
     return np.concatenate(found).astype(np.float64)
 
 

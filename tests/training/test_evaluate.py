@@ -56,10 +56,11 @@ def test_networks_with_other_layouts_are_read_their_own_way(dataset, network, tm
     torch.manual_seed(0)
     module = Turned()
     codes = dataset["test"].read("sequences")
-    hot = np.concatenate([np.eye(4), np.full((1, 4), 0.25)])[codes].astype(np.float32)
+    order = ["ACGT".index(base) for base in "ATGC"]
+    hot = np.concatenate([np.eye(4), np.full((1, 4), 0.25)])[codes][..., order].astype(np.float32)
     with torch.no_grad():
         predictions = module(torch.from_numpy(hot.swapaxes(1, 2).copy())).numpy()
-    [one] = evaluate([module], dataset.path)
+    [one] = evaluate([module], dataset.path, alphabet="ATGC")
     expected = accuracy(dataset["test"].read("labels"), predictions)
     np.testing.assert_allclose(one.auroc, expected.auroc, atol=1e-6)
     np.testing.assert_allclose(one.aupr, expected.aupr, atol=1e-6)
