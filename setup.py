@@ -37,6 +37,7 @@ EXTRAS = {
     "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
     "test": [
         "pytest",
+        "pytest-xdist",
         "hypothesis",
         "ruff",
         "matplotlib",
