@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Told apart by people with any kind of colour vision, and at least 3:1 against white.
 COLOURS = {"A": "#1f9e6c", "C": "#1d3f98", "G": "#c98512", "T": "#951a22"}
 COLUMN, HEIGHT = 20, 100  # drawing units of one position, and of the axis from end to end
+SMALLEST_SPAN = 1e-300  # of an axis: the steps of a smaller one would be 0
 _SMALLEST = 0.015  # of the axis: shorter letters could not be seen
 _MARGIN, _TICK = 48, 5  # room for the axis, length of its ticks
 
@@ -451,7 +452,7 @@ def ticks_between(low: float, high: float) -> list[float]:
     >>> ticks_between(0, 2)
     [0.0, 1.0, 2.0]
     """
-    power = 10.0 ** np.floor(np.log10(high - low))
+    power = 10.0 ** np.floor(np.log10(max(high - low, SMALLEST_SPAN)))
     for step in (5 * power, 2 * power, power, power / 2, power / 5):
         first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
         if last - first >= 2:

@@ -35,10 +35,10 @@ def test_command_refuses_in_one_line(tmp_path, mine, capsys):
     labels = ("--labels", ",".join(LABELS), "--info", tmp_path / "info.yaml", "-o", tmp_path / "out")
     refused("give networks and -o DIR, or --example-info")
     refused("out/info.yaml: there is no such file", mine[0], "-o", tmp_path / "out")
-    refused("give labels=NAMES", mine[0], "--info", tmp_path / "info.yaml", "-o", tmp_path / "out")
+    refused("give --labels NAMES", mine[0], "--info", tmp_path / "info.yaml", "-o", tmp_path / "out")
     refused("--zoo is 'zenodo'; it must be an address", mine[0], *labels, "--zoo", "zenodo")
-    refused("give another with --name", mine[0], *labels, "--zoo", "https://x.org", "--name", "a b")
-    refused("give another with --name", mine[0], *labels, "--zoo", "https://x.org", "--name", "upload")
+    refused("give another by --name NAME", mine[0], *labels, "--zoo", "https://x.org", "--name", "a b")
+    refused("give another by --name NAME", mine[0], *labels, "--zoo", "https://x.org", "--name", "upload")
     assert not (tmp_path / "out").exists()
 
 
