@@ -18,7 +18,7 @@ from support.packaging import INFO, contents, md5, read_table, rendered
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.zoo import standalone
 from kipoi_motifrep.zoo.check import check_export, kipoi_test
-from kipoi_motifrep.zoo.description import GroupInfo, link, read_info
+from kipoi_motifrep.zoo.description import PRECISION_DECIMAL, GroupInfo, link, read_info
 from kipoi_motifrep.zoo.export import (
     PACKAGE,
     Export,
@@ -269,11 +269,11 @@ def test_every_zoo_model_passes_and_predicts_as_ours(tmp_path, shipped):
         assert kipoi_test(moved / name, alone=True) == [], name
         with h5py.File(group / f"expect/{name}.h5") as file:
             inputs, expected = file["inputs"][:], file["preds"][:]
-        np.testing.assert_allclose(
-            predictions_alone(moved, name, group / f"expect/{name}.h5", tmp_path), expected, atol=1e-6
-        )
-        ours = keras.saving.load_model(group / f"weights/{name}.keras", compile=False)
-        np.testing.assert_allclose(ours.predict(inputs, verbose=0), expected, atol=1e-6)
+        alone = predictions_alone(moved, name, group / f"expect/{name}.h5", tmp_path)
+        ours = keras.saving.load_model(group / f"weights/{name}.keras", compile=False).predict(inputs, verbose=0)
+        np.testing.assert_allclose(alone, ours, atol=1e-6)
+        # Recorded on another processor, whose sums differ.
+        np.testing.assert_allclose(ours, expected, atol=0.1**PRECISION_DECIMAL)
     shutil.move(moved, export.group)
     assert dict(check_export(export)) == {name: [] for name in names}
 
