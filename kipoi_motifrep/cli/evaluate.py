@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate, write and say how it went."""
     import numpy as np
 
+    from kipoi_motifrep.core.accuracy import mean_of_known
     from kipoi_motifrep.core.progress import say
     from kipoi_motifrep.training.evaluate import evaluate
 
@@ -48,6 +49,6 @@ def run(args: argparse.Namespace) -> None:
         output=args.output,
     )
     for one in found:
-        figures = ((name, values[~np.isnan(values)]) for name, values in one.figures())
-        said = ", ".join(f"{name.replace('_', ' ')} {values.mean():.3f}" for name, values in figures if len(values))
+        means = ((name.replace("_", " "), mean_of_known(values)) for name, values in one.figures())
+        said = ", ".join(f"{name} {mean:.3f}" for name, mean in means if not np.isnan(mean))
         say(f"{one.model}: {said or 'no label with both classes'}")

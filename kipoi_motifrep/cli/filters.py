@@ -193,13 +193,14 @@ def gathered(args: argparse.Namespace) -> dict:
     Returns
     -------
     dict
-        Weights and architecture are one ``model``, and the loader's arguments are a mapping.
+        Weights and architecture are one ``model``, the loader's arguments are a mapping, names of outputs a list.
 
     Examples
     --------
     >>> gathered(argparse.Namespace(command="filters", model="network.keras", arch=None, dataloader_args=None))
     {'model': 'network.keras', 'dataloader_args': None}
     """
+    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.networks.file_kinds import NetworkFile
 
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run", "arch")}
@@ -207,6 +208,8 @@ def gathered(args: argparse.Namespace) -> dict:
         given["model"] = NetworkFile(args.model, args.arch)
     if given.get("dataloader_args") is not None:
         given["dataloader_args"] = loader_arguments(args.dataloader_args)
+    if given.get("labels") is not None:
+        given["labels"] = read_labels(args.labels)
     return given
 
 

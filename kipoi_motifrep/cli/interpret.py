@@ -83,15 +83,12 @@ def run(args: argparse.Namespace) -> None:
         Parsed arguments.
     """
     from kipoi_motifrep.core.progress import say, tell
-    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.pipeline import interpret
 
     given = filters.gathered(args)
     # On the command line "all" is a word; for the function it is None.
     for name in ("taxon", "collection"):
         given[name] = match.names(given[name])
-    if args.labels is not None:
-        given["labels"] = read_labels(args.labels)
     found = interpret(**given)
     for note in found.report.notes:
         say(f"note: {note}")

@@ -73,12 +73,9 @@ def run(args: argparse.Namespace) -> None:
         Parsed arguments.
     """
     from kipoi_motifrep.core.progress import counted, say
-    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.representation.plant import plant
 
     given = filters.gathered(args)
-    if args.labels is not None:
-        given["labels"] = read_labels(args.labels)
     found = plant(**given)
     say(
         f"{args.output}: {counted(len(found.motifs), 'motif')} planted in {found.backgrounds}; "

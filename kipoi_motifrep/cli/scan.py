@@ -61,11 +61,8 @@ def run(args: argparse.Namespace) -> None:
         Parsed arguments.
     """
     from kipoi_motifrep.core.progress import tell
-    from kipoi_motifrep.core.textfile import read_labels
     from kipoi_motifrep.pipeline.scan import scan
 
     given = filters.gathered(args)
-    if args.labels is not None:
-        given["labels"] = read_labels(args.labels)
     for path in scan(**given):
         tell(str(path))

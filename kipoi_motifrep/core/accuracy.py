@@ -36,16 +36,37 @@ class Accuracy:
             ``auroc`` and ``aupr``: means over the labels that have both
             classes; ``labels_in_mean``; and ``per_label``.
         """
-        known = ~np.isnan(self.auroc)
         return {
-            "auroc": float(self.auroc[known].mean()) if known.any() else None,
-            "aupr": float(self.aupr[known].mean()) if known.any() else None,
-            "labels_in_mean": int(known.sum()),
+            "auroc": _number(mean_of_known(self.auroc)),
+            "aupr": _number(mean_of_known(self.aupr)),
+            "labels_in_mean": int((~np.isnan(self.auroc)).sum()),
             "per_label": {
                 name: {"auroc": _number(roc), "aupr": _number(pr)}
                 for name, roc, pr in zip(label_names, self.auroc, self.aupr, strict=True)
             },
         }
+
+
+def mean_of_known(values: np.ndarray) -> float:
+    """Average over the labels that have a value.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (T,)
+        One a label; nan where there is none.
+
+    Returns
+    -------
+    float
+        nan if no label has a value.
+
+    Examples
+    --------
+    >>> mean_of_known(np.array([0.5, np.nan, 1.0])), mean_of_known(np.array([np.nan]))
+    (0.75, nan)
+    """
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _number(value: float) -> float | None:

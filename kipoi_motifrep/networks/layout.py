@@ -10,6 +10,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES, N_CODE
+from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
 
 _MARKS = np.sqrt([2, 3, 5, 7]).astype(np.float32)  # rows that are not one-hot do not sum to one of these
 FLAT = (("L4",), ("4L",))
@@ -124,6 +125,22 @@ class Layout:
         for column, base in enumerate(self.alphabet):
             table[BASES.index(base), column] = 1
         return self.from_one_hot(table[codes])
+
+    def encode_averaged(self, codes: np.ndarray) -> np.ndarray:
+        """One-hot encode sequences as they are read from files into this layout.
+
+        Parameters
+        ----------
+        codes : numpy.ndarray, shape (n, L), uint8
+            Of :mod:`kipoi_motifrep.sequences.alphabet`: N and the other IUPAC letters become
+            the average of their bases.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, *shape(L)), float32
+            The network's input.
+        """
+        return self.from_one_hot(one_hot(codes, one_hot_table(alphabet=self.alphabet)))
 
     def from_one_hot(self, one_hot: np.ndarray) -> np.ndarray:
         """Put (n, L, 4) arrays, bases in this alphabet, into this axis order.

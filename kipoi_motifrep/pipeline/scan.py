@@ -44,7 +44,7 @@ from kipoi_motifrep.networks.loading import load_model, loader_alphabet, open_ne
 from kipoi_motifrep.networks.logits import output_columns
 from kipoi_motifrep.networks.model_digest import model_digest
 from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table, reverse_complement
+from kipoi_motifrep.sequences.alphabet import reverse_complement
 from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.interval_files import read_rows
 from kipoi_motifrep.sequences.problems import Problems
@@ -125,10 +125,10 @@ class _Opened:
         before = (length - request.bin) // 2
         codes = self.genome.fetch(np.full(len(bins), chromosome), bins * request.stride - before, length)
         known = (codes[:, before : before + request.bin] < 4).mean(axis=1) >= 1 - MOST_N
-        codes, table = codes[known], one_hot_table(alphabet=self.network.layout.alphabet)
+        codes = codes[known]
         strands = [codes] if request.both_strands is None else [codes, reverse_complement(codes)]
         return bins[known], [
-            self.network.arrays(self.network.layout.from_one_hot(one_hot(one, table))) for one in strands if len(codes)
+            self.network.arrays(self.network.layout.encode_averaged(one)) for one in strands if len(codes)
         ]
 
 

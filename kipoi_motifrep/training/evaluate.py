@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kipoi_motifrep.core.accuracy import accuracy
+from kipoi_motifrep.core.accuracy import accuracy, mean_of_known
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import check_output_file, parameters_record, write_json
 from kipoi_motifrep.core.progress import progress
@@ -18,7 +18,6 @@ from kipoi_motifrep.datasets.hdf5 import Split, open_dataset
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.logits import output_columns
 from kipoi_motifrep.networks.network import Network
-from kipoi_motifrep.sequences.alphabet import one_hot, one_hot_table
 from kipoi_motifrep.training.calibration import calibration_error, reliability
 from kipoi_motifrep.training.train import PREDICTION_BATCH, data_digest
 
@@ -114,7 +113,7 @@ def evaluate(
         raise InputError(f"split {split!r} is empty", path=dataset)
     if output is not None:
         for path in _files(output):
-            check_output_file(path, [dataset, *(one for one in models if isinstance(one, (str, os.PathLike)))])
+            check_output_file(path, [dataset, list(models)])
     labels, names = part.read("labels"), data.label_names
     found, total = [], np.zeros(labels.shape)
     for model in models:
@@ -159,9 +158,8 @@ def write_results(
     for figure in dict.fromkeys(name for figures in results.values() for name in figures):
         for model, figures in results.items():
             values = np.array(figures[figure], np.float64)
-            known = values[~np.isnan(values)]
-            mean = known.mean() if len(known) else np.nan
-            rows.append([model, figure, *("" if np.isnan(one) else f"{one:.4f}" for one in (mean, *values))])
+            printed = ("" if np.isnan(one) else f"{one:.4f}" for one in (mean_of_known(values), *values))
+            rows.append([model, figure, *printed])
     write_table(path, ["model", "figure", "mean", *labels], rows)
 
 
@@ -176,10 +174,9 @@ def _name(model: object) -> str:
 
 def _predictions(network: Network, name: str, part: Split, n_labels: int) -> np.ndarray:
     """Predict a split with any network, with axes and bases in its own order."""
-    table, found = one_hot_table(alphabet=network.layout.alphabet), []
-    n_batches = -(-len(part) // PREDICTION_BATCH)
+    found, n_batches = [], -(-len(part) // PREDICTION_BATCH)
     for sequences, _ in progress(part.batches(PREDICTION_BATCH), f"predicting: {name}", unit="batch", total=n_batches):
-        arrays = network.arrays(network.layout.from_one_hot(one_hot(sequences, table)))
+        arrays = network.arrays(network.layout.encode_averaged(sequences))
         outputs = output_columns(network.source, network.source.predict(arrays))
         if outputs.shape[1] != n_labels:
             raise InputError(
