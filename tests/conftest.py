@@ -17,6 +17,11 @@ def pytest_addoption(parser):
     parser.addoption("--hostile-counts", metavar="FILE", help="write the counts of hostile trials there, as JSON")
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name cases of bytes and long texts by argument: processes must agree on the names, and gzip holds the time."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 60) else None
+
+
 @pytest.fixture(scope="session")
 def checkout():
     return CHECKOUT

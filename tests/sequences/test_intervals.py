@@ -84,7 +84,6 @@ BED12 = "".join(f"{c}\t{s}\t{e}\tgene\t0\t-\t{s}\t{e}\t255,0,0\t2\t1,1,\t0,9,\n"
         PLAIN.replace("chr1", "CHR1"),
         PLAIN.replace("\t0\t", "\t00\t").replace("\t5\t", "\t +5 \t"),
     ],
-    ids=lambda contents: repr(contents[:24]),
 )
 def test_messy_files_give_the_same_intervals(bed, fasta, contents):
     found, batch = read(bed(contents), fasta)

@@ -392,7 +392,6 @@ def test_many_sequences_keep_their_order(fasta, monkeypatch, batch_size, num_wor
         (">a\nACGTAC\n>b\nACG\n", {"auto_resize_len": 5, "outside": "refuse"}, 3, "shorter than 5"),
         (gzip.compress(b">a\nACGT\n")[:20], {}, None, "damaged or cut off"),
     ],
-    ids=lambda value: str(value)[:30],
 )
 def test_sequences_that_are_wrong_are_told_by_row(fasta, text, options, row, words):
     path = fasta(text)
