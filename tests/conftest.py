@@ -5,9 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# The same examples in each run, so that a failure is a change's own; a slow machine is none.
+# pytest --hypothesis-profile=explore draws new ones.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, derandomize=False)
+hypothesis.settings.load_profile("same")
 
 CHECKOUT = Path(__file__).parent.parent
 
