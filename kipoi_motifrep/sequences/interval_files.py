@@ -16,13 +16,18 @@ from kipoi_motifrep.sequences.problems import Problems
 
 ROWS_AT_ONCE = 1 << 15
 SKIPPED = ("#", "track ", "browser ", "track\t", "browser\t")
+_SAM_HEADER = {f"@{code}\t" for code in ("HD", "SQ", "RG", "PG", "CO")}  # Picard's lists begin with one
 _ODD_STARTS = '#tb@" '  # of rows that may be none, or need mending; with nothing, which is in every text
 NO_SUMMIT, NO_COLUMN = -1, 1 << 30
 _START, _END = (
     re.compile(words, re.IGNORECASE) for words in (".*(start|begin).*|from|left", ".*(end|stop).*|to|right")
 )
-_CHROMOSOME = ("chr", "chrom", "chromosome", "seqnames", "seqname", "seqid")
-_REGION = re.compile(r"(\S+):([\d,]+)-([\d,]+)")
+_CHROMOSOME = (
+    *("chr", "chrom", "chromosome", "seqnames", "seqname", "seqid"),  # of most
+    *("sequence_name", "sequence name", "chromosome/scaffold name", "genoname", "contig"),  # FIMO, BioMart, UCSC, GATK
+)
+_NAME = ("name", "peakid", "geneid", "repname")
+_REGION = re.compile(r"(\S+):([\d,]+)-([\d,]+)(?::([-+*]))?")
 
 
 class TableKind(NamedTuple):
@@ -39,8 +44,8 @@ class TableKind(NamedTuple):
         interval; from 1, it is.
     summit : int, optional
         Column of the summit: counted from the start in narrowPeak, from ``first`` in others.
-    comma : bool
-        Whether commas stand between the columns.
+    separator : str, optional
+        What stands between the columns where there are no tabs; white space by default.
     """
 
     what: str
@@ -51,7 +56,7 @@ class TableKind(NamedTuple):
     strand: int = 5
     first: int = 0
     summit: int | None = None
-    comma: bool = False
+    separator: str | None = None
 
 
 BED = TableKind("BED")
@@ -70,12 +75,28 @@ _BY_SUFFIX = {
     ".region": REGIONS,
     ".interval_list": PICARD,
 }
-_BY_FIRST_COMMENT = {"##gff-version": GFF, "##fileformat=VCF": VCF}
+_BY_FIRST_COMMENT = {"##gff-version": GFF, "##fileformat=VCF": VCF, "@HD\t": PICARD, "@SQ\t": PICARD}
 # Names of columns by which a table is known that counts from 1.
 _FROM_ONE = {
     "MACS's table": {"length", "fold_enrichment"},
     "a table of GRanges": {"seqnames", "width", "strand"},
     "HOMER's peak file": {"peakid"},
+    "SAF of featureCounts": {"geneid", "chr", "start", "end"},
+    "sites of FIMO": {"start", "stop", "strand", "score", "p-value"},
+    "a table of BioMart": {"chromosome/scaffold name"},
+    "a table of GATK": {"contig", "start", "end"},
+    "a table of GTF's columns": {"seqname", "source", "feature"},
+    "a list of mutations (MAF)": {"hugo_symbol", "start_position"},
+}
+HOMER = TableKind("HOMER's peak file", chromosome=1, start=2, end=3, name=0, strand=4, first=1)
+UCSC = TableKind("a table of UCSC with a bin", chromosome=1, start=2, end=3, name=4, strand=6)
+# First words of files that hold no intervals of one genome, and the cure.
+_WIGGLE = "is wiggle, which holds a signal and no intervals; give a file of peaks"
+_NO_INTERVALS = {
+    "psLayout": "is PSL, alignments of BLAT; make it BED with UCSC's pslToBed",
+    "chain": "is a chain file of liftOver, which pairs two genomes; give BED",
+    "fixedStep": _WIGGLE,
+    "variableStep": _WIGGLE,
 }
 
 
@@ -115,8 +136,8 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
     """Go through the rows of a table of intervals, some thousand at a time.
 
     What the table is follows from its name (GFF, VCF, narrowPeak, ...), from a comment at
-    its top or from a header (MACS, GRanges, HOMER); all else is BED. That a table counts
-    from 1 is said once.
+    its top, from a header (MACS, GRanges, HOMER) or from the first row (GFF, HOMER and
+    UCSC without their headers); all else is BED. That a table counts from 1 is said once.
 
     Parameters
     ----------
@@ -135,7 +156,7 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
     Raises
     ------
     InputError
-        If the file cannot be read or is empty.
+        If the file cannot be read, is empty, or holds no intervals of one genome.
     """
     by_suffix = kind_by_suffix(path)
     kind, header_width = by_suffix or BED, 0
@@ -147,23 +168,30 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
             text = text.lstrip(" ")
             if text.startswith('"'):  # as R writes it
                 text = text.replace('"', "").strip(" ")
-            if not text or text.startswith(SKIPPED) or (kind is PICARD and text[0] == "@"):
-                if text.startswith("#") and not seen_data and by_suffix is None:
+            if not text or text.startswith(SKIPPED) or text[:4] in _SAM_HEADER:
+                if text.startswith("##FASTA"):  # GFF3: sequences to the end of the file
+                    break
+                if text and not seen_data and by_suffix is None:
                     kind = next((one for mark, one in _BY_FIRST_COMMENT.items() if text.startswith(mark)), kind)
                     # Without # it would be a header; with it, it counts only where it says more than BED does.
                     found = _kind_by_header(text.split("\t"))
                     kind = found if found and (found.first or found.chromosome) else kind
                 continue
-        fields = text.split("\t") if "\t" in text else text.split(",") if kind.comma else text.split()
+        fields = text.split("\t") if "\t" in text else text.split(kind.separator)
         if not seen_data:
             header_allowed = genome.find(fields[0]) < 0
-            names = fields if "\t" in text or "," not in text else text.split(",")
+            separator = next((mark for mark in ",;" if mark in text and "\t" not in text), None)
+            names = text.split(separator) if separator else fields
             if header_allowed and (found := _kind_by_header(names)):
                 if by_suffix is None:
-                    kind, header_width = found._replace(comma=names is not fields), len(names)
+                    kind, header_width = found._replace(separator=separator), len(names)
                 continue
-            if kind is BED and may_be_regions and len(fields) == 1 and _REGION.fullmatch(text):
+            if separator and genome.find(names[0]) >= 0:
+                kind, fields = kind._replace(separator=separator), names
+            if may_be_regions and kind is BED and len(fields) < 3 and _REGION.fullmatch(fields[0]):
                 kind = REGIONS
+            elif kind is BED:
+                kind = _kind_by_row(fields, genome, path, number) or kind
             if header_width and len(fields) == header_width + 1:  # R's numbers of rows have no header
                 kind = kind._replace(
                     **{column: getattr(kind, column) + 1 for column in ("chromosome", "start", "end", "name", "strand")}
@@ -188,31 +216,60 @@ def read_rows(path: str | os.PathLike, genome: Genome, problems: Problems) -> It
     yield rows
 
 
+def _kind_by_row(fields: Sequence[str], genome: Genome, path: str | os.PathLike, number: int) -> TableKind | None:
+    """Tell a table without a header by its first row; None if it is BED, or anything else."""
+    if fields[0] in _NO_INTERVALS:
+        raise InputError(_NO_INTERVALS[fields[0]], path=path, row=number)
+    n, whole = len(fields), [field.isdecimal() for field in fields]
+    pairs = whole[1:6] == [True, True, False, True, True] and genome.find(fields[3]) >= 0  # 2 is a label more often
+    if pairs or _suffix(path) == ".bedpe":
+        raise InputError(
+            "is BEDPE, which holds pairs of intervals; take one side of each: cut -f 1-3 FILE", path=path, row=number
+        )
+    if n > 2 and whole[1] and whole[2]:
+        # Ten columns are those of narrowPeak, whatever its name is: ENCODE calls it .bed.
+        return NARROW_PEAK if n == 10 and re.fullmatch(r"-1|\d+", fields[9]) else None
+    if n > 6 and whole[3] and whole[4] and fields[6] in ("+", "-", "."):
+        return GFF
+    if n > 3 and whole[2] and whole[3] and genome.find(fields[1]) >= 0:
+        if n > 4 and fields[4] in ("+", "-"):
+            return HOMER
+        # UCSC's bin (Kent et al. 2002 Genome Res 12:996) follows from start and end; any other number is R's.
+        start, last = int(fields[2]), int(fields[3]) - 1
+        bins = ((17, 585), (20, 73), (23, 9), (26, 1), (29, 0))
+        smallest = (first + (start >> shift) for shift, first in bins if start >> shift == last >> shift)
+        return UCSC if fields[0] == str(next(smallest, None)) else None
+    return None
+
+
 def _kind_by_header(names: Sequence[str]) -> TableKind | None:
     """Find the columns of a table by their names; None if these are not the names of columns of intervals."""
     names = [name.strip("\"'# ").lower() for name in names]
     if names and names[0].startswith("peakid"):  # HOMER's has its command behind it
         names[0] = "peakid"
-    start, end = (next((i for i, name in enumerate(names) if kind.fullmatch(name)), 0) for kind in (_START, _END))
+    start, end = (next((i for i, name in enumerate(names) if kind.fullmatch(name)), None) for kind in (_START, _END))
     chromosome = next((i for i, name in enumerate(names) if name in _CHROMOSOME), None)
     if (start, end) == (1, 2):
         chromosome = chromosome or 0  # whatever its name is
-    if chromosome is None or not start or not end or start == end:
+    if chromosome is None or start is None or end is None or start == end:
         return None
     what = next((what for what, marks in _FROM_ONE.items() if marks <= {*names}), "")
 
-    def place(name: str, otherwise: int) -> int:
-        return names.index(name) if name in names else otherwise
+    # Columns that nobody names are where BED has them, if the others are.
+    as_bed = not what and (chromosome, start, end) == (0, 1, 2)
+
+    def place(wanted: Sequence[str], otherwise: int) -> int:
+        return next((names.index(name) for name in wanted if name in names), otherwise)
 
     return TableKind(
         what or "BED",
         chromosome,
         start,
         end,
-        place("name", 0 if what.startswith("HOMER") else 3),
-        place("strand", 5),
+        place(_NAME, 3 if as_bed else NO_COLUMN),
+        place(["strand"], 5 if as_bed else NO_COLUMN),
         int(bool(what)),
-        place("abs_summit", 0) or None,
+        place(["abs_summit"], 0) or None,
     )
 
 
@@ -227,7 +284,7 @@ def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
     def add(number: int, fields: list[str]) -> None:
         if kind is REGIONS:
             found = _REGION.fullmatch(fields[0].replace(",", ""))
-            fields = list(found.groups()) if found else []
+            fields = [*found.groups("")[:3], "".join(fields[1:]), "", found[4] or ""] if found else []
         elif kind is GFF and (feature := _feature(fields)):
             add_row(number)
             add_chromosome(feature[0])
@@ -294,4 +351,10 @@ def _summit(fields: list[str], column: int, first: int, start: int) -> int:
 
 
 def _whole(text: str) -> int:
-    return int(text.replace("_", "x"))  # int() alone reads 1_000
+    try:
+        return int(text.replace("_", "x"))  # int() alone reads 1_000
+    except ValueError:
+        # R writes 100000 as 1e+05.
+        if not re.fullmatch(r"\d(\.\d+)?e\+\d\d", text) or not float(text).is_integer():
+            raise
+        return int(float(text))
