@@ -1,15 +1,18 @@
 """Write the cards of the groups in models/, and draw predictions along a real locus: ``python docs/make_cards.py``.
 
 ``models/GROUP/README.md`` is the card that ``kipoi-motifrep package`` writes; ``docs/models/GROUP.md`` is the same with
-the picture. The locus is the example stretch of human chromosome 20 that comes with the package.
+pictures. The locus is the example stretch of human chromosome 20 that comes with the package; reliability curves are
+made from the records in ``results/``.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
+from kipoi_motifrep.core.tables import read_table
 from kipoi_motifrep.networks.keras_files import load_keras
 from kipoi_motifrep.sequences.alphabet import one_hot
 from kipoi_motifrep.sequences.genome import Genome
@@ -24,6 +27,13 @@ DOCS = Path(__file__).parent
 MODELS = DOCS.parent / "models"
 # Networks whose probabilities along a genome mean something, and which of each group is drawn.
 DRAWN = {"invivo_best": "cnn_100_exp"}
+# Reliability curves: titles, files of results/ and names in them.
+RELIABILITY = {
+    "invivo_best": {
+        "cnn_100_exp": ("k562_best/accuracy_all.tsv.reliability.tsv", "models/invivo_best/cnn_100_exp"),
+        "cnn_100, the paper's protocol": ("k562_best/paper_all.tsv.reliability.tsv", "models/invivo/cnn_100"),
+    }
+}
 STRETCH_START = 30_000_000  # of the example sequence in chr20, hg19
 STEP, SHOWN_BP, N_LABELS = 20, 4000, 4
 
@@ -62,6 +72,29 @@ def draw(weights: Path, labels: list[str], out: Path) -> str:
     return f"chr20:{start:,}-{start + SHOWN_BP:,} (hg19)"
 
 
+def draw_reliability(panels: Mapping[str, tuple[str, str]], out: Path) -> None:
+    """Draw how often predictions come true against what they are: each label thin, all together thick."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 4), sharey=True, layout="constrained")
+    for axis, (title, (file, model)) in zip(axes, panels.items(), strict=True):
+        bins: dict[str, list[tuple[float, float, float]]] = {}
+        for row in read_table(DOCS / "results" / file):
+            if row["model"] == model:
+                numbers = (float(row[name]) for name in ("sequences", "predicted", "positive"))
+                bins.setdefault(row["label"], []).append((*numbers,))
+        axis.plot((0, 1), (0, 1), color="#999999", lw=0.8, ls="--")
+        for one in bins.values():
+            axis.plot(*np.array(one)[:, 1:].T, color="#3b6ea8", lw=0.6, alpha=0.5)
+        together = np.concatenate([np.array(one) for one in bins.values()])
+        tenth = np.minimum((together[:, 1] * 10).astype(int), 9)
+        mean = [np.average(together[tenth == i, 1:], axis=0, weights=together[tenth == i, 0]) for i in np.unique(tenth)]
+        axis.plot(*np.transpose(mean), color="#3b6ea8", lw=2, marker="o", ms=4)
+        axis.set(title=title, xlabel="predicted probability", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("fraction that is positive")
+    figure.savefig(out, metadata={"Date": None})
+    plt.close(figure)
+
+
 def main() -> None:
     """Write all cards, or those of the groups that are named."""
     plt.rcParams["svg.hashsalt"] = "cards"  # the same picture, the same bytes
@@ -80,6 +113,15 @@ Predictions of {network} every {STEP} bp of {where}: the {N_LABELS} labels with 
 is open there, the network does not know.
 
 ![Predictions of {network} along the locus, a track a factor]({group.name}.svg)
+"""
+        if group.name in RELIABILITY:
+            draw_reliability(RELIABILITY[group.name], DOCS / "models" / f"{group.name}_reliability.svg")
+            card += f"""
+## Reliability
+
+How often predictions for the test regions come true, by tenths: each factor thin, all together thick.
+
+![Fraction of positive regions against the predicted probability]({group.name}_reliability.svg)
 """
         (DOCS / "models" / f"{group.name}.md").write_text(card, encoding="utf-8")
 
