@@ -49,6 +49,12 @@ _NOT_TEXT = {
     b"BCF\x02": "is BCF; make it text: bcftools view FILE",
     b"\x89HDF": "is HDF5, not text",
     b"%PDF": "is PDF, not text",
+    b"PAR1": "is Parquet, not text; write the table as text with tabs",
+    b"ARROW1": "is Arrow or Feather, not text; write the table as text with tabs",
+    b"\x93NUMPY": "holds an array of numpy, not text; in Python, give the array itself",
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "is a Python pickle, which is never opened"),
+    b"\x43\x27\x41\x1a": "is 2bit; make it FASTA with UCSC's twoBitToFa",
+    b"\x1a\x41\x27\x43": "is 2bit; make it FASTA with UCSC's twoBitToFa",
     GZIP_MAGIC: "is packed twice; unpack it once: gunzip FILE",  # seen behind the first unpacking only
 }
 

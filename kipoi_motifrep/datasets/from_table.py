@@ -20,12 +20,10 @@ from kipoi_motifrep.datasets.sources import describe_sources
 from kipoi_motifrep.datasets.splits import NONE, Splitter, check_seed, deal_by_key
 from kipoi_motifrep.datasets.table_columns import (
     LOOKED_AT,
-    MASKED,
-    NEGATIVE,
-    POSITIVE,
     ColumnChoice,
     find_columns,
     is_header,
+    label_code,
     parse_region,
 )
 from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, reverse_complement
@@ -60,11 +58,7 @@ class _Table:
 
     def __init__(self, path: str | os.PathLike, choice: ColumnChoice, masked: Sequence[str], with_fasta: bool):
         self._path = path
-        self._codes = {
-            **dict.fromkeys(POSITIVE, 1),
-            **dict.fromkeys(NEGATIVE, 0),
-            **dict.fromkeys([*MASKED, *map(str.lower, masked)], -1),
-        }
+        self._codes: dict[str, int | None] = dict.fromkeys([*masked, *map(str.lower, masked)], -1)
         rows = self._read()
         number, first = next(rows)
         with_header = is_header(first)
@@ -72,25 +66,35 @@ class _Table:
         looked_at = [*([] if with_header else [(number, first)]), *islice(rows, LOOKED_AT)]
         if not looked_at:
             raise InputError("has a header and no rows", path=path)
+        if with_header and {len(fields) - len(header) for _, fields in looked_at} == {1}:
+            # R gives its numbers of rows no header; others end each row with a separator.
+            at_end = not any(fields[-1].strip() for _, fields in looked_at)
+            header.insert(len(header) if at_end else 0, "")
         self._n_columns, self._rows = len(header), chain(looked_at, rows)
         for number, fields in looked_at:
             self._check_width(number, fields)
         self.columns = find_columns(path, header, [fields for _, fields in looked_at], choice, with_fasta)
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
-        """Go through the rows with their line numbers, blank lines and ``##`` comments left out."""
+        """Go through the rows with their line numbers, blank lines and comments at the top left out."""
         csv.field_size_limit(LONGEST_FIELD)
         with open_text(self._path) as file:
             lines = io.TextIOWrapper(file, "utf-8-sig", "replace", newline="")
-            number, first = 0, ""
-            while not first.strip() or first.startswith("##"):
-                first = lines.readline()
+            number, above, first = 0, "", ""
+            while not first.strip() or first.startswith(("#", "sep=")):  # sep=; is Excel's
+                above, first = first, lines.readline()
                 number += 1
                 if not first:
                     raise InputError("the file is empty" if number == 1 else "holds no rows", path=self._path)
-            # The first row decides what stands between columns; a # before a header is no part of it.
+            # The first row decides what stands between columns. A comment right above it is its header if it has as
+            # many.
             delimiter = next((mark for mark in "\t,;" if mark in first), " ")
-            yield number, next(csv.reader([first.rstrip("\r\n").removeprefix("#").lstrip()], delimiter=delimiter))
+            for row, line in ((number - 1, above), (number, first)):
+                fields = next(csv.reader([line.rstrip("\r\n").lstrip("# ")], delimiter=delimiter), [])
+                if row == number or (
+                    line[:1] == "#" and len(fields) == first.count(delimiter) + 1 and is_header(fields)
+                ):
+                    yield row, fields
             reader = csv.reader(lines, delimiter=delimiter)
             try:
                 for begin, fields in enumerate(reader, 1):
@@ -149,9 +153,9 @@ class _Table:
             )
         labels = []
         for name, text in zip(names, texts, strict=True):
-            code = self._codes.get(text)
-            if code is None:
-                code = self._codes.get(text.strip().lower())
+            if text not in self._codes:  # there are few texts in millions of cells
+                self._codes[text] = self._codes.get(text.strip().lower(), label_code(text))
+            code = self._codes[text]
             if code is None:
                 raise InputError(
                     f"label {name} is {text!r}, neither 0 nor 1; if it means 'unknown', give masked="
@@ -445,6 +449,10 @@ def build_from_table(
             found.add(entry.row, _encode(table, entry), entry)
     labels, names = found.labels(), entries.columns.label_names
     places, kept = _choose(labels, names, leave_out, min_positives, positive_only, table)
+    if (labels == -1).any() and not (labels == 0).any():
+        raise InputError(
+            "no label is 0, and some are -1 or NA, which mean 'unknown'; write 0 for negatives", path=table
+        )
     split = found.deal(splitter, kept, table)
     if splitter.n_between:
         say(f"{counted(splitter.n_between, 'row')} left out: across the border of two splits")

@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from kipoi_motifrep.core.errors import InputError, a_few
+from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.datasets.hdf5 import check_label_names
 
 SEQUENCE_HEADERS = {"seq", "sequence", "sequences", "dna"}
@@ -17,8 +18,9 @@ RANGE_HEADERS = (
     {"start", "chromstart", "chrom_start"},
     {"end", "stop", "chromend", "chrom_end"},
 )
-POSITIVE, NEGATIVE = {"1", "1.0", "true"}, {"0", "0.0", "false"}
-MASKED = {"", "-1", "-1.0", "na", "nan", "n/a", ".", "?"}
+_CODES = {"1": 1, "true": 1, "0": 0, "false": 0} | dict.fromkeys(
+    ["", "-1", "na", "nan", "n/a", "<na>", "#n/a", "none", "null", ".", "?"], -1
+)
 LOOKED_AT = 100  # rows, for finding columns
 SHOWN_COLUMNS = 20
 _DNA = re.compile(r"[ACGTN]{8,}", re.IGNORECASE)
@@ -111,6 +113,34 @@ def parse_region(text: str) -> tuple[str, int, int] | None:
     return (found[1], int(found[2]), int(found[3])) if found else None
 
 
+def label_code(text: str) -> int | None:
+    """Read a label.
+
+    Parameters
+    ----------
+    text : str
+        A cell of a table.
+
+    Returns
+    -------
+    int or None
+        1, 0, or -1 where nothing is known; None if it is no label.
+
+    Examples
+    --------
+    >>> [label_code(text) for text in ("1", "0.000", "TRUE", "NA", "-1", "1,0", "0.5", "A")]
+    [1, 0, 1, -1, -1, 1, None, None]
+    """
+    text = text.strip().lower()
+    if text in _CODES:
+        return _CODES[text]
+    try:
+        value = float(text.replace(",", "."))  # 1,0 in tables with semicolons
+    except ValueError:
+        return None
+    return int(value) if value in (-1, 0, 1) else None
+
+
 def is_header(fields: Sequence[str]) -> bool:
     """Say whether a table's first row is its header: no sequence, region or label is in it.
 
@@ -189,6 +219,9 @@ def find_columns(
     check_label_names(label_names, path)
     if with_fasta and name is None:
         name = next((i for i in range(len(header)) if i not in {split, *labels}), None)
+    unused = [text for i, text in enumerate(header) if text and i not in {sequence, name, split, *region, *labels}]
+    if unused and not choice.labels and not digits:
+        say(f"{path}: labels are {a_few(label_names)}; not used: {a_few(unused)}")
     return TableColumns(sequence, region, name, labels, digits, label_names, split)
 
 
@@ -262,7 +295,9 @@ class _Finder:
         return names[len(names) - len(digits) :] if len(digits) <= len(names) <= len(digits) + 1 else ()
 
     def _looks_like_label(self, i: int) -> bool:
-        values = {row[i].strip().lower() for row in self._rows}
-        return bool(values & (POSITIVE | NEGATIVE)) and all(
-            value in POSITIVE | NEGATIVE | MASKED or (len(value) == 1 and value.isdecimal()) for value in values
+        if not self._header[i] or self._header[i].startswith("Unnamed:"):  # an index, as pandas and R write it
+            return False
+        values = {row[i].strip() for row in self._rows}
+        return any(label_code(value) in (0, 1) for value in values) and all(
+            label_code(value) is not None or (len(value) == 1 and value.isdecimal()) for value in values
         )

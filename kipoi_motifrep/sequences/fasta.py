@@ -18,6 +18,15 @@ from kipoi_motifrep.sequences.alphabet import CODE_OF_BYTE, INVALID, OUTSIDE
 # chr20:100-150/rc) say in the first word, and UCSC (range=chr20:100-150 ... strand=-) behind it.
 _REGION = re.compile(r">\s*(?:\S*::)?(\S+):(\d+)-(\d+)(?:\(([+-])\)|/(rc))?(?:\s|$)")
 _UCSC = re.compile(r"\brange=(\S+):(\d+)-(\d+)(?:.*\bstrand=([+-]))?")
+# Beginnings of other files of sequences, and the cure.
+_OTHERS = {
+    b"@": "FASTQ; make it FASTA: seqtk seq -A FILE",
+    b"LOCUS": "GenBank; make it FASTA, for example with Biopython's SeqIO.convert",
+    b"ID   ": "EMBL; make it FASTA, for example with Biopython's SeqIO.convert",
+    b"CLUSTAL": "an alignment; give its sequences as FASTA, without gaps",
+    b"# STOCKHOLM": "an alignment; give its sequences as FASTA, without gaps",
+    b"#NEXUS": "an alignment; give its sequences as FASTA, without gaps",
+}
 
 
 class Record(NamedTuple):
@@ -117,12 +126,34 @@ def read_fasta(path: str | os.PathLike) -> Iterator[Record]:
                     yield _record(path, row, header, parts)
                 header, row, parts = line, number, []
             elif header is None and line:
-                raise InputError("this is no FASTA file: its first line must start with '>'", path=path, row=number)
+                raise InputError(no_fasta(line), path=path, row=number)
             elif line:
                 parts.append((number, line))
     if header is None:
         raise InputError("holds no sequences" if number else "the file is empty", path=path)
     yield _record(path, row, header, parts)
+
+
+def no_fasta(line: bytes) -> str:
+    """Say what a file is instead of FASTA.
+
+    Parameters
+    ----------
+    line : bytes
+        Its first.
+
+    Returns
+    -------
+    str
+        A message with the cure.
+
+    Examples
+    --------
+    >>> no_fasta(b"@read1"), no_fasta(b"chr1")[:22]
+    ('this is no FASTA file, but FASTQ; make it FASTA: seqtk seq -A FILE', 'this is no FASTA file:')
+    """
+    what = next((f", but {what}" for begin, what in _OTHERS.items() if line.startswith(begin)), None)
+    return "this is no FASTA file" + (what or ": its first line must start with '>'")
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -149,7 +180,8 @@ def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[
             if wrong.any():
                 letter = chr(part[int(wrong.argmax())])
                 raise InputError(
-                    f"{letter!r} in sequence {name!r} is no DNA letter; replace it, for example with N",
+                    f"{letter!r} in sequence {name!r} is no DNA letter; "
+                    + ("take the gaps of an alignment out" if letter in "-." else "replace it, for example with N"),
                     path=path,
                     row=number,
                 )

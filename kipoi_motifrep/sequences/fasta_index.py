@@ -27,6 +27,7 @@ from kipoi_motifrep.core.textfile import (
     packed_with,
     refuse_what_is_no_text,
 )
+from kipoi_motifrep.sequences.fasta import no_fasta
 
 LARGE_FILE = 200_000_000
 LONGEST_HEADER = 1 << 16
@@ -34,7 +35,6 @@ ROOM = 1 << 16  # bytes that a disk which is not full takes
 LARGEST = 1 << 48  # of an index's numbers
 # Where a sequence was left out of the index, the gap between two others is wider than a header.
 WIDEST_GAPS = 100
-NO_FASTA = "this is no FASTA file: its first line must start with '>'"
 
 
 class Index(NamedTuple):
@@ -150,7 +150,7 @@ def _no_fasta(path: str | os.PathLike, row: int, line: bytes) -> InputError:
             row=row,
         )
     refuse_what_is_no_text(line, path)
-    return InputError(NO_FASTA, path=path, row=row)
+    return InputError(no_fasta(line), path=path, row=row)
 
 
 def _index_files(path: Path, bgzip: bool) -> tuple[Path, Path]:
