@@ -31,6 +31,7 @@ NEEDS = [
 EXTRAS = {
     "plot": ["matplotlib"],
     "pytorch": ["torch==2.13.0"],
+    "onnx": ["onnx>=1.16", "onnxruntime"],
     "distributed": [],  # a name from before it was always there
     "scan": ["pyBigWig"],
     "benchmarks": ["memelite", "kipoiseq", "tangermeme", "lightmotif", "logomaker"],  # what it is measured beside
@@ -43,6 +44,8 @@ EXTRAS = {
         "matplotlib",
         "kipoiseq",
         "torch==2.13.0",
+        "onnx>=1.16",
+        "onnxruntime",
         "nbclient",
         "nbformat",
         "ipykernel",

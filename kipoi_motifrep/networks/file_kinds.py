@@ -18,7 +18,7 @@ STATE, SCRIPT, EXPORTED, SAFETENSORS = (
     "a torch.export file",
     "a .safetensors file",
 )
-SAVED_MODEL = "a SavedModel folder"
+SAVED_MODEL, ONNX = "a SavedModel folder", "an ONNX file"
 READ_BY_TORCH = (STATE, SCRIPT, EXPORTED, SAFETENSORS)
 
 # A file that begins so is of this kind; the first that fits counts.
@@ -36,7 +36,6 @@ CURES = {
     "compressed by gzip": "unpack it first",
     "a pointer of Git LFS": "not the file itself; fetch that by 'git lfs pull'",
     "a web page": "not the file behind it; was the address of the download right?",
-    "an ONNX file": "which is not read; give the PyTorch module or Keras model that it was exported from",
     "a TensorFlow Lite file": "which is not read; give the Keras model that it was made from",
     "a checkpoint of TensorFlow": "which has no network in it; build the network in TensorFlow, load the checkpoint, "
     "and save it as one .keras or .h5 file",
@@ -45,7 +44,7 @@ CURES = {
 }
 KNOWN = (
     "the files read are .keras, .h5 and weights of Keras, SavedModel folders, and state dicts, checkpoints, "
-    "TorchScript and .pt2 of PyTorch"
+    "TorchScript and .pt2 of PyTorch, and .onnx"
 )
 
 
@@ -89,8 +88,8 @@ def kind_of(path: str | os.PathLike) -> str:
     Returns
     -------
     str
-        In words: one of :data:`KERAS`, :data:`HDF5`, :data:`SAVED_MODEL`, :data:`READ_BY_TORCH`, or a key of
-        :data:`CURES`; empty if it is not known.
+        In words: one of :data:`KERAS`, :data:`HDF5`, :data:`SAVED_MODEL`, :data:`ONNX`, :data:`READ_BY_TORCH`, or a
+        key of :data:`CURES`; empty if it is not known.
 
     Raises
     ------
@@ -125,8 +124,8 @@ def kind_of(path: str | os.PathLike) -> str:
         return "a checkpoint of TensorFlow"
     if start[4:8] == b"TFL3":
         return "a TensorFlow Lite file"
-    if re.match(rb"\x08[\x01-\x14][\x12\x1a\x22\x2a\x32\x3a]", start):  # its version, then a name or the graph
-        return "an ONNX file"
+    if re.match(rb"\x08[\x01-\x14][\x12\x1a\x22\x28\x32\x3a]", start):  # its version, then another field
+        return ONNX
     return _kind_of_text(start)
 
 

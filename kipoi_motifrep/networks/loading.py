@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import InputError, flattened, missing_package
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
-from kipoi_motifrep.networks.file_kinds import CURES, READ_BY_TORCH, SAVED_MODEL, NetworkFile, kind_of, refuse
+from kipoi_motifrep.networks.file_kinds import CURES, ONNX, READ_BY_TORCH, SAVED_MODEL, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import keras_is, load_keras
 from kipoi_motifrep.networks.network import Network, find_network
 from kipoi_motifrep.networks.source import Source
@@ -84,7 +84,7 @@ def load_model(model: object, source: str | None = None, whole: bool = True) -> 
     Returns
     -------
     object
-        A Kipoi model, a Keras model, a module, or what was given.
+        A Kipoi model, a Keras model, a module, a `Source`, or what was given.
 
     Raises
     ------
@@ -309,33 +309,21 @@ def source_of(model: object) -> Source:
     InputError
         If there is none.
     """
-    for network in _networks_in(model):
-        if isinstance(getattr(network, "framework", None), str):
-            return network  # a source already
-        if any(base.__module__.split(".")[0] == "torch" for base in type(network).__mro__):
+    # The model itself, what Kipoi's classes call so, and anything else that it holds.
+    for one in (model, getattr(model, "model", None), *getattr(model, "__dict__", {}).values()):
+        if isinstance(getattr(one, "framework", None), str) and hasattr(one, "trace"):
+            return one  # a source already
+        kinds = {(base.__module__.split(".")[0], base.__name__) for base in type(one).__mro__}
+        if ("torch", "Module") in kinds:
             from kipoi_motifrep.networks.from_torch import TorchSource
 
-            return TorchSource(network)
-        from kipoi_motifrep.networks.from_keras import KerasSource
+            return TorchSource(one)
+        if not kinds.isdisjoint([("keras", "Model"), ("tf_keras", "Model")]):
+            from kipoi_motifrep.networks.from_keras import KerasSource
 
-        return KerasSource(network)
+            return KerasSource(one)
     kind = f"{type(model).__module__}.{type(model).__name__}"
     raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module with a convolution is needed")
-
-
-def _networks_in(model: object) -> list[Any]:
-    """Keras models and torch modules: the model itself, its ``model`` attribute, then its other attributes."""
-    attributes = getattr(model, "__dict__", {})
-    held = [model, getattr(model, "model", None), *attributes.values()]
-    return [
-        one
-        for one in held
-        if any(
-            (base.__module__.split(".")[0], base.__name__)
-            in (("keras", "Model"), ("tf_keras", "Model"), ("torch", "Module"), ("kipoi_motifrep", "KerasSource"))
-            for base in type(one).__mro__
-        )
-    ]
 
 
 def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
@@ -356,6 +344,12 @@ def _load_file(path: Path, arch: str | None, whole: bool):
             path=path,
         )
     kind = kind_of(path)
+    if kind == ONNX:
+        if arch is not None:
+            raise InputError(f"is {kind}, which holds the whole network; leave arch out", path=path)
+        from kipoi_motifrep.networks.from_onnx import OnnxSource
+
+        return OnnxSource(path)
     if kind in READ_BY_TORCH:
         from kipoi_motifrep.networks.torch_files import load_torch
 

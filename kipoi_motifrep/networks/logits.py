@@ -20,7 +20,7 @@ from kipoi_motifrep.networks.source import PROBE, OtherWay, Source
 from kipoi_motifrep.networks.types import Inputs
 
 LOGIT, LOGIT_OF_PREDICTION, OUTPUT = "logit", "logit of the prediction", "output"
-SIGMOID, SOFTMAX = ("sigmoid",), ("softmax", "log_softmax")
+SIGMOID, SOFTMAX = ("sigmoid",), ("softmax", "log_softmax", "logsoftmax")
 # Operations that only hand numbers on, in the words of both frameworks.
 SAME_NUMBERS = (
     *("identity", "reshape", "squeeze", "expanddims", "cast"),
@@ -29,7 +29,7 @@ SAME_NUMBERS = (
 # What ends in one of these is not held between 0 and 1, whatever the few numbers are that were seen.
 UNBOUNDED = (
     *("biasadd", "add", "addv2", "sub", "matmul", "batchmatmulv2", "conv2d", "relu", "softplus", "exp", "log"),
-    *("addmm", "mm", "bmm", "mv", "linear", "convolution", "leaky_relu", "elu", "gelu"),
+    *("addmm", "mm", "bmm", "mv", "linear", "convolution", "leaky_relu", "elu", "gelu", "conv", "gemm"),
 )
 TRIED = 64  # random sequences on which predictions are looked at
 LEAST = 1e-6  # of a probability whose logit is taken

@@ -146,7 +146,7 @@ class FeatureMap:
             raise ValueError(f"{tap.name} is no convolution")
         self.name, self._entry = tap.name, tap.convolution.entry
         shape = tuple(one for one in tap.shape[1:] if one is not None)
-        if len(shape) < len(tap.shape) - 1:  # a framework that cannot work it out
+        if not tap.shape or len(shape) < len(tap.shape) - 1:  # a framework that cannot work it out
             shape = forward.run(lay(one_hot(0, PROBE, length)), [place])[0].shape[1:]
         shape = (0, *shape)
         filters = tap.convolution.channels % len(shape)

@@ -17,6 +17,8 @@ from kipoi_motifrep.networks.source import PROBE, ForwardPass, OtherWay, Source,
 from kipoi_motifrep.networks.types import FilterBank, Inputs
 
 USUAL = "4L L4 41L 14L L14 1L4 L41 4L1"  # axes to try where nothing says them, the likeliest first
+# Reasons of the trials that got furthest.
+FURTHEST: tuple[str | tuple[str, ...], ...] = ("it cannot take sequences of ", ("layer ", "its forward pass "))
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
@@ -544,7 +546,7 @@ def named_inputs(inputs: Inputs, names: list[str], dna: str) -> dict[str, np.nda
 def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in known.items())
     # Trials of axes that got as far as a convolution say more than those that failed before.
-    nearest = [reason for reason in reasons if reason.startswith(("layer ", "its forward pass "))]
+    nearest = next(filter(None, ([one for one in reasons if one.startswith(begin)] for begin in FURTHEST)), [])
     if reasons:
         how = " in a way that is understood" if nearest else ""
         return (

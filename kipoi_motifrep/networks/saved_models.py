@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError, first_line, flattened
 from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.from_keras import KerasSource, TensorFlowPass
-from kipoi_motifrep.networks.source import Unreadable
+from kipoi_motifrep.networks.source import Unreadable, named_by_scope
 
 KINDS = ("user_object", "variable", "function", "bare_concrete_function", "constant", "captured_tensor")
 CALCULATES = re.compile(
@@ -171,14 +169,4 @@ class _NamedPass(TensorFlowPass):
 
     def __init__(self, *args):
         super().__init__(*args)
-        scopes = [tensor.op.name.split("/")[:-1] for tensor in self._tensors]
-        # What all that calculate begin with is the network.
-        kinds = [tensor.op.type for tensor in self._tensors]
-        working = [scope for scope, kind in zip(scopes, kinds, strict=True) if kind not in ("Placeholder", "Identity")]
-        shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*working, strict=False)))
-        names = ["/".join(scope[shared:]) for scope in scopes]
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        self.taps = [
-            replace(tap, name=name or tap.name, leaf=numbers[name] if name else None)
-            for tap, name in zip(self.taps, names, strict=True)
-        ]
+        self.taps = named_by_scope(self.taps, [tensor.op.name.split("/")[:-1] for tensor in self._tensors])

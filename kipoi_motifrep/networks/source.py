@@ -8,7 +8,8 @@ with these, in :mod:`~kipoi_motifrep.networks.measuring`, :mod:`~kipoi_motifrep.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,6 +75,39 @@ class Tap:
     shape: tuple[int | None, ...]
     leaf: int | None = None
     convolution: Convolution | None = None
+
+
+def named_by_scope(taps: Sequence[Tap], scopes: Sequence[Sequence[str]]) -> list[Tap]:
+    """Name the taps of a graph by the layers that their operations' own names begin with.
+
+    Parameters
+    ----------
+    taps : sequence of Tap
+        In order.
+    scopes : sequence of sequence of str
+        Of each tap, the parts of its operation's name before the last. What all that have one begin with is the
+        network.
+
+    Returns
+    -------
+    list of Tap
+        Those without a layer keep their names.
+
+    Examples
+    --------
+    >>> taps = [Tap(name, name, name, (), ()) for name in ("input", "conv", "relu", "add")]
+    >>> [one.name for one in named_by_scope(taps, [[], ["net", "one"], ["net", "one"], ["net"]])]
+    ['input', 'one', 'one', 'add']
+    """
+    # Those that only hand numbers on are of no layer.
+    own = [list(one) for tap, one in zip(taps, scopes, strict=True) if one and tap.operation != "identity"]
+    shared = sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*own, strict=False)))
+    names = ["/".join(one[shared:]) for one in scopes]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return [
+        replace(tap, name=name or tap.name, leaf=numbers[name] if name else None)
+        for tap, name in zip(taps, names, strict=True)
+    ]
 
 
 class ForwardPass(Protocol):

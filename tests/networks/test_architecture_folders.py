@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from networks import architectures_keras, architectures_torch
 from networks.architectures_torch import torch
-from networks.test_architectures import ALL, own_activations
+from networks.test_architectures import OWN, own_activations
 from oracles.filters_reference import pwm, sites
 from support.network_files import kipoi_folder
 
@@ -62,7 +62,7 @@ def torch_folder(folder, name, monkeypatch):
     return model, args, "kipoi.model.PyTorchModel"
 
 
-@pytest.mark.parametrize(("name", "framework"), ALL)
+@pytest.mark.parametrize(("name", "framework"), OWN)
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_a_folder_of_the_architecture_is_interpreted(tmp_path, monkeypatch, name, framework):
     of_keras = framework == "Keras"

@@ -1,6 +1,8 @@
 """Published architectures are read right: kernels, where they lie, activations; against plain loops and the layers."""
 
 import importlib.util
+import tempfile
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from kipoi_motifrep.networks.loading import open_network
 
 tf_keras = pytest.importorskip("tf_keras")
 DOCS = CHECKOUT / "docs"
-ALL = [*((name, "Keras") for name in OF_KERAS), *((name, "PyTorch") for name in OF_TORCH)]
+EXPORTED = ["Basset", "ExplaiNN", "LegNet"]  # to ONNX, which has no threshold as DeepSEA has
+OWN = [*((name, "Keras") for name in OF_KERAS), *((name, "PyTorch") for name in OF_TORCH)]
+ALL = [*OWN, *((name, "ONNX") for name in EXPORTED)]
 
 
 def made(name, framework):
@@ -47,7 +51,15 @@ def own_activations(model, name, inputs):
 def opened(name, framework):
     """The network of an architecture, the model, and what `ARCHITECTURES` says of it."""
     model, length, layer, activation, options, source = made(name, framework)
-    return open_network(model, **{"length": length, **options}), model, length, layer, activation, source
+    network = open_network(model, **{"length": length, **options})
+    if framework == "ONNX":
+        pytest.importorskip("onnxruntime")
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            example = torch.zeros(1, *network.layout.shape(length))  # one sequence, as exporters are mostly given
+            torch.onnx.export(model, example, f"{folder}/network.onnx", dynamo=False, input_names=["dna"])
+            network = open_network(f"{folder}/network.onnx")
+    return network, model, length, layer, activation, source
 
 
 def table_row():
