@@ -118,12 +118,18 @@ class Steps:
         except (InputError, KeyError, TypeError):  # a file is gone, or the record is not ours
             return False
 
-    def discard(self) -> None:
-        """Forget all steps and remove their files: they would belong to nothing."""
-        for step in self._steps.values():
+    def discard(self, *but: str) -> None:
+        """Forget all steps and remove their files: they would belong to nothing.
+
+        Parameters
+        ----------
+        *but : str
+            Names of steps that are kept.
+        """
+        for step in (self._steps[name] for name in self._steps.keys() - but):
             for file in step.get("files") or ():
                 (self._folder / os.path.basename(file)).unlink(missing_ok=True)
-        self._steps = {}
+        self._steps = {name: step for name, step in self._steps.items() if name in but}
 
 
 def _versioned(key: Mapping[str, object]) -> dict[str, object]:

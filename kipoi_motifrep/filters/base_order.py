@@ -16,6 +16,7 @@ at all.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, permutations
@@ -25,15 +26,18 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.core.statuses import DEAD
+from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch
 from kipoi_motifrep.filters.streaming import PWMRule, fitting_batch_size, network_pwms
 from kipoi_motifrep.motifs.jaspar import LATEST_RELEASE, load
 from kipoi_motifrep.motifs.motif import Motif
 from kipoi_motifrep.motifs.tomtom import tomtom
+from kipoi_motifrep.networks.model_digest import model_digest
 from kipoi_motifrep.networks.network import Network
 
 ORDERS = tuple(map("".join, permutations(BASES)))
 COLUMNS = [[BASES.index(base) for base in order] for order in ORDERS]
+ORDER_STEP = "order of the bases"
 CLEAR = 0.95  # of the resamples, in which an order must be the best
 RESAMPLES = 400
 ROUNDING = 1e-6
@@ -95,6 +99,46 @@ are 3, and 5 are needed); give it by alphabet=ORDER: ACGT is the usual one
     )
 
 
+def recorded_order(steps: Steps, network: Network, batches: Iterable[Batch] | None = None) -> tuple[str, str]:
+    """Tell the order of the bases, or read what a run before this one told from the same evidence.
+
+    Parameters
+    ----------
+    steps : Steps
+        Where it is recorded.
+    network, batches
+        As for `tell_order`.
+
+    Returns
+    -------
+    order, evidence : str
+        As `tell_order` gives them.
+
+    Raises
+    ------
+    InputError
+        If the evidence is not clear.
+    """
+    key = {
+        "model": model_digest(network.source),
+        "banks": network.describe(),
+        "database": LATEST_RELEASE,
+        "data": [hashlib.sha256(one.tobytes()).hexdigest() for one in _labelled(network, batches) or ()],
+    }
+    found = steps.step(
+        ORDER_STEP,
+        key,
+        [],
+        read=lambda about: (about["order"], about["evidence"]),
+        make=lambda: tell_order(network, batches),
+        write=lambda _: None,
+        about=lambda made: dict(zip(("order", "evidence"), made, strict=True)),
+        said=ORDER_STEP,
+    )
+    assert found is not None
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class _Evidence:
     """Scores of the orders, (24,) and (resamples, 24), and what they are, said of the best two of them."""
@@ -104,13 +148,11 @@ class _Evidence:
     said: Callable[[int, int], str]
 
 
-def _by_labels(network: Network, batches: Iterable[Batch] | None) -> _Evidence | None:
-    """Correlate predictions with labels in each order; None where there are none that belong to the outputs."""
-    if batches is None:
-        return None
+def _labelled(network: Network, batches: Iterable[Batch] | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Take the sequences, (n, L, 4), whose labels are looked at, and these; None where there are none."""
     inputs, labels = [], []
     n = 0
-    for batch in batches:
+    for batch in batches or ():
         if not isinstance(batch.targets, np.ndarray):
             return None
         inputs.append(network.layout.to_one_hot(network.dna(batch.inputs)))
@@ -118,7 +160,15 @@ def _by_labels(network: Network, batches: Iterable[Batch] | None) -> _Evidence |
         n += len(labels[-1])
         if n >= LABELLED:
             break
-    one_hot, known = np.concatenate(inputs)[:LABELLED], np.concatenate(labels)[:LABELLED].astype(float)
+    return (np.concatenate(inputs)[:LABELLED], np.concatenate(labels)[:LABELLED].astype(float)) if n else None
+
+
+def _by_labels(network: Network, batches: Iterable[Batch] | None) -> _Evidence | None:
+    """Correlate predictions with labels in each order; None where there are none that belong to the outputs."""
+    found = _labelled(network, batches)
+    if found is None:
+        return None
+    one_hot, known = found
     predicted, size = [], fitting_batch_size(network)
     for columns in COLUMNS:
         outputs = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -491,8 +491,15 @@ def pwms_and_sites(
         return network_pwms(opened.network, opened.batches if batches is None else batches, rule, on_sites=on_sites)
 
 
+Teller = Callable[[Network, LoaderBatches | None], tuple[str, str]]
+
+
 def open_inputs(
-    source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None = None
+    source: ModelSource,
+    sequences: SequenceSource,
+    choice: NetworkChoice,
+    batch_size: int | None = None,
+    tell: Teller = tell_order,
 ) -> Opened:
     """Load a model and open sequences for it.
 
@@ -513,6 +520,8 @@ def open_inputs(
         How to read the model.
     batch_size : int, optional
         Sequences a batch; chosen by the size of the feature map by default.
+    tell : callable, optional
+        Tells the order of the bases as `tell_order` does, such as from a record.
 
     Returns
     -------
@@ -527,7 +536,7 @@ def open_inputs(
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size must be at least 1, not {batch_size}")
     try:
-        return _open_inputs(source, sequences, choice, batch_size)
+        return _open_inputs(source, sequences, choice, batch_size, tell)
     except UnevenWidths as error:  # to which width they are to be brought, the network knows
         try:
             model = load_model(source.model, source.source, whole=False)
@@ -538,7 +547,7 @@ def open_inputs(
 
 
 def _open_inputs(
-    source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None
+    source: ModelSource, sequences: SequenceSource, choice: NetworkChoice, batch_size: int | None, tell: Teller
 ) -> Opened:
     loader = sequences.own_loader()
     model, arguments = load_model(source.model, source.source, whole=False), sequences.dataloader_args
@@ -576,7 +585,7 @@ def _open_inputs(
     if choice.alphabet == AUTO and stated is None:
         # What a model's own loader gives is in its order, whatever that is: labels say nothing of it.
         labelled = None if own else LoaderBatches(loader, fitting_batch_size(network))
-        choices["alphabet"], evidence = tell_order(network, labelled)
+        choices["alphabet"], evidence = tell(network, labelled)
         network = open_network(model, length=length, **choices)
         banks = (replace(one, notes=(*one.notes, evidence)) for one in network.banks)
         network = replace(network, banks=tuple(banks))

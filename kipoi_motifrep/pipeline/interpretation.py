@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.core.workers import Workers, open_workers
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.filters import FilterPWMs
+from kipoi_motifrep.filters.base_order import ORDER_STEP, recorded_order
 from kipoi_motifrep.filters.batches import DigestedBatches
 from kipoi_motifrep.filters.extract import (
     ModelSource,
@@ -309,7 +311,8 @@ split, layer, axes, alphabet, activation, dna_channels, sites, batch_size
         open_workers(jobs, scheduler, files) as workers,
         scratch() if output is None else output_folder(output, FILES, inputs) as folder,
     ):
-        opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size)
+        recorded = partial(recorded_order, Steps(folder, "interpret", request.record(), force))
+        opened = open_inputs(request.source, request.sequences, request.choice, request.batch_size, recorded)
         run = _Interpreter(request, workers, opened, folder, targets, known, force)
         filters = run.filters()
         untrained = run.untrained() if null else None
@@ -484,7 +487,7 @@ class _Interpreter:
         """Compute the PWMs of the network's filters."""
 
         def make() -> tuple[FilterPWMs, ...]:
-            self.steps.discard()  # what follows is about other filters
+            self.steps.discard(ORDER_STEP)  # what follows is about other filters
             if self.request.sites:
                 return pwms_and_sites(self.opened, self.request.rule, self.folder, self.batches)
             return shared_pwms(self.workers, self.opened, self.request.choice, self.request.rule, batches=self.batches)

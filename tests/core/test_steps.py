@@ -74,6 +74,8 @@ def test_steps_stay_beside_one_another_and_go_together(step, tmp_path):
     step({"x": 1})
     step({"x": 1}, name="two")
     assert step({"x": 1})[1] == []
+    Steps(tmp_path, "test", {}).discard("one", "two", "none such")
+    assert step({"x": 1})[1] == []
     Steps(tmp_path, "test", {}).discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parameters.json"]
 

@@ -56,6 +56,20 @@ def test_filters_are_in_the_order_that_was_told(tmp_path, capsys):
     assert "the order of the bases, GATC, is told by the labels of 500 sequences: predictions correlate" in said
 
 
+def test_a_run_that_goes_on_reads_the_order_from_its_record(tmp_path, capsys, monkeypatch):
+    given = {"dataset": SYNTHETIC, "alphabet": "auto", "null": False, "importance": False, "plant": False}
+    first = km.interpret(shipped("GATC"), output=tmp_path / "out", **given)
+    monkeypatch.setattr("kipoi_motifrep.filters.base_order.tell_order", lambda *_: pytest.fail("told again"))
+    capsys.readouterr()
+    again = km.interpret(shipped("GATC"), output=tmp_path / "out", **given)
+    said = capsys.readouterr().err
+    assert "order of the bases: up to date" in said and "filters: up to date" in said
+    assert again.report == first.report and again.banks[0].bank.notes == first.banks[0].bank.notes
+    # Of another network it is told afresh.
+    with pytest.raises(pytest.fail.Exception, match="told again"):
+        km.interpret(shipped("CTAG"), output=tmp_path / "out", **given)
+
+
 def test_the_loaders_word_is_taken(tmp_path, capsys):
     (tmp_path / "g.fa").write_text(">c\n" + "ACGGTTACCA" * 80 + "\n")
     (tmp_path / "two.bed").write_text("c\t0\t200\nc\t203\t403\n")
