@@ -55,6 +55,7 @@ class OnnxSource:
             model = onnx.load(path, load_external_data=False)
             _read_beside(model, path)
             model = onnx.inliner.inline_local_functions(model) if model.functions else model
+            typed = onnx.shape_inference.infer_shapes(model).graph
         except (InputError, MemoryError):
             raise
         except Exception as error:  # protobuf and ONNX fail in any way on what is damaged
@@ -69,21 +70,20 @@ class OnnxSource:
         self.model = model
         held = {one.name for one in model.graph.initializer}  # early files list these as inputs, too
         self.inputs = {one.name: one for one in model.graph.input if one.name not in held}
-        typed = onnx.shape_inference.infer_shapes(model).graph
         self._types = {one.name: one.type.tensor_type.elem_type for one in (*typed.value_info, *typed.output)}
         self._types |= {one.name: one.type.tensor_type.elem_type for one in self.inputs.values()}
         self._types |= {one.name: one.data_type for one in model.graph.initializer}
         self._sessions: dict[tuple, Any] = {}
         self.alone = False
         sizes = {_sizes(one)[:1] for one in self.inputs.values()} - {(None,)}
-        self.alone = bool(sizes) and not self._mixes()
+        self.alone = bool(sizes) and not self._takes_others()
         if self.alone and sizes != {(1,)}:
             raise InputError(
                 f"was exported for batches of {max(sizes)[0]} only; export it again with a dynamic first axis",
                 path=path,
             )
 
-    def _mixes(self) -> bool:
+    def _takes_others(self) -> bool:
         """Tell whether a network that was exported for one batch gives for three what each gives alone."""
         shapes = {name: [size or ANY_LENGTH for size in _sizes(one)] for name, one in self.inputs.items()}
         random = np.random.default_rng(0)
@@ -111,7 +111,7 @@ class OnnxSource:
     def _dtype(self, name: str) -> np.dtype:
         from onnx import helper
 
-        return helper.tensor_dtype_to_np_dtype(self._types[name])
+        return helper.tensor_dtype_to_np_dtype(self._types.get(name, 1))  # 1 is float32
 
     def trace(self, inputs: Mapping[str, np.ndarray]) -> OnnxPass:
         """List the values of the graph for sequences of this length.
@@ -250,7 +250,7 @@ class OnnxSource:
         part = helper.make_graph(
             nodes,
             "part",
-            [helper.make_tensor_value_info(name, self._types[name], None) for name in known if name in taken],
+            [helper.make_tensor_value_info(name, self._types.get(name, 1), None) for name in known if name in taken],
             [ValueInfoProto(name=name) for name in wanted],
             [one for one in graph.initializer if one.name in taken - needed],
             sparse_initializer=[one for one in graph.sparse_initializer if one.values.name in taken - needed],
@@ -374,7 +374,10 @@ def _inferred(source: OnnxSource, inputs: Mapping[str, np.ndarray]) -> dict[str,
                 one.type.tensor_type.shape.dim[0].dim_value = 1
     for one in model.graph.output:
         one.type.tensor_type.ClearField("shape")
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception as error:  # its exceptions have no class in common
+        raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
     return {one.name: _sizes(one) for one in (*graph.input, *graph.value_info, *graph.output)}
 
 

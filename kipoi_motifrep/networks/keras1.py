@@ -6,59 +6,29 @@ from collections.abc import Mapping
 
 from kipoi_motifrep.core.errors import InputError
 
-CLASSES = {
-    "Convolution1D": "Conv1D",
-    "Convolution2D": "Conv2D",
-    "AtrousConvolution1D": "Conv1D",
-    "AtrousConvolution2D": "Conv2D",
-    "Deconvolution2D": "Conv2DTranspose",
-    "SeparableConvolution2D": "SeparableConv2D",
-    "TimeDistributedDense": "Dense",
-}
-MERGES = {
-    "concat": "Concatenate",
-    "sum": "Add",
-    "mul": "Multiply",
-    "ave": "Average",
-    "max": "Maximum",
-    "dot": "Dot",
-    "cos": "Dot",
-}
-ARGUMENTS = {
-    "output_dim": "units",
-    "bias": "use_bias",
-    "inner_activation": "recurrent_activation",
-    "dropout_W": "dropout",
-    "dropout_U": "recurrent_dropout",
-    "nb_filter": "filters",
-    "filter_length": "kernel_size",
-    "subsample": "strides",
-    "subsample_length": "strides",
-    "stride": "strides",
-    "pool_length": "pool_size",
-    "atrous_rate": "dilation_rate",
-    "border_mode": "padding",
-    "dim_ordering": "data_format",
-    "input_dtype": "dtype",
-    "p": "rate",
-    "sigma": "stddev",
-    "length": "size",
-}
+
+def _pairs(text: str) -> dict[str, str]:
+    """Read a table of old words and new."""
+    return dict(pair.split(":") for pair in text.split())
+
+
+CLASSES = _pairs(
+    "Convolution1D:Conv1D Convolution2D:Conv2D AtrousConvolution1D:Conv1D AtrousConvolution2D:Conv2D "
+    "Deconvolution2D:Conv2DTranspose SeparableConvolution2D:SeparableConv2D TimeDistributedDense:Dense"
+)
+MERGES = _pairs("concat:Concatenate sum:Add mul:Multiply ave:Average max:Maximum dot:Dot cos:Dot")
+ARGUMENTS = _pairs(
+    "output_dim:units bias:use_bias inner_activation:recurrent_activation dropout_W:dropout "
+    "dropout_U:recurrent_dropout nb_filter:filters filter_length:kernel_size subsample:strides "
+    "subsample_length:strides stride:strides pool_length:pool_size atrous_rate:dilation_rate "
+    "border_mode:padding dim_ordering:data_format input_dtype:dtype p:rate sigma:stddev length:size"
+)
 ORDERINGS = {"tf": "channels_last", "th": "channels_first"}
 # How weights were drawn and held while training; shapes that are given a second time; choices of speed.
 NEEDLESS = (
-    "init",
-    "inner_init",
-    "forget_bias_init",
-    "gamma_init",
-    "beta_init",
-    "consume_less",
-    "input_dim",
-    "input_length",
-    "weights",
-    "W_learning_rate_multiplier",
-    "b_learning_rate_multiplier",
-)
+    "init inner_init forget_bias_init gamma_init beta_init consume_less input_dim input_length weights "
+    "W_learning_rate_multiplier b_learning_rate_multiplier"
+).split()
 
 
 def is_keras_1(config: object) -> bool:

@@ -34,32 +34,14 @@ LAMBDA = (
     "has a Lambda layer, which is code inside the file, and is not run; save the model with a registered layer instead"
 )
 CODE = (
-    "Lambda",
-    "__lambda__",
-    "TFSMLayer",
-    "TorchModuleWrapper",
-    "JaxLayer",
-    "FlaxLayer",
-    "TensorFlowOpLayer",
-    "ClassMethod",
-    "InstanceMethod",
-    "InstanceProperty",
-)
+    "Lambda __lambda__ TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer TensorFlowOpLayer ClassMethod InstanceMethod "
+    "InstanceProperty"
+).split()
 # How Keras writes tuples, shapes, numbers and tensors of a description, which are no classes; and its models.
 VALUES = (
-    "__tuple__",
-    "__numpy__",
-    "__tensor__",
-    "__keras_tensor__",
-    "__bytes__",
-    "__ellipsis__",
-    "__slice__",
-    "TensorShape",
-    "CONSTANT",
-    "Functional",
-    "Model",
-    "Sequential",
-)
+    "__tuple__ __numpy__ __tensor__ __keras_tensor__ __bytes__ __ellipsis__ __slice__ TensorShape CONSTANT Functional "
+    "Model Sequential"
+).split()
 # Functions of TensorFlow that Keras 2 wrote as layers; others than these could read and write files.
 FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 CALCULATES = re.compile(
@@ -72,17 +54,8 @@ CALCULATES = re.compile(
 )
 # Where Keras keeps the classes that a description may name. Those of training come with models inside models.
 PLACES = (
-    "layers",
-    "initializers",
-    "regularizers",
-    "constraints",
-    "mixed_precision",
-    "dtype_policies",
-    "random",
-    "optimizers",
-    "losses",
-    "metrics",
-)
+    "layers initializers regularizers constraints mixed_precision dtype_policies random optimizers losses metrics"
+).split()
 # Sizes of layers that are sizes of their weights, too.
 SIZES = ("units", "filters", "output_dim", "input_dim", "key_dim", "value_dim")
 HARMLESS = 10_000  # of which a mistake is told in other words

@@ -23,21 +23,7 @@ from kipoi_motifrep.networks.source import Source
 from kipoi_motifrep.networks.types import Inputs
 
 # A name that ends so and is not here is a file that is missing, not a model of the zoo.
-FILE_SUFFIXES = (
-    ".keras",
-    ".h5",
-    ".hdf5",
-    ".hd5",
-    ".pt",
-    ".pth",
-    ".pt2",
-    ".pkl",
-    ".ckpt",
-    ".bin",
-    ".safetensors",
-    ".onnx",
-    ".pb",
-)
+FILE_SUFFIXES = tuple(".keras .h5 .hdf5 .hd5 .pt .pth .pt2 .pkl .ckpt .bin .safetensors .onnx .pb".split())
 OPAQUE = {"sklearn": "a scikit-learn model", "tensorflow": "a graph and a checkpoint of TensorFlow 1"}
 
 

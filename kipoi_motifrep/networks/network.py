@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +20,15 @@ from kipoi_motifrep.networks.types import FilterBank, Inputs
 USUAL = "4L L4 41L 14L L14 1L4 L41 4L1"  # axes to try where nothing says them, the likeliest first
 # Reasons of the trials that got furthest.
 FURTHEST: tuple[str | tuple[str, ...], ...] = ("it cannot take sequences of ", ("layer ", "its forward pass "))
+SHOWN = 3  # reasons, of the likeliest trials
+# What a framework says where another choice, or another network, is needed.
+CURES = {
+    "[Ee]mbedding|indices": "it takes the numbers of bases or words; one that takes one-hot sequences is needed",
+    "required positional argument": "it takes several inputs: give all of them, by sequences=[...] in Python, or a "
+    "Kipoi model with its loader",
+    r"to have \d+ channels, but got 4 ": "if it takes signals beside the bases, say which four channels are these by "
+    "dna_channels=A:B, like 0:4",
+}
 DEFAULT_LENGTH = 1000  # bases, where neither the model nor the data say
 
 
@@ -548,11 +558,10 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     # Trials of axes that got as far as a convolution say more than those that failed before.
     nearest = next(filter(None, ([one for one in reasons if one.startswith(begin)] for begin in FURTHEST)), [])
     if reasons:
-        how = " in a way that is understood" if nearest else ""
-        return (
-            f"no convolution of this model reads DNA{how}: {'; '.join(dict.fromkeys(nearest or reasons))}; "
-            "if one does, name it by layer=NAME and its input by axes=AXES"
-        )
+        said, how = list(dict.fromkeys(nearest or reasons)), " in a way that is understood" if nearest else ""
+        cures = [cure for words, cure in CURES.items() if re.search(words, " ".join(said))]
+        cure = (cures or ["if one does, name it by layer=NAME and its input by axes=AXES"])[0]
+        return f"no convolution of this model reads DNA{how}: {'; '.join(said[:SHOWN])}; {cure}"
     if known and axes:
         return f"axes {axes!r} fit no input of this model ({shapes}); leave axes out to have them found"
     if known:

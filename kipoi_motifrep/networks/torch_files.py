@@ -38,18 +38,7 @@ FORMULA = re.compile(
     r"(?:[suf]\d+|Symbol|Integer|positive|nonnegative|integer|True|False|FloorDiv|CeilDiv|Mod|Max|Min|"
     r"[\d\s()+*/,.='<>-])*"
 )
-DTYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
+DTYPES = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "BOOL": "bool"}  # of .safetensors, before the bits
 
 
 class Inert:
@@ -102,7 +91,10 @@ def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # PyTorch fails in any way on a file that is damaged
-        raise InputError(f"PyTorch {torch.__version__} cannot open it ({flattened(error)})", path=path) from error
+        reason = f"cannot open it ({flattened(error)})"
+        if re.search("Weights only.* (unrecognized|[Uu]nsupported) ", str(error), re.DOTALL):
+            reason = "cannot open it without running code in it, which is not done; save its state_dict() alone"
+        raise InputError(f"PyTorch {torch.__version__} {reason}", path=path) from error
     if not weights:
         raise InputError(f"holds no weights that have names, which a state dict has; {HOW}", path=path)
     if arch is None:
@@ -138,12 +130,12 @@ def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
         (n,) = struct.unpack("<Q", data[:8])
         header = json.loads(data[8 : 8 + n])
         header.pop("__metadata__", None)
-        return {
-            name: torch.frombuffer(
-                bytearray(data[8 + n :][slice(*one["data_offsets"])]), dtype=getattr(torch, DTYPES[one["dtype"]])
-            ).reshape(one["shape"])
-            for name, one in header.items()
-        }, {}
+        found = {}
+        for name, one in header.items():
+            kind = getattr(torch, re.sub("[A-Z]+", lambda letters: DTYPES[letters[0]], one["dtype"]))
+            values = bytearray(data[8 + n :][slice(*one["data_offsets"])])
+            found[name] = torch.frombuffer(values, dtype=kind).reshape(one["shape"])
+        return found, {}
     # Classes that the unpickler does not know come with settings and whole modules; they are filled, but never run.
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
     with torch.serialization.safe_globals([(Inert, name) for name in names]):
@@ -158,8 +150,8 @@ def _named_tensors(found: object) -> Iterator[tuple[str, torch.Tensor]]:
 
     if isinstance(found, Mapping):
         tensors = {name: one for name, one in found.items() if isinstance(name, str) and isinstance(one, torch.Tensor)}
-        inner = next((found[name] for name in STATE_NAMES if not tensors and name in found), None)
-        yield from tensors.items() if inner is None else _named_tensors(inner)
+        inner = [found[name] for name in STATE_NAMES if name in found] or [*found.values()]  # else of any other name
+        yield from tensors.items() or next(filter(None, (dict(_named_tensors(one)) for one in inner)), {}).items()
     elif isinstance(found, Inert):
         inside = vars(found)
         for place in ("_parameters", "_buffers"):

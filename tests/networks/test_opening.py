@@ -209,3 +209,37 @@ def test_kipoi_model_with_a_broken_description(tmp_path):
     folder = kipoi_model(tmp_path / "broken", defined_as="kipoi.model.PyTorchModel", shape="[4, 23]", args="{}")
     with pytest.raises(InputError, match=r"broken/model\.yaml: Kipoi cannot read it"):
         open_network(str(folder))
+
+
+class OfWords(nn.Module):
+    """Takes numbers of bases, as language models do."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.conv = nn.Embedding(5, 8), nn.Conv1d(8, 3, 3)
+
+    def forward(self, x):
+        return self.conv(self.words(x).transpose(1, 2))
+
+
+class OfTwo(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 3, 3)
+
+    def forward(self, x, weights):
+        return self.conv(x).mean(2) * weights
+
+
+@pytest.mark.parametrize(
+    ("model", "cure"),
+    [
+        (OfWords, "it takes the numbers of bases or words; one that takes one-hot sequences is needed"),
+        (OfTwo, "it takes several inputs: give all of them, by sequences="),
+        (lambda: nn.Conv1d(6, 3, 5), "if it takes signals beside the bases, .* by dna_channels=A:B"),
+    ],
+)
+def test_what_a_framework_says_is_put_into_a_cure(model, cure):
+    with pytest.raises(InputError, match=f"no convolution of this model reads DNA: .*; {cure}") as error:
+        open_network(model(), length=30)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600

@@ -334,6 +334,22 @@ def test_an_exported_network_with_a_pickle_beside_it_is_not_opened(module, tmp_p
     assert not marker.exists()
 
 
+def test_code_beside_the_weights_is_not_run(place, module, tmp_path):
+    marker, path, arch = tmp_path / "ran", tmp_path / "w.pt", f"{place / 'net.py'}:Net"
+    torch.save({"state_dict": module.state_dict(), "best": Evil(str(marker))}, path)
+    np.testing.assert_array_equal(predicted(opened(path, arch)), predicted(module))  # in its place is what is inert
+    torch.save({"state_dict": module.state_dict(), "best": Evil(marker)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"w\.pt: PyTorch .* cannot open it without running code in it, .* alone$"):
+        opened(path, arch)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["model_state", "ema", "generator"])
+def test_a_state_dict_under_any_name(place, module, tmp_path, name):
+    torch.save({"epoch": 3, "optimizer": {"state": {0: torch.ones(2)}}, name: module.state_dict()}, tmp_path / "w.pt")
+    np.testing.assert_array_equal(predicted(opened(tmp_path / "w.pt", f"{place / 'net.py'}:Net")), predicted(module))
+
+
 def test_a_damaged_file(module, tmp_path):
     torch.save(module.state_dict(), tmp_path / "w.pt")
     whole = (tmp_path / "w.pt").read_bytes()
