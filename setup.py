@@ -33,7 +33,7 @@ EXTRAS = {
     "pytorch": ["torch==2.13.0"],
     "onnx": ["onnx>=1.16", "onnxruntime"],
     "distributed": [],  # a name from before it was always there
-    "scan": ["pyBigWig"],
+    "scan": ["pyBigWig", "zarr>=3"],  # formats of scan; Parquet is always there
     "benchmarks": ["memelite", "kipoiseq", "tangermeme", "lightmotif", "logomaker"],  # what it is measured beside
     "docs": ["mkdocs>=1.6,<2", "mkdocstrings[python]"],
     "test": [
@@ -50,6 +50,7 @@ EXTRAS = {
         "nbformat",
         "ipykernel",
         "pyBigWig",
+        "zarr>=3",
         "mypy",
         "import-linter",
         "biopython",

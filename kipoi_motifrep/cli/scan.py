@@ -6,7 +6,7 @@ import argparse
 
 from kipoi_motifrep.cli import filters
 
-SUMMARY = "Predictions along a genome, as Parquet or bigWig; go on where an earlier run stopped."
+SUMMARY = "Predictions along a genome, as Parquet, zarr or bigWig; go on where an earlier run stopped."
 EXAMPLE = """\
   kipoi-motifrep scan models/synthetic/cnn_25 --genome hg38.fa -o cnn_25.parquet
   kipoi-motifrep scan network.keras --genome hg38.fa --chromosomes chr20 --both-strands mean --jobs 4 -o chr20.bw
@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="FILE.parquet, one table, or FILE.bw, a bigWig an output; finished shards wait in FILE.shards/",
+        help="FILE.parquet, one table; FILE.zarr, an array a chromosome; or FILE.bw, a bigWig an output; finished "
+        "shards wait in FILE.shards/",
     )
 
 

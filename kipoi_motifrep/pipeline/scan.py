@@ -5,27 +5,29 @@
 2. A shard is some batches of bins of one chromosome. Which bins go through the network together does not depend on
    who does the shard, so that neither workers nor a kill change a result.
 3. Each finished shard is a file in a folder beside the output; a later run does those that are missing.
-4. When all are there they become one table, or one bigWig an output.
+4. When all are there they become one table, one zarr array a chromosome, or one bigWig an output.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
+from kipoi_motifrep.core.disks import on_disk
 from kipoi_motifrep.core.errors import InputError, a_few
 from kipoi_motifrep.core.outputs import (
     check_output_file,
@@ -37,6 +39,7 @@ from kipoi_motifrep.core.outputs import (
     write_json,
 )
 from kipoi_motifrep.core.progress import counted, progress, say
+from kipoi_motifrep.core.scratch import scratch
 from kipoi_motifrep.core.workers import WorkerLost, Workers, open_workers, opened_once
 from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice
 from kipoi_motifrep.filters.output_names import output_names
@@ -58,16 +61,13 @@ MOST_N = 0.5  # of a bin's bases; a bin with more is left out
 AHEAD = 2  # batches that are read while the network is at work
 STRANDS = ("mean", "max")
 RECORD = "scan.json"  # in the folder of the shards: whose they are
-SUFFIXES = (".parquet", ".bw", ".bigwig")
+KINDS = {".parquet": "", ".zarr": "zarr", ".bw": "pyBigWig", ".bigwig": "pyBigWig"}  # and the library of the extra
 FILES_AT_ONCE = 100  # bigWigs that are written side by side
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """What a worker must know of a scan.
-
-    `length` is the window's, where the network reads any; of `both_strands`, None is the forward strand alone.
-    """
+    """What a worker must know of a scan; of `both_strands`, None is the forward strand alone."""
 
     source: ModelSource
     choice: NetworkChoice
@@ -76,6 +76,15 @@ class _Scan:
     stride: int
     both_strands: str | None
     batch_size: int
+
+    @property
+    def shard_bins(self) -> int:
+        """Bins of a shard."""
+        return SHARD_BATCHES * self.batch_size
+
+    def n_bins(self, length: int) -> int:
+        """Bins on the grid of a chromosome."""
+        return max(0, length - self.bin + self.stride) // self.stride
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +169,10 @@ def scan(
     genome : path-like
         FASTA file, plain or bgzip.
     output : path-like
-        ``.parquet``: a table with ``chr``, ``start``, ``end`` and a column an output. ``.bw``: a bigWig an output
-        (``NAME.OUTPUT.bw``, if there are several); each value covers as many bases as the stride, about the bin's
-        middle, so that they do not overlap.
+        ``.parquet``: a table with ``chr``, ``start``, ``end`` and a column an output. ``.zarr``: an array a
+        chromosome, bins x outputs, whose row i is the bin that begins at base i x stride, NaN where there is none.
+        ``.bw``: a bigWig an output (``NAME.OUTPUT.bw``, if there are several); each value covers as many bases as
+        the stride, about the bin's middle, so that they do not overlap.
     regions : path-like, optional
         BED file or relative: only bins that overlap one of these intervals.
     chromosomes : sequence of str, optional
@@ -205,20 +215,23 @@ def scan(
     [0, 4, 8, 12, 16]
     """
     output = Path(output)
-    _check(output, bin, stride, both_strands, batch_size, labels)
-    check_output_file(output, [model, genome, regions])
+    inputs = [model, genome, regions]
+    _check(output, inputs, bin, stride, both_strands, batch_size, labels)
     wanted, choice = ModelSource(model, source), NetworkChoice(None, axes, alphabet, None, dna_channels)
-    files: list[str] = []
+    needed: list[str] = []
     if jobs is not None or scheduler is not None:
-        wanted, files = wanted.portable()
-        files.append(os.path.abspath(genome))
+        wanted, needed = wanted.portable()
+        needed.append(os.path.abspath(genome))
     request = _Scan(wanted, choice, os.path.abspath(genome), bin, stride, both_strands, batch_size)
     shards = plan_shards(Genome(genome), request, regions, chromosomes)
     work = output.with_name(f"{output.name}.shards")
-    with open_workers(jobs, scheduler, files) as workers:
+    with open_workers(jobs, scheduler, needed) as workers:
         opened = _Opened.of(request)
         names = _describe(opened, model, labels)
-        record = {
+        files = _bigwig_files(output, names) if KINDS[output.suffix.lower()] == "pyBigWig" else [output]
+        for path in files[1:]:
+            check_output_file(path, inputs)
+        record: dict[str, Any] = {
             "model": model_digest(opened.model),
             "layout": str(opened.network.layout),
             "genome": file_digest(genome),
@@ -228,6 +241,7 @@ def scan(
             "outputs": list(names),
             "versions": versions(),
         }
+        record = json.loads(json.dumps(record, default=json_default))  # as it is read again
         with output_folder(work):
             _claim(work, record)
             left = [number for number in range(len(shards)) if not _part(work, number).exists()]
@@ -235,21 +249,31 @@ def scan(
             finished = f", {len(shards) - len(left)} of them finished before" if len(left) < len(shards) else ""
             say(f"{bins} in {counted(len(shards), 'shard')}{finished}")
             _predict(workers, opened, [shards[number] for number in left], [_part(work, number) for number in left])
-            written = _finish(output, work, shards, opened.genome, request, names)
+            _finish(files, work, shards, opened.genome, request, record)
     shutil.rmtree(work)
-    return written
+    return files
 
 
 def _check(
-    output: Path, bin: int, stride: int, both_strands: str | None, batch_size: int, labels: Sequence[str] | None
+    output: Path,
+    inputs: Sequence[object],
+    bin: int,
+    stride: int,
+    both_strands: str | None,
+    batch_size: int,
+    labels: Sequence[str] | None,
 ) -> None:
-    if output.suffix.lower() not in SUFFIXES:
-        raise InputError(f"its name must end in {', '.join(SUFFIXES)}, which says what is written", path=output)
-    if output.suffix.lower() != ".parquet":
-        try:
-            import pyBigWig  # noqa: F401
-        except ImportError as error:
-            raise InputError("bigWig needs pyBigWig: pip install 'kipoi_motifrep[scan]'", path=output) from error
+    kind = output.suffix.lower()
+    if kind not in KINDS:
+        raise InputError(f"its name must end in {', '.join(KINDS)}, which says what is written", path=output)
+    if KINDS[kind] and importlib.util.find_spec(KINDS[kind]) is None:
+        raise InputError(f"needs {KINDS[kind]}: pip install 'kipoi_motifrep[scan]'", path=output)
+    if kind != ".zarr" or not output.is_dir():
+        check_output_file(output, inputs)
+        if kind == ".zarr" and output.exists():
+            raise InputError("is a file, and a zarr is a folder; choose another output", path=output)
+    elif "stride" not in _read_json(output / "zarr.json").get("attributes", {}) and any(output.iterdir()):
+        raise InputError("is a folder that no scan has written; choose another output", path=output)
     for name, value in (("bin", bin), ("stride", stride), ("batch_size", batch_size)):
         if value < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
@@ -257,6 +281,15 @@ def _check(
         raise InputError(f"both_strands is {both_strands!r}; it must be one of {', '.join(STRANDS)}")
     if len(set(labels or ())) < len(labels or ()):
         raise InputError("two outputs have one name; give each output a name of its own")
+
+
+def _read_json(path: Path) -> dict:
+    """Read a mapping; an empty one where the file is gone, or is another program's."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _describe(opened: _Opened, model: object, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -308,7 +341,7 @@ def plan_shards(
     wanted = None if regions is None else _read_regions(regions, genome)
     shards = []
     for number in chosen:
-        bins = np.arange(max(0, int(genome.lengths[number]) - request.bin + request.stride) // request.stride)
+        bins = np.arange(request.n_bins(int(genome.lengths[number])))
         if wanted is not None:
             # A bin overlaps a region if it begins before the region's end and ends behind its start.
             inside = np.zeros(len(bins) + 1, np.int64)
@@ -319,7 +352,7 @@ def plan_shards(
                     inside[first] += 1
                     inside[min(stop, len(bins))] -= 1
             bins = bins[np.cumsum(inside)[:-1] > 0]
-        size = SHARD_BATCHES * request.batch_size
+        size = request.shard_bins
         shards += [Shard(number, bins[first : first + size]) for first in range(0, len(bins), size)]
     if not shards:
         what = "no region has" if regions is not None else "no chromosome is long enough for"
@@ -344,11 +377,11 @@ def _read_regions(path: str | os.PathLike, genome: Genome) -> dict[int, list[tup
 
 def _claim(work: Path, record: dict[str, object]) -> None:
     """See that the shards of a folder are of this scan; mark a new folder."""
-    path, record = work / RECORD, json.loads(json.dumps(record, default=json_default))
+    path = work / RECORD
     if not path.exists():
         write_json(path, record)
         return
-    former = json.loads(path.read_text(encoding="utf-8"))
+    former = _read_json(path)
     other = [name for name in record if former.get(name) != record[name]]
     if other:
         raise InputError(
@@ -406,52 +439,87 @@ def _read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             yield waiting.popleft().result()
 
 
+Part = tuple[str, np.ndarray, np.ndarray]  # chromosome, its bins, and their values: shape (n, n_outputs)
+
+
 def _finish(
-    output: Path, work: Path, shards: Sequence[Shard], genome: Genome, request: _Scan, names: Sequence[str]
-) -> list[Path]:
+    files: Sequence[Path],
+    work: Path,
+    shards: Sequence[Shard],
+    genome: Genome,
+    request: _Scan,
+    record: Mapping[str, Any],
+) -> None:
     """Put the shards together into the files that were asked for."""
 
-    def parts(columns: slice = slice(None)) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    def parts(columns: slice = slice(None)) -> Iterator[Part]:
         for number, shard in enumerate(shards):
             with np.load(_part(work, number)) as part:
                 if len(part["bins"]):
-                    yield genome.names[shard.chromosome], part["bins"] * request.stride, part["values"][:, columns]
+                    yield genome.names[shard.chromosome], part["bins"], part["values"][:, columns]
 
-    n_bins, n_kept = sum(len(one.bins) for one in shards), 0
-    if output.suffix.lower() == ".parquet":
-        written = [output]
-        n_kept = _write_parquet(output, parts(), request.bin, names)
+    output, n_bins, n_kept = files[0], sum(len(one.bins) for one in shards), 0
+    lengths = {genome.names[one.chromosome]: int(genome.lengths[one.chromosome]) for one in shards}
+    kind = output.suffix.lower()
+    if kind == ".parquet":
+        n_kept = _write_parquet(output, parts(), request, record["outputs"])
+    elif kind == ".zarr":
+        with on_disk(output), scratch(output.parent) as passing:
+            n_kept = _write_zarr(passing / "new", parts(), lengths, request, record)
+            # A kill between the two loses nothing: the shards are still there.
+            if output.exists():
+                os.replace(output, passing / "former")
+            os.replace(passing / "new", output)
     else:
-        written = _bigwig_files(output, names)
-        lengths = {genome.names[one.chromosome]: int(genome.lengths[one.chromosome]) for one in shards}
-        with staged(output.parent, [one.name for one in written]) as stage:
-            for first in range(0, len(written), FILES_AT_ONCE):
+        with staged(output.parent, [one.name for one in files]) as stage:
+            for first in range(0, len(files), FILES_AT_ONCE):
                 some = slice(first, first + FILES_AT_ONCE)
-                n_kept = _write_bigwigs([stage / one.name for one in written[some]], parts(some), lengths, request)
+                n_kept = _write_bigwigs([stage / one.name for one in files[some]], parts(some), lengths, request)
     if n_kept < n_bins:
         say(f"left out: {counted(n_bins - n_kept, 'bin')} of {n_bins}, more than half of which is N")
-    return written
 
 
-def _write_parquet(
-    path: Path, parts: Iterable[tuple[str, np.ndarray, np.ndarray]], bin: int, names: Sequence[str]
-) -> int:
+def _write_parquet(path: Path, parts: Iterable[Part], request: _Scan, names: Sequence[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = [("chr", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
     schema, n = pa.schema([*columns, *((name, pa.float32()) for name in names)]), 0
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as table:
-        for chromosome, starts, values in parts:
-            arrays = [pa.array([chromosome] * len(starts)), pa.array(starts), pa.array(starts + bin)]
+        for chromosome, bins, values in parts:
+            starts = bins * request.stride
+            arrays = [pa.array([chromosome] * len(starts)), pa.array(starts), pa.array(starts + request.bin)]
             table.write_table(pa.Table.from_arrays([*arrays, *map(pa.array, values.T.copy())], schema=schema))
-            n += len(starts)
+            n += len(bins)
     return n
 
 
-def _write_bigwigs(
-    paths: Sequence[Path], parts: Iterable[tuple[str, np.ndarray, np.ndarray]], lengths: dict[str, int], request: _Scan
+def _write_zarr(
+    path: Path, parts: Iterable[Part], lengths: Mapping[str, int], request: _Scan, record: Mapping[str, Any]
 ) -> int:
+    import zarr
+
+    group, n = zarr.open_group(path, mode="w", attributes=dict(record)), 0
+    # On the grid, a bin is found without an index; of chunks without a bin, such as in a long stretch of N, there is
+    # no file.
+    arrays = {
+        name: group.create_array(
+            name,
+            shape=(request.n_bins(length), len(record["outputs"])),
+            chunks=(request.shard_bins, len(record["outputs"])),
+            dtype="float32",
+            fill_value=np.nan,
+            dimension_names=("bin", "output"),
+        )
+        for name, length in lengths.items()
+    }
+    for chromosome, bins, values in parts:
+        arrays[chromosome].set_orthogonal_selection(bins, values)
+        n += len(bins)
+    return n
+
+
+def _write_bigwigs(paths: Sequence[Path], parts: Iterable[Part], lengths: Mapping[str, int], request: _Scan) -> int:
     import pyBigWig
 
     # Bins overlap where the stride is smaller than they are, and a bigWig's values may not.
@@ -462,10 +530,11 @@ def _write_bigwigs(
         for track in tracks:
             stack.callback(track.close)
             track.addHeader(list(lengths.items()))
-        for chromosome, starts, values in parts:
+        for chromosome, bins, values in parts:
+            starts = bins * request.stride + shift
             for track, column in zip(tracks, values.T, strict=True):
-                track.addEntries(chromosome, starts + shift, values=column.astype(np.float64), span=span)
-            n += len(starts)
+                track.addEntries(chromosome, starts, values=column.astype(np.float64), span=span)
+            n += len(bins)
     return n
 
 

@@ -81,6 +81,12 @@ def read(path):
     return list(zip(table["chr"], table["start"], strict=True)), table.iloc[:, 3:].to_numpy()
 
 
+def contents(path):
+    """A file's bytes, or those of all files of a folder."""
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    return {str(one.relative_to(path)): one.read_bytes() for one in files}
+
+
 def run(network, genome, path, **options):
     return scan(network, genome, path, **{"bin": BIN, "stride": STRIDE, "batch_size": 16, **options})
 
@@ -143,8 +149,38 @@ def test_a_bigwig_an_output(genome, network, tmp_path, small_shards):
         np.testing.assert_allclose([one[3] for one in found], column, atol=1e-6)
 
 
-def test_a_stopped_scan_goes_on(genome, network, tmp_path, small_shards, monkeypatch, capsys):
-    whole = run(network, genome, tmp_path / "whole.parquet")[0].read_bytes()
+@pytest.mark.parametrize("chosen", [None, "chr1\t95\t140\nchr1\t700\t720\n"], ids=["all", "regions"])
+def test_a_zarr_holds_the_numbers_of_the_table(genome, network, tmp_path, small_shards, chosen):
+    zarr = pytest.importorskip("zarr")
+    options = {}
+    if chosen:
+        options["regions"] = tmp_path / "regions.bed"
+        options["regions"].write_text(chosen)
+    places, values = read(run(network, genome, tmp_path / "scan.parquet", **options)[0])
+    # Over an earlier one, which is replaced as a whole.
+    run(network, genome, tmp_path / "scan.zarr", chromosomes=["chr2"])
+    [path] = run(network, genome, tmp_path / "scan.zarr", labels=["MAX", "a b", "c"], **options)
+    group = zarr.open_group(path, mode="r")
+    scanned = {name: GENOME[name] for name in dict.fromkeys(name for name, _ in places)}
+    assert sorted(name for name, _ in group.arrays()) == sorted(scanned) == sorted(os.listdir(path))[:-1]
+    found = []
+    for name, length in scanned.items():
+        array = group[name]
+        assert array.shape == ((length - BIN) // STRIDE + 1, 3) and array.chunks == (32, 3)
+        there = np.flatnonzero(~np.isnan(array[:]).all(axis=1))
+        found += [((name, int(i) * STRIDE), array[i]) for i in there]
+    assert [place for place, _ in found] == places
+    np.testing.assert_array_equal(np.array([row for _, row in found]), values)
+    about = dict(group.attrs)
+    assert (about["outputs"], about["bin"], about["stride"]) == (["MAX", "a b", "c"], BIN, STRIDE)
+    assert {"kipoi_motifrep", "keras"} < set(about["versions"]) and len(about["model"]) == len(about["genome"]) == 64
+    assert not list(tmp_path.glob("*.shards")) and not list(tmp_path.glob(".kipoi_motifrep.*"))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "zarr"])
+def test_a_stopped_scan_goes_on(genome, network, tmp_path, small_shards, monkeypatch, capsys, suffix):
+    pytest.importorskip("zarr")
+    whole = contents(run(network, genome, tmp_path / f"whole.{suffix}")[0])
     done, real = [], scanning._predict_shard
 
     def until_the_third(opened, shard):
@@ -154,19 +190,19 @@ def test_a_stopped_scan_goes_on(genome, network, tmp_path, small_shards, monkeyp
         return real(opened, shard)
 
     monkeypatch.setattr(scanning, "_predict_shard", until_the_third)
-    path = tmp_path / "scan.parquet"
+    path = tmp_path / f"scan.{suffix}"
     with pytest.raises(KeyboardInterrupt):
         run(network, genome, path)
-    assert not path.exists() and len(list((tmp_path / "scan.parquet.shards").glob("*.npz"))) == 3
-    with pytest.raises(InputError, match=r"scan.parquet.shards: holds shards of another scan \(stride differ"):
+    assert not path.exists() and len(list((tmp_path / f"scan.{suffix}.shards").glob("*.npz"))) == 3
+    with pytest.raises(InputError, match=rf"scan.{suffix}.shards: holds shards of another scan \(stride differ"):
         run(network, genome, path, stride=9)
     done.clear()
     done.extend("no limit any more")
     capsys.readouterr()
     run(network, genome, path)
     assert "3 of them finished before" in capsys.readouterr().err
-    assert path.read_bytes() == whole
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["scan.parquet", "whole.parquet"]
+    assert contents(path) == {one.replace("whole", "scan"): text for one, text in whole.items()}
+    assert sorted(one.name for one in tmp_path.iterdir()) == [f"scan.{suffix}", f"whole.{suffix}"]
 
 
 def test_workers_change_nothing(genome, network, tmp_path, small_shards):
@@ -212,7 +248,13 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
         (["--jobs", "0"], "jobs is 0; it must be at least 1"),
         (["--labels", "a,b"], "2 labels for 3 outputs"),
         (["--labels", "a,a,b"], "two outputs have one name"),
-        (["-o", "scan.zarr"], "scan.zarr: its name must end in .parquet, .bw"),
+        (["-o", "scan.hdf5"], "scan.hdf5: its name must end in .parquet, .zarr, .bw"),
+        (["-o", "none/"], "none: its name must end in"),
+        (["-o", "/proc/none/scan.parquet"], "/proc/none/scan.parquet.shards: cannot write here"),
+        (["-o", "other.zarr"], "other.zarr: is a folder that no scan has written; choose another output"),
+        (["-o", "file.zarr"], "file.zarr: is a file, and a zarr is a folder"),
+        (["-o", "file.zarr/scan.parquet"], "cannot write here (not a directory)"),
+        (["-o", "tracks.bw"], "tracks.output1.bw: is a folder; name a file to write"),
         (["-o", "genome.fa"], "its name must end in"),
         (["--genome", "none.fa"], "none.fa: there is no such file"),
         (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers at tcp://127.0.0.1:9"),
@@ -223,9 +265,21 @@ def test_what_cannot_be_is_one_line(genome, network, tmp_path, monkeypatch, caps
     monkeypatch.setattr("kipoi_motifrep.core.workers.ANSWER", "0.5s")
     Path("other.bed").write_text("chr1\t0\t100\nchr9\t0\t100\n")
     Path("far.bed").write_text("chr1\t5\t2000\n")
+    Path("file.zarr").touch()
+    Path("other.zarr").mkdir()
+    Path("other.zarr", "zarr.json").write_text('{"attributes": {}, "node_type": "group"}')
+    Path("tracks.output1.bw").mkdir()
     before = sorted(os.listdir())
     base = ["scan", str(network), "--genome", str(genome), "--bin", "20", "-o", "scan.parquet"]
     assert cli.main([*base, *options]) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(said) == 1 and words in said[0]
     assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize("suffix, library", [("zarr", "zarr"), ("bw", "pyBigWig")])
+def test_a_library_that_is_not_there_is_named(genome, network, tmp_path, monkeypatch, suffix, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"scan.{suffix}: needs {library}: pip install 'kipoi_motifrep\[scan\]'"):
+        run(network, genome, tmp_path / f"scan.{suffix}")
+    assert not list(tmp_path.iterdir())
