@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,15 +15,15 @@ from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.disks import full_disk
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.letters import BASES
-from kipoi_motifrep.core.outputs import PARAMETERS_FILE, replacing, staged, write_parameters
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, staged, write_parameters
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.core.workers import Workers, open_workers
 from kipoi_motifrep.filters.base_order import tell_order
 from kipoi_motifrep.filters.batches import Batch, LoaderBatches, first_batch
 from kipoi_motifrep.filters.in_memory import SequencesInMemory
 from kipoi_motifrep.filters.result import FilterPWMs
-from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size, network_pwms
-from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteFile, write_filters
+from kipoi_motifrep.filters.streaming import THRESHOLD, PWMRule, fitting_batch_size
+from kipoi_motifrep.filters.writing import FILTER_FILES, SITE_FILES, SiteLines, write_filters
 from kipoi_motifrep.networks.file_kinds import NetworkFile
 from kipoi_motifrep.networks.layout import Layout, first_channel, layouts
 from kipoi_motifrep.networks.loading import is_file_model, is_here, load_model, loader_alphabet, open_network
@@ -354,13 +353,11 @@ def extract_filters(
     rule = PWMRule(window, threshold, quantile, top, weighted, best_per_sequence)
     if sites and output is None:
         raise InputError("sites need an output folder")
-    with open_workers(jobs, scheduler, shared_files(wanted, origins, sites, jobs, scheduler)) as workers:
+    with open_workers(jobs, scheduler, shared_files(wanted, origins, jobs, scheduler)) as workers:
         return _extract(workers, wanted, origins, choice, rule, sites, batch_size, output)
 
 
-def shared_files(
-    source: ModelSource, sequences: SequenceSource, sites: bool, jobs: int | None, scheduler: str | None
-) -> list[str]:
+def shared_files(source: ModelSource, sequences: SequenceSource, jobs: int | None, scheduler: str | None) -> list[str]:
     """List the files that workers will read, where there shall be any.
 
     Parameters
@@ -369,8 +366,6 @@ def shared_files(
         The model.
     sequences : SequenceSource
         The sequences.
-    sites : bool
-        Whether sites are to be written.
     jobs, scheduler
         As for :func:`kipoi_motifrep.core.workers.open_workers`.
 
@@ -386,8 +381,6 @@ def shared_files(
     """
     if jobs is None and scheduler is None:
         return []
-    if sites:
-        raise InputError("sites are written one after the other, by one process; leave out jobs and scheduler")
     return [*source.portable()[1], *sequences.portable()[1]]
 
 
@@ -411,8 +404,7 @@ def _extract(
         return shared_pwms(workers, opened, choice, rule)
     files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
     with staged(output, files, [wanted.model, sequences.dataloader_args, *sequences.files]) as stage:
-        by = partial(shared_pwms, workers, opened, choice, rule)
-        results = by() if not sites else pwms_and_sites(opened, rule, stage)
+        results = shared_pwms(workers, opened, choice, rule, sites=stage / opened.site_file if sites else None)
         write_filters(results, stage)
         write_parameters(
             stage,
@@ -463,32 +455,7 @@ class Opened:
     @property
     def site_file(self) -> str:
         """Name of the file of sites: BED where the sequences have coordinates, else a table."""
-        return f"sites{SiteFile.suffix(self.first, self.network.length)}"
-
-
-def pwms_and_sites(
-    opened: Opened, rule: PWMRule, folder: Path, batches: Iterable[Batch] | None = None
-) -> tuple[FilterPWMs, ...]:
-    """Compute the PWMs of a network's filters, and write every site as it is found.
-
-    Parameters
-    ----------
-    opened : Opened
-        Network and sequences.
-    rule : PWMRule
-        How PWMs are made.
-    folder : pathlib.Path
-        Where :attr:`Opened.site_file` is written.
-    batches : iterable of Batch, optional
-        The same sequences, watched over.
-
-    Returns
-    -------
-    tuple of FilterPWMs
-        One a bank of filters.
-    """
-    with replacing(folder / opened.site_file) as path, closing(SiteFile(path, opened.network, rule.window)) as on_sites:
-        return network_pwms(opened.network, opened.batches if batches is None else batches, rule, on_sites=on_sites)
+        return f"sites{SiteLines.suffix(self.first, self.network.length)}"
 
 
 Teller = Callable[[Network, LoaderBatches | None], tuple[str, str]]

@@ -2,16 +2,22 @@
 
 1. A shard is some batches, the same whoever does the work. Every worker opens the model and the sequences itself.
 2. First pass: maxima, counts and the best sites of each shard; sites that may pass the threshold stay with the worker.
-3. Last pass, with the levels known: sums of each shard, done where its sites were kept, if that worker is still there.
-4. Results are added up in the order of the shards, as one process does it too: the same to the last digit.
+3. Last pass, with the levels known: sums of each shard, done where its sites were kept, if that worker is still there;
+   and the lines of its sites, if they are to be written.
+4. Results are added up, and lines written, in the order of the shards, as one process does it too: the same to the
+   last digit.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
+import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -40,6 +46,7 @@ from kipoi_motifrep.filters.streaming import (
     window_sums,
 )
 from kipoi_motifrep.filters.sums import SiteSums
+from kipoi_motifrep.filters.writing import SiteLines
 from kipoi_motifrep.networks.loading import open_network
 from kipoi_motifrep.networks.network import Network
 from kipoi_motifrep.networks.untrained import untrained_copy
@@ -208,6 +215,7 @@ def shared_pwms(
     network: Network | None = None,
     batches: Iterable[Batch] | None = None,
     seed: int | None = None,
+    sites: Path | None = None,
 ) -> tuple[FilterPWMs, ...]:
     """Compute the PWMs of a network's filters, by whoever is there.
 
@@ -227,11 +235,13 @@ def shared_pwms(
         The same sequences, watched over; gone through in this process alone.
     seed : int, optional
         Of the untrained network.
+    sites : pathlib.Path, optional
+        File to write every site to, named as :attr:`Opened.site_file` says.
 
     Returns
     -------
     tuple of FilterPWMs
-        One a bank of filters; the same whoever did the work.
+        One a bank of filters; the same whoever did the work, as is the file.
 
     Raises
     ------
@@ -239,8 +249,21 @@ def shared_pwms(
         As :func:`~kipoi_motifrep.filters.streaming.network_pwms`, and if the sequences cannot be shared out.
     """
     network = network or opened.network
-    if workers.here:
-        return network_pwms(network, opened.batches if batches is None else batches, rule)
+    with nullcontext() if sites is None else SiteLines.to(sites, network, rule.window) as lines:
+        if workers.here:
+            return network_pwms(network, opened.batches if batches is None else batches, rule, on_sites=lines)
+        return _shared_pwms(workers, opened, choice, rule, network, seed, lines)
+
+
+def _shared_pwms(
+    workers: Workers,
+    opened: Opened,
+    choice: NetworkChoice,
+    rule: PWMRule,
+    network: Network,
+    seed: int | None,
+    lines: SiteLines | None,
+) -> tuple[FilterPWMs, ...]:
     inputs = SharedInputs.of(opened, choice, seed)
     n_batches = -(-(opened.batches.n or 0) // inputs.batch_size)
     shards = [(first, min(first + SHARD_BATCHES, n_batches)) for first in range(0, n_batches, SHARD_BATCHES)]
@@ -267,8 +290,11 @@ def shared_pwms(
     items = [(shard, [_between(one, shard, inputs.batch_size) for one in best]) for shard in shards]
     sums: list[SiteSums] = []
     samples: list[SiteSample] = []
-    for some, sample in _gone_through(workers, partial(_sums_there, inputs, rule, levels), items, "PWMs", where):
+    task = partial(_sums_there, inputs, rule, levels, None if lines is None else lines.bed)
+    for some, sample, text in _gone_through(workers, task, items, "PWMs", where):
         sums, samples = _added(sums, some), _added(samples, sample)
+        if lines is not None:
+            lines.add(zlib.decompress(text).decode())
     return filter_pwms_of(network, rule, maxima, heights, levels, sums, samples)
 
 
@@ -317,14 +343,22 @@ def _count_there(inputs: SharedInputs, upper: Sequence[np.ndarray] | None, shard
 
 
 def _sums_there(
-    inputs: SharedInputs, rule: PWMRule, levels: Sequence[np.ndarray], item: tuple[tuple[int, int], list[TopSites]]
-) -> tuple[list[SiteSums], list[SiteSample]]:
+    inputs: SharedInputs,
+    rule: PWMRule,
+    levels: Sequence[np.ndarray],
+    bed: bool | None,
+    item: tuple[tuple[int, int], list[TopSites]],
+) -> tuple[list[SiteSums], list[SiteSample], bytes]:
+    """Add up a shard; unless `bed` is None, write the lines of its sites, too: compressed, to a fifth."""
     shard, best = item
     network, batches = opened_once(SharedInputs.open, inputs)
     kept = _kept_for(inputs, rule).pop(shard, [])
     some = batches.between(*shard)
     parts = best_sites(network, some, best) if best else fresh_sites(network, some, rule, levels, kept)
-    return window_sums(network, parts, rule, before=shard[0] * inputs.batch_size)
+    text = io.StringIO()
+    lines = None if bed is None else SiteLines(text, bed, network, rule.window)
+    sums, samples = window_sums(network, parts, rule, lines, shard[0] * inputs.batch_size)
+    return sums, samples, zlib.compress(text.getvalue().encode(), 1)
 
 
 def _kept_for(inputs: SharedInputs, rule: PWMRule) -> dict[tuple[int, int], list[Found | None]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import h5py
 import numpy as np
 
-from kipoi_motifrep.core.outputs import write_bytes
+from kipoi_motifrep.core.outputs import replacing, write_bytes
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.filters.batches import Batch, ids_of, ranges_of
 from kipoi_motifrep.filters.evidence import EXAMPLE_FIELDS, Heights, SiteSample
@@ -169,13 +171,15 @@ def _write_group(group: h5py.Group, result: FilterPWMs) -> None:
     )
 
 
-class SiteFile:
-    """Sites as they are found, as BED where the sequences have coordinates, else as a table.
+class SiteLines:
+    """Sites as they are found, as lines of BED where the sequences have coordinates, else of a table.
 
     Parameters
     ----------
-    path : str or path-like
-        File to write to; its name should end in what :meth:`suffix` says.
+    file : text file
+        Where they go.
+    bed : bool
+        Which of the two.
     network : Network
         The network.
     window : int, optional
@@ -184,13 +188,32 @@ class SiteFile:
 
     HEADER = "sequence\tstart\tend\tfilter\tactivation\tstrand\n"
 
-    def __init__(self, path: str | os.PathLike, network: Network, window: int | None = None):
+    def __init__(self, file: TextIO, bed: bool, network: Network, window: int | None = None):
+        self.bed, self._file = bed, file
         self._windows, self._length = bank_windows(network, window), network.length
         self._names = [np.array(one, object) for one in filter_names(network.banks)]
-        self._bed = str(path).endswith(".bed")
-        self._file = open(path, "w", encoding="utf-8")
-        if not self._bed:
-            self._file.write(self.HEADER)
+
+    @classmethod
+    @contextmanager
+    def to(cls, path: Path, network: Network, window: int | None = None) -> Iterator[SiteLines]:
+        """Write a file; it gets its name when the block ends well.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file; its name ends in what :meth:`suffix` says.
+        network, window
+            As for the class.
+
+        Yields
+        ------
+        SiteLines
+            To be called with sites, in the order of the sequences.
+        """
+        with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            bed = path.suffix == ".bed"
+            file.write("" if bed else cls.HEADER)
+            yield cls(file, bed, network, window)
 
     @staticmethod
     def suffix(batch: Batch, length: int) -> str:
@@ -230,7 +253,7 @@ class SiteFile:
         window, names = self._windows[bank], self._names[bank][sites.filter]
         starts = window.start + window.step * sites.position
         ends = starts + window.width
-        if self._bed:
+        if self.bed:
             ranges = ranges_of(batch.metadata)
             labels, firsts = np.asarray(ranges.chr)[sites.sequence], np.asarray(ranges.start, int)[sites.sequence]
             minus = np.asarray(ranges.strand)[sites.sequence] == "-"
@@ -249,6 +272,12 @@ class SiteFile:
             if end > start
         )
 
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
+    def add(self, lines: str) -> None:
+        """Write lines that were made elsewhere.
+
+        Parameters
+        ----------
+        lines : str
+            Of the sequences that come next.
+        """
+        self._file.write(lines)

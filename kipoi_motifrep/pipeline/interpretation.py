@@ -32,7 +32,6 @@ from kipoi_motifrep.filters.extract import (
     SequenceSource,
     open_inputs,
     origin,
-    pwms_and_sites,
     shared_files,
 )
 from kipoi_motifrep.filters.output_names import label_names, output_names
@@ -306,7 +305,7 @@ split, layer, axes, alphabet, activation, dna_channels, sites, batch_size
         known.against(targets)  # before the model is loaded, which takes long: it says so if none is there
     # A passing folder if there is to be none: the steps go through files all the same.
     inputs = [model, dataloader_args, *request.sequences.files, truth, database]
-    files = shared_files(request.source, request.sequences, sites, jobs, scheduler)
+    files = shared_files(request.source, request.sequences, jobs, scheduler)
     with (
         open_workers(jobs, scheduler, files) as workers,
         scratch() if output is None else output_folder(output, FILES, inputs) as folder,
@@ -488,9 +487,10 @@ class _Interpreter:
 
         def make() -> tuple[FilterPWMs, ...]:
             self.steps.discard(ORDER_STEP)  # what follows is about other filters
-            if self.request.sites:
-                return pwms_and_sites(self.opened, self.request.rule, self.folder, self.batches)
-            return shared_pwms(self.workers, self.opened, self.request.choice, self.request.rule, batches=self.batches)
+            sites = self.folder / self.opened.site_file if self.request.sites else None
+            return shared_pwms(
+                self.workers, self.opened, self.request.choice, self.request.rule, batches=self.batches, sites=sites
+            )
 
         found = self.steps.step(
             "filters",

@@ -93,7 +93,7 @@ def test_the_file_formats_are_those_that_are_written():
         *METRICS,
         FILE_NAME,
         *TOMTOM_COLUMNS,
-        *writing.SiteFile.HEADER.split(),
+        *writing.SiteLines.HEADER.split(),
     ):
         assert re.search(rf"(?<![\w/]){re.escape(name)}(?![\w/])", text), f"formats.md does not speak of {name}"
 

@@ -114,7 +114,7 @@ def test_bad_sequences_stop_the_command(files, capsys, content, problem):
 
 def test_an_output_that_cannot_be_written_stops_before_the_network_runs(files, capsys, monkeypatch):
     (files / "file").write_text("in the way")
-    monkeypatch.setattr("kipoi_motifrep.filters.extract.network_pwms", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr("kipoi_motifrep.filters.sharing.network_pwms", lambda *_, **__: pytest.fail("it ran"))
     assert (
         main(["filters", str(files / "network.keras"), "--fasta", str(files / "dna.fa"), "-o", str(files / "file")])
         == 2

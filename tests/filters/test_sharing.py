@@ -63,6 +63,21 @@ def test_workers_give_the_same_filters(cluster, files, monkeypatch, rule):
     assert here[0].n_sequences == 300
 
 
+@pytest.mark.parametrize("rule", [{}, {"threshold": 0.3, "window": 9, "best_per_sequence": True}, {"top": 7}], ids=str)
+def test_sites_are_the_same_line_by_line(cluster, files, tmp_path, monkeypatch, rule):
+    """In the order of the sequences, also where shards are done out of turn."""
+    for module in (streaming, sharing):
+        monkeypatch.setattr(module, "SHARD_BATCHES", 2)
+    network, fasta = files
+    for name, workers in (("here", {}), ("there", {"scheduler": cluster}), ("jobs", {"jobs": 1})):
+        extract_filters(network, fasta=fasta, batch_size=16, sites=True, output=tmp_path / name, **workers, **rule)
+    here, there, jobs = ((tmp_path / name / "sites.tsv").read_bytes() for name in ("here", "there", "jobs"))
+    assert here == there == jobs and here.count(b"\n") > 20
+    places = [int(line.split(b"\t")[0][1:]) for line in here.splitlines()[1:]]
+    assert {one // 16 for one in places} == set(range(19)) or rule.get("top")
+    assert [one // 16 for one in places] == sorted(one // 16 for one in places)
+
+
 def test_sums_of_shards_are_those_of_all(files, monkeypatch):
     """Where a site is above half of the maximum, sums in float64 are exact, so that shards change nothing."""
     network, fasta = files
@@ -71,19 +86,22 @@ def test_sums_of_shards_are_those_of_all(files, monkeypatch):
     assert_same(extract_filters(network, fasta=fasta, batch_size=7), whole)
 
 
-def test_a_kipoi_model_with_its_own_loader(cluster):
+def test_a_kipoi_model_with_its_own_loader(cluster, tmp_path):
     files = {"intervals_file": EXAMPLES / "windows.bed", "fasta_file": EXAMPLES / "hg19_chr20_200kb.fa"}
     given = {"dataloader_args": files}
     model = shipped_model("synthetic/cnn_25")
-    here = extract_filters(model, batch_size=4, **given)
-    assert_same(extract_filters(model, batch_size=4, scheduler=cluster, **given), here)
+    here = extract_filters(model, batch_size=4, sites=True, output=tmp_path / "here", **given)
+    there = extract_filters(model, batch_size=4, sites=True, output=tmp_path / "there", scheduler=cluster, **given)
+    assert_same(there, here)
+    bed = (tmp_path / "here" / "sites.bed").read_bytes()
+    assert bed and (tmp_path / "there" / "sites.bed").read_bytes() == bed
 
 
 def test_an_interpretation_is_the_same(cluster, files, tmp_path):
     network, fasta = files
     for name, workers in (("here", {}), ("there", {"scheduler": cluster})):
-        interpret(network, fasta=fasta, database="JASPAR2016", output=tmp_path / name, **workers)
-    for name in ("filters.tsv", "filters.meme", "importance.tsv", "untrained_trimmed.meme", "matches.tsv"):
+        interpret(network, fasta=fasta, database="JASPAR2016", sites=True, output=tmp_path / name, **workers)
+    for name in ("filters.tsv", "sites.tsv", "filters.meme", "importance.tsv", "untrained_trimmed.meme", "matches.tsv"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes(), name
 
 
@@ -115,10 +133,9 @@ def test_what_cannot_be_shared_out(files, tmp_path):
     for model, given, words in (
         (network_of(), {"fasta": fasta}, "a model in memory cannot be sent"),
         (network, {"fasta": "-"}, "standard input cannot be sent"),
-        (network, {"fasta": fasta, "sites": True, "output": tmp_path / "out"}, "sites are written one after the other"),
     ):
         with pytest.raises(InputError, match=words):
-            extract_filters(model, jobs=2, **given)
+            extract_filters(model, jobs=2, output=tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
 
 
