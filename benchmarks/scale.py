@@ -1,6 +1,7 @@
 """How time and memory grow: filters by sequences, lengths and workers; a scan beside the network's own forward pass.
 
-    python benchmarks/scale.py                                      # all of it: hours
+    python benchmarks/scale.py                  # all of it: an hour
+    python benchmarks/scale.py --minutes 10     # what fits into them, small cases first
     python benchmarks/scale.py --workers 1 2 --sequences 10000 --lengths 200 --megabases 2
 
 Each case runs in processes of its own, so that peaks of memory are its own. Sequences are random.
@@ -29,32 +30,39 @@ def main():
     parser.add_argument("--sequences", type=int, nargs="+", default=[10**4, 10**5, 10**6])
     parser.add_argument("--lengths", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--megabases", type=float, default=10, help="of the scan (default: 10)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="leave out cases that would take longer")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case:
         print(json.dumps(CASES[json.loads(args.case)[0]](*json.loads(args.case)[1:])))
         return
+    end = time.monotonic() + 60 * args.minutes
     with tempfile.TemporaryDirectory() as folder:
-        print("| filters of | workers | seconds | processor seconds | largest process, MiB |\n|---|---|---|---|---|")
-        for length in args.lengths:
-            network = f"{folder}/network{length}.keras"
-            run("network", network, length)
-            for n in args.sequences:
-                fasta = f"{folder}/{n}x{length}.fa"
-                run("sequences", fasta, n, length)
-                for jobs in args.workers:
-                    found = run("filters", network, fasta, jobs)
-                    print(f"| {n:,} x {length:,} bp | {jobs or 'none'} | {' | '.join(found)} |", flush=True)
-                os.remove(fasta)
-        print("\n| tasks | workers | milliseconds a task |\n|---|---|---|")
-        for size in (0, 1 << 20):
-            for jobs in filter(None, args.workers):
-                print(f"| {size >> 20} MiB each | {jobs} | {run('tasks', jobs, size)[0]} |", flush=True)
         if args.megabases:
             wall, processor = run("scan", folder, args.megabases)
             print(
-                f"\nscan of {args.megabases:g} Mb, over the forward pass alone: {wall} (wall), {processor} (processor)"
+                f"scan of {args.megabases:g} Mb, over the forward pass alone: {wall} (wall), {processor} (processor)\n"
             )
+        print("| tasks | workers | milliseconds a task |\n|---|---|---|")
+        for size in (0, 1 << 20):
+            for jobs in filter(None, args.workers):
+                print(f"| {size >> 20} MiB each | {jobs} | {run('tasks', jobs, size)[0]} |", flush=True)
+        print("\n| filters of | workers | seconds | processor seconds | largest process, MiB |\n|---|---|---|---|---|")
+        # A base of a larger case takes no longer than one of a smaller case did, start of the processes included.
+        a_base = dict.fromkeys(args.workers, 0.0)
+        for n, length in sorted(((n, length) for n in args.sequences for length in args.lengths), key=np.prod):
+            network, fasta = f"{folder}/network{length}.keras", f"{folder}/{n}x{length}.fa"
+            for jobs in args.workers:
+                if time.monotonic() + a_base[jobs] * n * length > end:
+                    found = ["left out", "", ""]
+                else:
+                    if not os.path.exists(fasta):
+                        run("network", network, length)
+                        run("sequences", fasta, n, length)
+                    found = run("filters", network, fasta, jobs)
+                    a_base[jobs] = float(found[0]) / (n * length)
+                print(f"| {n:,} x {length:,} bp | {jobs or 'none'} | {' | '.join(found)} |", flush=True)
+            Path(fasta).unlink(missing_ok=True)
 
 
 def run(*case):
@@ -132,7 +140,7 @@ def scan(folder, megabases):
     lines = np.concatenate([rows, np.full((len(rows), 1), ord("\n"), np.uint8)], axis=1)
     genome.write_bytes(b">chr20\n" + lines.tobytes())
     source = ModelSource(str(shipped_weights(NETWORK)))
-    request = scanning._Request(source, NetworkChoice(), str(genome), 200, 100, None, scanning.BATCH_SIZE)
+    request = scanning._Scan(source, NetworkChoice(), str(genome), 200, 100, None, scanning.BATCH_SIZE)
     opened = scanning._Opened.of(request)
     shards = scanning.plan_shards(opened.genome, request)
     model = opened.network.source.model

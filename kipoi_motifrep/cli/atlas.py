@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kipoi_motifrep.cli import filters, match
+from kipoi_motifrep.cli import filters, interpret, match
 from kipoi_motifrep.cli.validate import add_reading
 
 SUMMARY = "Interpret many models, and write one page of what their filters hold; go on where an earlier run stopped."
@@ -30,15 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model a line; or a table with a header, model and other options of interpret (dataset, arch, ...)",
     )
     parser.add_argument("--source", help="Kipoi source of the models (default: dir for a model here, else kipoi)")
-    parser.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences, brought to each network's length")
-    parser.add_argument("--intervals", metavar="BED", help="intervals of a genome, brought to each network's length")
+    sequences = parser.add_mutually_exclusive_group()  # not required: a table may give each model its own
+    sequences.add_argument("--fasta", metavar="FILE", help="FASTA file of sequences, brought to each network's length")
+    sequences.add_argument("--intervals", metavar="BED", help="intervals of a genome, brought to each network's length")
     parser.add_argument("--genome", metavar="FILE", help="the genome of --intervals (FASTA, plain or bgzip)")
     add_reading(parser)
-    parser.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
+    sequences.add_argument("--dataset", metavar="FILE", help="HDF5 dataset, as simulate and dataset write it")
     match.add_database(parser)
     parser.add_argument(
         "--fdr", type=float, default=0.05, metavar="Q", help="of the filters that count (default: 0.05)"
     )
+    interpret.add_measurements(parser)
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
     filters.add_workers(parser)
     parser.add_argument(

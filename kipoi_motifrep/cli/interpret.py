@@ -41,6 +41,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which motifs are in the data: synthetic, synthetic-as-published, invivo, or a table of "
         "labels and matrix ids",
     )
+    add_measurements(parser)
+    parser.add_argument(
+        "--labels",
+        metavar="A,B,...",
+        help="names of the outputs, or a file with one a line (default: the model's or dataset's)",
+    )
+    parser.add_argument("--name", help="of the network, in the report (default: that of the model or its file)")
+    parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads for matching (default: the machine's)")
+    filters.add_workers(parser)
+    parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="DIR", help="folder for report.html and all other files"
+    )
+
+
+def add_measurements(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is measured of each filter, beside its matches.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Any command's parser.
+    """
     parser.add_argument(
         "--null",
         action=argparse.BooleanOptionalAction,
@@ -58,19 +82,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="plant the motifs of called filters in shuffled sequences (default: yes)",
-    )
-    parser.add_argument(
-        "--labels",
-        metavar="A,B,...",
-        help="names of the outputs, or a file with one a line (default: the model's or dataset's)",
-    )
-    parser.add_argument("--name", help="of the network, in the report (default: that of the model or its file)")
-    parser.add_argument("--seed", type=int, default=0, help="of shuffles and random weights (default: 0)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads for matching (default: the machine's)")
-    filters.add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="do all steps again, also those that are up to date")
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="DIR", help="folder for report.html and all other files"
     )
 
 

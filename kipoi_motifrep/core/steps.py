@@ -89,7 +89,7 @@ class Steps:
             The result.
         """
         # Recorded after it was written: a run that is killed between the two makes the step again.
-        if self._current(name, key, files):
+        if self.current(name, key, files):
             if said:
                 say(f"{said}: up to date")
             return read(self._steps[name].get("about") or {})
@@ -97,15 +97,41 @@ class Steps:
         if made is None:
             return None
         write(made)
+        self.record(name, key, files, about(made))
+        return made
+
+    def record(
+        self, name: str, key: Mapping[str, object], files: Sequence[str], about: Mapping[str, object] | None = None
+    ) -> None:
+        """Record a step whose files are written.
+
+        Parameters
+        ----------
+        name, key, files
+            As for :meth:`step`.
+        about : mapping, optional
+            Small things of the result that are in no file.
+        """
         self._steps[name] = {
             "key": _plain(_called(key)),
-            "about": _plain(about(made)),
+            "about": _plain(about or {}),
             "files": {file: file_digest(self._folder / file) for file in files},
         }
         write_json(self._folder / PARAMETERS_FILE, {**self._head, "steps": self._steps})
-        return made
 
-    def _current(self, name: str, key: Mapping[str, object], files: Sequence[str]) -> bool:
+    def current(self, name: str, key: Mapping[str, object], files: Sequence[str]) -> bool:
+        """Tell whether a step is up to date.
+
+        Parameters
+        ----------
+        name, key, files
+            As for :meth:`step`.
+
+        Returns
+        -------
+        bool
+            Whether it was made from this key, and its files are as they were written.
+        """
         recorded = self._steps.get(name, {})
         known = recorded.get("key")
         cheap = _plain({one: value for one, value in _versioned(key).items() if not callable(value)})

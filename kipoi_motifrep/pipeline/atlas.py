@@ -2,7 +2,7 @@
 
 1. Each network is interpreted into a folder of its own, by whoever is there; of one that fails the reason is kept, and
    the rest go on.
-2. A network whose folder says that nothing has changed is not opened again.
+2. A network of which nothing has changed is not opened again.
 3. The filters that count, those that are called, are compared among themselves: what is alike is one cluster.
 4. Tables, motif files and the page: networks, families of transcription factors, factors by name, clusters.
 """
@@ -14,18 +14,19 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kipoi_motifrep import __version__
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError, a_few, first_line, one_line
-from kipoi_motifrep.core.outputs import json_default, output_folder, write_json, write_text
+from kipoi_motifrep.core.outputs import PARAMETERS_FILE, output_folder, write_text
 from kipoi_motifrep.core.progress import counted, progress, say
+from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.core.textfile import text_lines
 from kipoi_motifrep.core.workers import WorkerLost, as_here, open_workers
@@ -40,15 +41,20 @@ from kipoi_motifrep.report.page import render, safe
 from kipoi_motifrep.report.schema import FilterGroup, FilterRow, GroupMember
 from kipoi_motifrep.representation.redundancy import similar_filters
 
-RECORD = "atlas.json"  # in the folder of each network: what it was interpreted from
 PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST = "index.html", "atlas.tsv", "clusters.tsv", "motifs.meme", "clusters.meme"
 FAMILIES_SHOWN = 60  # columns that a page can hold
 CLUSTERS_SHOWN = 150  # logos are what makes a page large
-_SEQUENCES = ("fasta", "intervals", "dataset", "dataloader_args")  # one of them says where sequences come from
-_ABOUT = ("genome", "auto_resize_len", "centre", "use_strand", "split")
+_SEQUENCES = {  # one of them says where sequences come from, and these say how they are read
+    "fasta": ("auto_resize_len",),
+    "intervals": ("genome", "auto_resize_len", "centre", "use_strand"),
+    "dataset": ("split",),
+    "dataloader_args": (),
+}
+_ABOUT = tuple(dict.fromkeys(name for names in _SEQUENCES.values() for name in names))
+_CHOICES = ("layer", "axes", "activation", "dna_channels")  # of a network
 COLUMNS = (  # of a table of models
     *("model", "arch", "source", "fasta", "intervals", "genome", "auto_resize_len", "centre", "dataset", "split"),
-    *("layer", "axes", "alphabet", "activation", "dna_channels", "labels", "truth", "name"),
+    *("dataloader_args", *_CHOICES, "alphabet", "labels", "truth", "name"),
 )
 
 
@@ -66,17 +72,25 @@ class AtlasEntry:
         Why it could not be interpreted.
     report : Report, optional
         What was found.
+    files : tuple of str
+        What it is read from, and its sequences.
     """
 
     name: str
     options: dict[str, object]
     error: str = ""
     report: Report | None = field(default=None, repr=False)
+    files: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
         """Name of its folder, and of its page's."""
         return re.sub(r"[^\w.+-]+", "_", self.name)
+
+    @property
+    def results(self) -> list[str]:
+        """What of an interpretation the atlas reads and leads to."""
+        return [f"models/{self.folder}/{name}" for name in ("interpretation.json", "report.html")]
 
     @property
     def rows(self) -> list[FilterRow]:
@@ -93,7 +107,8 @@ def read_models(path: str | os.PathLike) -> list[dict[str, object]]:
     ----------
     path : str or path-like
         A model a line; or a table whose header names ``model`` and some of :data:`COLUMNS`, arguments of
-        :func:`kipoi_motifrep.interpret` (and ``arch``). Lines that begin with ``#`` are passed over.
+        :func:`kipoi_motifrep.interpret` (and ``arch``); those of a model's own loader are JSON text. Lines that begin
+        with ``#`` are passed over.
 
     Returns
     -------
@@ -103,7 +118,7 @@ def read_models(path: str | os.PathLike) -> list[dict[str, object]]:
     Raises
     ------
     InputError
-        If there is no model, or a column or a number is none.
+        If there is no model, a column or a number is none, or a model has sequences twice.
 
     Examples
     --------
@@ -134,6 +149,16 @@ def read_models(path: str | os.PathLike) -> list[dict[str, object]]:
             given["auto_resize_len"] = int(length)
         if "labels" in given:
             given["labels"] = str(given["labels"]).split(",")
+        if "dataloader_args" in given:
+            try:
+                given["dataloader_args"] = dict(json.loads(str(given["dataloader_args"])))
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    'dataloader_args are no JSON text like {"key": "value"}', path=path, row=number
+                ) from error
+        sequences = [one for one in _SEQUENCES if one in given]
+        if len(sequences) > 1:
+            raise InputError(f"gives sequences twice, as {' and '.join(sequences)}", path=path, row=number)
         if "arch" in given:
             given["model"] = NetworkFile(str(given["model"]), str(given.pop("arch")))
         found.append(given)
@@ -174,7 +199,7 @@ def atlas(
     Raises
     ------
     InputError
-        If there is no model, a model is named twice, sequences are wrong, or no model could be interpreted.
+        If there is no model, two have one name, sequences are wrong, or no model could be interpreted.
 
     Examples
     --------
@@ -191,28 +216,21 @@ def atlas(
     given: list[dict] = [dict(one) if isinstance(one, Mapping) else {"model": one} for one in models]
     if not given:
         raise InputError("name a model at least")
-    entries, files = [], set[str]()
-    for name, own in zip(_names([one["model"] for one in given]), given, strict=True):
-        # Sequences of a model's own replace those of all.
-        of_all = {} if set(own) & set(_SEQUENCES) else {one: options.get(one) for one in (*_SEQUENCES, *_ABOUT)}
-        asked = {**options, **dict.fromkeys((*_SEQUENCES, *_ABOUT)), **of_all, **own}
-        asked = {one: value for one, value in asked.items() if value is not None}
-        source, model_files = ModelSource(asked["model"], asked.get("source")).portable()
-        where = {one: asked[one] for one in (*_SEQUENCES, *_ABOUT) if one in asked}
-        sequences, sequence_files = SequenceSource(**where).portable()
-        files.update(one for one in (*model_files, *sequence_files) if os.path.isfile(one))
-        entries.append(
-            AtlasEntry(name, {**asked, **{one: getattr(sequences, one) for one in where}, "model": source.model})
-        )
-    with output_folder(output, [PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST], sorted(files)) as folder:
+    entries = [
+        _entry(name, one, options)
+        for name, one in zip(_names([one.get("name", one["model"]) for one in given]), given, strict=True)
+    ]
+    files = sorted({file for one in entries for file in one.files})
+    with output_folder(output, [PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST, PARAMETERS_FILE], files) as folder:
         top = Path(os.path.abspath(folder))
+        steps = Steps(top, "atlas", {"models": [one.name for one in entries], **options})
         digest = cache(file_digest)
-        keys = [_key(one, digest) for one in entries]
-        left = [i for i, one in enumerate(entries) if not _is_current(top / "models" / one.folder, keys[i])]
+        keys = [{"options": one.options, "sha256": {file: digest(file) for file in one.files}} for one in entries]
+        left = [i for i, one in enumerate(entries) if not steps.current(one.folder, keys[i], one.results)]
         say(f"{len(entries) - len(left)} of {counted(len(entries), 'model')} are interpreted")
         errors: dict[int, str] = {}
         if left:
-            with open_workers(jobs, scheduler, sorted(files), str(top)) as workers:
+            with open_workers(jobs, scheduler, files, str(top)) as workers:
                 task = partial(_interpret_one, str(top / "models"), None if workers.here else 1)
                 results = workers.results(task, [entries[i] for i in left])
                 for number, outcome in progress(results, "atlas", total=len(left), unit="model"):
@@ -222,12 +240,12 @@ def atlas(
                         errors[i] = error
                         say(f"{entries[i].name}: failed: {error}")
                     else:
-                        write_json(top / "models" / entries[i].folder / RECORD, keys[i])
+                        steps.record(entries[i].folder, keys[i], entries[i].results)
                         say(f"{entries[i].name}: interpreted")
         done = [
-            AtlasEntry(one.name, one.options, errors[i])
+            replace(one, error=errors[i])
             if i in errors
-            else AtlasEntry(one.name, one.options, "", read_interpretation(top / "models" / one.folder))
+            else replace(one, report=read_interpretation(top / "models" / one.folder))
             for i, one in enumerate(entries)
         ]
         if len(errors) == len(entries):
@@ -236,13 +254,33 @@ def atlas(
     return done
 
 
+def _entry(name: str, own: Mapping[str, object], of_all: Mapping[str, object]) -> AtlasEntry:
+    """Put together what is asked of one model; its own sequences replace those of all."""
+    kind = next((one for one in _SEQUENCES if own.get(one) is not None), None)
+    left = set(_SEQUENCES) | set(_ABOUT) - set(_SEQUENCES[kind]) if kind else set()
+    asked: dict[str, Any] = {**{one: value for one, value in of_all.items() if one not in left}, **own}
+    asked = {one: value for one, value in asked.items() if value is not None}
+    source, files = ModelSource(asked["model"], asked.get("source")).portable()
+    where = {one: asked[one] for one in (*_SEQUENCES, *_ABOUT) if one in asked}
+    if not set(where) & set(_SEQUENCES):
+        raise InputError(
+            f"there are no sequences for {name}; give fasta=FILE, intervals=FILE and genome=FILE, or dataset=FILE"
+        )
+    try:
+        sequences, more = SequenceSource(**where).portable()
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    asked.update({one: getattr(sequences, one) for one in where}, model=source.model)
+    return AtlasEntry(name, asked, files=tuple(file for file in (*files, *more) if os.path.isfile(file)))
+
+
 def _names(models: Sequence[object]) -> list[str]:
     """Name models by the last parts of their paths, as many as tell them apart."""
     parts = [os.fspath(one).rstrip("/").split("/") if isinstance(one, (str, os.PathLike)) else [""] for one in models]
     full = ["/".join(one) for one in parts]
     twice = [one for one, n in Counter(full).items() if n > 1]
     if twice:
-        raise InputError(f"{twice[0]} is named twice; name each model once")
+        raise InputError(f"{twice[0]} is named twice; name each model once, or give each a name of its own in a table")
     for n in range(1, max(map(len, parts)) + 1):
         names = ["/".join(one[-n:]) for one in parts]
         if len({re.sub(r"[^\w.+-]+", "_", one) for one in names}) == len(names):
@@ -250,36 +288,13 @@ def _names(models: Sequence[object]) -> list[str]:
     raise InputError("two models have names that no folders can tell apart; rename one")
 
 
-def _key(entry: AtlasEntry, digest: Callable[[str], str]) -> dict[str, object]:
-    """Say what a network's interpretation follows from."""
-    given: dict = entry.options
-    files = ModelSource(given["model"], given.get("source")).portable()[1]
-    data = [str(given[name]) for name in ("fasta", "intervals", "genome", "dataset") if name in given]
-    return json.loads(
-        json.dumps(
-            {
-                "version": __version__,
-                "options": given,
-                "sha256": {path: digest(path) for path in [*files, *data] if os.path.isfile(path)},
-            },
-            default=json_default,
-        )
-    )
-
-
-def _is_current(folder: Path, key: Mapping[str, object]) -> bool:
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8")) == key and bool(read_interpretation(folder))
-    except (OSError, ValueError):  # there is none, or it is not whole
-        return False
-
-
 def _interpret_one(top: str, threads: int | None, entry: AtlasEntry) -> str:
     """Interpret a model; why that could not be, or nothing."""
     given: dict = as_here(entry.options)
     try:
         if (given.get("fasta") or given.get("intervals")) and given.get("auto_resize_len") is None:
-            given["auto_resize_len"] = open_network(given["model"], source=given.get("source")).length
+            choices = {name: given.get(name) for name in ("source", *_CHOICES)}
+            given["auto_resize_len"] = open_network(given["model"], **choices).length
         interpret(**given, threads=threads, output=Path(top, entry.folder))
     except (InputError, OSError) as error:
         return one_line(error)

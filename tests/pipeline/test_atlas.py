@@ -96,6 +96,8 @@ def test_a_list_and_a_table_of_models(tmp_path):
         ("model\tcolour\na\tred\n", "row 1: colour is none of model, arch"),
         ("model\tauto_resize_len\na\tlong\n", "row 2: auto_resize_len is 'long'"),
         ("a\tb\n", "row 1: has 2 columns, and the header 1"),
+        ("model\tfasta\tdataset\na\tx.fa\td.h5\n", "row 2: gives sequences twice, as fasta and dataset"),
+        ("model\tdataloader_args\na\tx.bed\n", "row 2: dataloader_args are no JSON text"),
     ):
         table.write_text(text)
         with pytest.raises(InputError, match=words):
@@ -115,6 +117,7 @@ def interpreted(monkeypatch):
             raise ZeroDivisionError("x\ny")
         output.mkdir(parents=True, exist_ok=True)
         write_interpretation(output, called(example(4, seed=len(str(model)))))
+        (output / "report.html").touch()
 
     monkeypatch.setattr(atlases, "interpret", interpret)
     return asked
@@ -143,7 +146,11 @@ def test_a_failure_is_a_row_and_what_is_done_is_not_done_again(interpreted, tmp_
     interpreted.clear()
     atlas(models[:1], out, **given, seed=1)
     assert [name for name, _ in interpreted] == ["a.h5"]
-    assert json.loads((out / "models" / "a.h5" / "atlas.json").read_text())["options"]["seed"] == 1
+    assert json.loads((out / "parameters.json").read_text())["steps"]["a.h5"]["key"]["options"]["seed"] == 1
+    interpreted.clear()
+    (out / "models" / "a.h5" / "report.html").unlink()
+    atlas(models[:1], out, **given, seed=1)
+    assert [name for name, _ in interpreted] == ["a.h5"]
 
 
 def test_sequences_of_a_models_own_replace_those_of_all(interpreted, tmp_path):
@@ -154,6 +161,18 @@ def test_sequences_of_a_models_own_replace_those_of_all(interpreted, tmp_path):
     asked = dict(interpreted)
     assert asked["a.h5"]["fasta"] == str(tmp_path / "x.fa") and asked["a.h5"]["auto_resize_len"] == 9
     assert asked["b.h5"]["dataset"] == str(tmp_path / "data.h5") and "fasta" not in asked["b.h5"]
+    # What says how they are read is that of all, where it is about such sequences.
+    models = [
+        {"model": tmp_path / "a.h5", "intervals": tmp_path / "x.fa", "name": "first"},
+        {"model": tmp_path / "a.h5", "intervals": tmp_path / "x.fa", "genome": tmp_path / "a.h5", "name": "second"},
+        {"model": tmp_path / "b.h5", "dataloader_args": {"fasta_file": str(tmp_path / "x.fa"), "n": 3}},
+    ]
+    interpreted.clear()
+    found = atlas(models, tmp_path / "out", genome=tmp_path / "x.fa", centre="middle", auto_resize_len=9)
+    (_, first), (_, second), (_, third) = interpreted
+    assert [one.name for one in found] == ["first", "second", "b.h5"]
+    assert first["genome"] == str(tmp_path / "x.fa") and second["genome"] == str(tmp_path / "a.h5")
+    assert third["dataloader_args"] == {"fasta_file": str(tmp_path / "x.fa"), "n": 3} and "centre" not in third
 
 
 def test_what_cannot_be(interpreted, tmp_path):
@@ -163,13 +182,36 @@ def test_what_cannot_be(interpreted, tmp_path):
     for models, given, words in (
         ([], {"fasta": fasta}, "name a model at least"),
         ([model, model], {"fasta": fasta}, "is named twice"),
-        ([model], {}, "give the sequences once"),
+        ([model], {}, "no sequences for broken.h5; give fasta=FILE, intervals=FILE and genome=FILE, or dataset=FILE"),
+        (
+            [{"model": model, "fasta": fasta, "centre": "middle"}],
+            {},
+            "broken.h5: genome, centre and use_strand go with",
+        ),
         ([keras.Sequential()], {"fasta": fasta}, "a model in memory cannot"),
         ([model], {"fasta": fasta, "auto_resize_len": 1}, "no model could be interpreted; the first: .*broken.h5"),
     ):
         with pytest.raises(InputError, match=words):
             atlas(models, tmp_path / "out", **given)
     assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_wrong_options_are_told_as_options(tmp_path, capsys):
+    for options, words in (
+        (
+            [],
+            "there are no sequences for a.h5; give --fasta FILE, --intervals FILE and --genome FILE, or --dataset FILE",
+        ),
+        (["--intervals", "x.bed"], "a.h5: intervals need the genome that they are of; give --genome FILE"),
+        (["--dataset", "d.h5", "--centre", "middle"], "a.h5: genome, centre and --use-strand go with intervals"),
+        (["--fasta", "x.fa", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
+    ):
+        assert cli.main(["atlas", "a.h5", *options, "-o", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == f"kipoi-motifrep: error: {words}"
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit):
+        cli.main(["atlas", "a.h5", "--fasta", "x.fa", "--dataset", "d.h5", "-o", str(tmp_path / "out")])
+    assert "argument --dataset: not allowed with argument --fasta" in capsys.readouterr().err
 
 
 def test_the_command(tmp_path, capsys):

@@ -11,23 +11,52 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kipoi_motifrep.pipeline.scan import scan
+from kipoi_motifrep.cli import program as cli
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("distributed")
 
-SCAN = {"bin": 20, "stride": 5, "batch_size": 1}  # 16 bins a shard: 30 shards
+# Says a line for each result that has come.
+PROGRAM = """
+import sys
+from kipoi_motifrep.core import workers
+real = workers._Dask.results
+def told(*given, **named):
+    for one in real(*given, **named):
+        print("done", file=sys.stderr, flush=True)
+        yield one
+workers._Dask.results = told
+from kipoi_motifrep.cli import main
+sys.exit(main())
+"""
+NETWORKS = 8
+COMMANDS = {
+    "scan": ["net0.keras", "--genome", "genome.fa", "--bin", "20", "--stride", "5", "--batch-size", "1"],  # 30 shards
+    "filters": ["net0.keras", "--fasta", "peaks.fa", "--batch-size", "1", "--sites"],  # 125 shards, twice
+    "interpret": ["net0.keras", "--fasta", "peaks.fa", "--batch-size", "1", "--database", "JASPAR2016", "--no-plant"],
+    "atlas": [
+        *(f"net{i}.keras" for i in range(NETWORKS)),
+        "--fasta",
+        "peaks.fa",
+        "--database",
+        "JASPAR2016",
+        "--no-null",
+        "--no-plant",
+        "--no-importance",
+    ],
+}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
-    keras.utils.set_random_seed(3)
-    stack = keras.layers.Conv1D(4, 5, activation="relu"), keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(3)
-    keras.Sequential([keras.Input((20, 4)), *stack]).save(folder / "network.keras")
-    letters = np.random.default_rng(1).choice(list("ACGT"), 2400)
-    (folder / "genome.fa").write_text(">chr1\n" + "".join(letters) + "\n")
-    scan(folder / "network.keras", folder / "genome.fa", folder / "whole.parquet", **SCAN)
+    for i in range(NETWORKS):
+        keras.utils.set_random_seed(i)
+        stack = keras.layers.Conv1D(4, 5, activation="relu"), keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(3)
+        keras.Sequential([keras.Input((20, 4)), *stack]).save(folder / f"net{i}.keras")
+    letters = np.random.default_rng(1).choice(list("ACGT"), (2000, 20))
+    (folder / "peaks.fa").write_text("".join(f">{i}\n{''.join(row)}\n" for i, row in enumerate(letters)))
+    (folder / "genome.fa").write_text(">chr1\n" + "".join(letters[:120].ravel()) + "\n")
     return folder
 
 
@@ -42,7 +71,8 @@ def cluster(tmp_path):
         started.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True))
         return Path(log.name)
 
-    address = said(start("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1"), r"(tcp://127\S+:\d+)")
+    log = start("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
+    address = wait_for(lambda: re.search(r"(tcp://127\S+:\d+)", log.read_text()))[1]
     for _ in range(2):
         start("worker", address, "--nthreads", "1", "--no-dashboard", "--death-timeout", "30")
     yield address, started
@@ -54,11 +84,7 @@ def cluster(tmp_path):
         process.wait()
 
 
-def said(log, pattern, seconds=90):
-    return wait_for(lambda: re.search(pattern, log.read_text()), seconds)[1]
-
-
-def wait_for(condition, seconds=240):
+def wait_for(condition, seconds=600):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "it does not come"
@@ -71,38 +97,53 @@ def children(process):
     return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
-def parts(output):
-    return len(list(Path(f"{output}.shards").glob("*.npz")))
+def results(output):
+    """What the run is for; not its times, or its folder's name."""
+    files = [output] if output.is_file() else output.rglob("*")
+    kept = [one for one in files if one.suffix in (".parquet", ".meme", ".tsv", ".h5") or one.name == "index.html"]
+    return {str(one.relative_to(output)): one.read_bytes() for one in kept}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not list(Path("/proc/self/task").glob("*/children")), reason="processes are listed by Linux only")
-def test_whoever_is_killed(files, cluster, tmp_path):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_whoever_is_killed(name, folder, cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
     address, (scheduler, *workers) = cluster
-    output = tmp_path / "scan.parquet"
-    command = [sys.executable, "-c", "import sys; from kipoi_motifrep.cli import main; sys.exit(main())", "scan"]
-    command += [str(files / "network.keras"), "--genome", str(files / "genome.fa"), "-o", str(output)]
-    command += ["--bin", "20", "--stride", "5", "--batch-size", "1", "--scheduler", address]
-    # A worker: its nanny starts another one, and the scan goes on.
-    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: parts(output) > 2 or program.poll() is not None)
+    suffix = ".parquet" if name == "scan" else ""
+    output, whole = tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    command = [name, *COMMANDS[name], "-o", str(output)]
+    log = tmp_path / "program.log"
+
+    def start():
+        with open(log, "w") as file:
+            return subprocess.Popen([sys.executable, "-c", PROGRAM, *command, "--scheduler", address], stderr=file)
+
+    def work(program, n):
+        """Wait for so many more results; the program must not end before."""
+        before = log.read_text().count("done\n")
+        wait_for(lambda: log.read_text().count("done\n") >= before + n or program.poll() is not None)
+        assert program.poll() is None, log.read_text()
+
+    # A worker: its nanny starts another one, and the work goes on.
+    program = start()
+    work(program, 1)
     for pid in children(workers[0]):
         os.kill(pid, signal.SIGKILL)
-    before = parts(output)
-    wait_for(lambda: parts(output) > before + 4 or program.poll() is not None)
+    work(program, 2)
     # The program.
     program.kill()
     program.wait()
-    assert 0 < parts(output) < 30 and not output.exists()
+    assert not output.is_file() and not (output / "index.html").exists() and not (output / "filters.tsv").exists()
     # The scheduler: the program says so in one line.
-    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    before = parts(output)
-    wait_for(lambda: parts(output) > before + 2 or program.poll() is not None)
+    program = start()
+    work(program, 1)
     os.killpg(scheduler.pid, signal.SIGKILL)
-    _, told = program.communicate(timeout=120)
-    assert program.returncode == 2 and "has gone; run the command again to go on" in told.splitlines()[-1]
-    assert "Traceback" not in told
-    assert before < parts(output) < 30
-    # What is left is done here.
-    scan(files / "network.keras", files / "genome.fa", output, **SCAN)
-    assert output.read_bytes() == (files / "whole.parquet").read_bytes()
+    assert program.wait(timeout=300) == 2
+    assert "has gone; run the command again to go on" in log.read_text().splitlines()[-1]
+    assert "Traceback" not in log.read_text()
+    # What is left is done by processes of this machine.
+    assert subprocess.run([sys.executable, "-c", PROGRAM, *command, "--jobs", "2"], check=False).returncode == 0
+    assert cli.main([name, *COMMANDS[name], "-o", str(whole)]) == 0
+    assert results(output) == results(whole) and results(whole)
+    assert not list(tmp_path.glob("**/.kipoi_motifrep.*")) and not list(tmp_path.glob("*.shards"))
