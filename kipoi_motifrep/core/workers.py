@@ -6,6 +6,7 @@ what it does not know: that each worker has this package and the files, what a f
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import io
 import logging
@@ -14,6 +15,7 @@ import pickle
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import fields, is_dataclass, replace
 from itertools import islice
@@ -33,7 +35,7 @@ Hear = Callable[[dict], object]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 PACKAGE = "kipoi_motifrep"
 SENT_AT_MOST = 256 << 20  # bytes of files that the scheduler carries: it holds them in memory
-ANSWER = "10s"  # until a scheduler must have answered; one that is there does so in milliseconds
+ANSWER = "5s"  # until a scheduler must have answered; one that is there does so in milliseconds
 FIRST_WORKER = 60  # seconds until a scheduler must have a worker: a cluster's queue may have to start it
 LOST = "its process ended"
 
@@ -151,11 +153,27 @@ def open_workers(
                 yield _Dask(client, "the scheduler on this machine")
             return
         try:
+            # Not by a Client, which ends half a minute later with a traceback, if it could not connect. In a thread,
+            # since a notebook has a loop of its own in this one.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _call(scheduler)).result()
             client = Client(scheduler, timeout=ANSWER)
-        except (OSError, ValueError) as error:
-            raise InputError(f"no Dask scheduler answers at {scheduler} ({one_line(error)})") from error
+        except Exception as error:  # of a protocol that is none, or is not installed, each its own
+            reason = one_line(error) or type(error).__name__
+            raise InputError(
+                f"no Dask scheduler answers at {scheduler} ({reason}); give its address, such as tcp://head:8786"
+            ) from error
         with client, _equipped(client, scheduler, files, folder):
             yield _Dask(client, f"the scheduler at {scheduler}")
+
+
+async def _call(scheduler: str) -> None:
+    """See that a scheduler answers."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    comm = await connect(scheduler, timeout=ANSWER, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 @contextmanager

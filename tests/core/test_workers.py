@@ -157,6 +157,24 @@ def test_what_cannot_be(monkeypatch):
             open_workers(**given).__enter__()
 
 
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "http://127.0.0.1:9", "head", "tcp://none.invalid:8786"])
+def test_a_wrong_address_is_told_within_seconds_and_nothing_more(address, run_python):
+    begin = time.monotonic()
+    done = run_python(
+        "-c",
+        "import sys, time; from kipoi_motifrep.core import workers as w\n"
+        "w.ANSWER = '0.5s'\n"
+        "begin = time.monotonic()\n"
+        "try: w.open_workers(scheduler=sys.argv[1]).__enter__()\n"
+        "except w.InputError as error: print(error, file=sys.stderr)\n"
+        "sys.exit(time.monotonic() - begin > 10)",
+        address,
+    )
+    assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"no Dask scheduler answers at {address} (") and "such as tcp://" in done.stderr
+    assert time.monotonic() - begin < 60  # the end included
+
+
 def test_importing_it_is_light(run_python):
     done = run_python("-c", "import sys, kipoi_motifrep.core.workers; print('dask' in sys.modules)")
     assert done.stdout.strip() == "False"
