@@ -216,6 +216,10 @@ def atlas(
     given: list[dict] = [dict(one) if isinstance(one, Mapping) else {"model": one} for one in models]
     if not given:
         raise InputError("name a model at least")
+    for name in ("fasta", "intervals", "genome", "dataset"):
+        path = options.get(name)
+        if isinstance(path, (str, os.PathLike)) and not os.path.exists(path):  # else each model would fail, one by one
+            raise InputError("there is no such file", path=path)
     entries = [
         _entry(name, one, options)
         for name, one in zip(_names([one.get("name", one["model"]) for one in given]), given, strict=True)

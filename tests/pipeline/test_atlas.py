@@ -197,14 +197,22 @@ def test_what_cannot_be(interpreted, tmp_path):
 
 
 def test_wrong_options_are_told_as_options(tmp_path, capsys):
+    (tmp_path / "x.fa").touch()
     for options, words in (
         (
             [],
             "there are no sequences for a.h5; give --fasta FILE, --intervals FILE and --genome FILE, or --dataset FILE",
         ),
-        (["--intervals", "x.bed"], "a.h5: intervals need the genome that they are of; give --genome FILE"),
-        (["--dataset", "d.h5", "--centre", "middle"], "a.h5: genome, centre and --use-strand go with intervals"),
-        (["--fasta", "x.fa", "--jobs", "0"], "--jobs is 0; it must be at least 1"),
+        (
+            ["--intervals", str(tmp_path / "x.fa")],
+            "a.h5: intervals need the genome that they are of; give --genome FILE",
+        ),
+        (
+            ["--dataset", str(tmp_path / "x.fa"), "--centre", "middle"],
+            "a.h5: genome, centre and --use-strand go with intervals",
+        ),
+        (["--fasta", str(tmp_path / "x.fa"), "--jobs", "0"], "--jobs is 0; it must be at least 1"),
+        (["--fasta", "none.fa"], "none.fa: there is no such file"),
     ):
         assert cli.main(["atlas", "a.h5", *options, "-o", str(tmp_path / "out")]) == 2
         assert capsys.readouterr().err.splitlines()[-1] == f"kipoi-motifrep: error: {words}"
