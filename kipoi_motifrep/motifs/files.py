@@ -16,6 +16,7 @@ import numpy as np
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs.formats.matrices import KNOWN, format_homer, format_jaspar, parse_plain
 from kipoi_motifrep.motifs.formats.meme import format_meme, parse_meme
+from kipoi_motifrep.motifs.formats.tables import parse_table
 from kipoi_motifrep.motifs.formats.text import MotifText, word
 from kipoi_motifrep.motifs.formats.transfac import format_transfac, parse_transfac
 from kipoi_motifrep.motifs.motif import Motif, check_background
@@ -38,7 +39,7 @@ class MotifFile(Sequence):
         Letter frequencies, if the file states them (MEME only).
     format : str
         ``meme``, ``transfac``, ``jaspar`` (letters and brackets), ``pfm`` (a row a letter), ``homer`` (a row a
-        position), ``cisbp`` (named columns), ``uniprobe`` or ``universalmotif``.
+        position), ``cisbp`` (named columns), ``table`` (such among others), ``uniprobe`` or ``universalmotif``.
     path : pathlib.Path
         The file.
     digest : str
@@ -81,8 +82,8 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     r"""Read a motif file of any known format, plain or packed with gzip, bzip2 or xz.
 
     The format is found by content: MEME (minimal in every shape, and MEME's text
-    output), TRANSFAC and its relatives, and everything that is titles and matrices:
-    JASPAR, HOMER, HOCOMOCO, CIS-BP, UniPROBE, universalmotif, logomaker. Rows may be
+    output), TRANSFAC and its relatives, tables with columns of letters, and everything that is titles and
+    matrices: JASPAR, HOMER, HOCOMOCO, CIS-BP, UniPROBE, universalmotif, logomaker. Rows may be
     positions or letters, numbers counts or probabilities. RNA motifs are read with U
     as T.
 
@@ -115,6 +116,8 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
     filled = list(text.filled())
     if not filled:
         raise text.error(f"empty, or not text; a motif file is needed ({KNOWN})")
+    if filled[0][1].startswith(("{", "[{")):
+        raise text.error(f"JSON; give the motifs in another format ({KNOWN})", filled[0][0])
     if filled[0][1].startswith("<"):
         raise text.error("an XML or HTML page; give the text file of motifs instead (MEME's is meme.txt)", filled[0][0])
     background = None
@@ -124,6 +127,8 @@ def read_motifs(path: str | os.PathLike) -> MotifFile:
         found, background = parse_meme(text)
     elif _TRANSFAC_START.match(first) or (not first.startswith(">") and any(map(_TRANSFAC_MATRIX.match, text.lines))):
         kind, found = "transfac", parse_transfac(text)
+    elif table := parse_table(text):
+        kind, found = "table", table
     else:
         found, kind = parse_plain(text)
     if not found:

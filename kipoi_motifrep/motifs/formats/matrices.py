@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from kipoi_motifrep.motifs.motif import Motif
 KNOWN = "MEME, JASPAR, TRANSFAC, HOMER, HOCOMOCO, CIS-BP, UniPROBE, universalmotif, logomaker"
 EMPTY = "left out {motifs} with empty tables (licensed, not in CIS-BP's files)"
 _KEY = re.compile(
-    r"\W*(motif|tf name|altname|name|protein|tf|gene|family|nsites|alphabet|type)(?:\s*:|\t)\s*([^\t]*)", re.IGNORECASE
+    r"\W*(motif|tf name|altname|name|protein|tf|gene|family|nsites|alphabet|type|id|matrix)(?:\s*[:=]|\t| (?=\d))"
+    r"\s*([^\t]*)",
+    re.IGNORECASE,
 )
-_NAMING_KEYS = ("motif", "name", "protein", "tf", "gene")  # the first that is there
+_NAMING_KEYS = ("motif", "name", "protein", "tf", "gene", "id", "matrix")  # the first that is there
 _WANTED = re.compile(r"\W*probability matrix", re.IGNORECASE)
 _TARGETS = re.compile(r"\bT:([\d.]+)")
 _GUESS = ",BestGuess:"
@@ -80,6 +83,7 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     ([(1, <Motif m1 X, width 3, AYA>)], 'homer')
     """
     blocks, behind = _blocks(text)
+    blocks = [part for block in blocks for part in _separated(block)]
     if labels := [row for row, line in text.filled() if _WANTED.match(line)]:
         blocks = _wanted(blocks)
         if not blocks:
@@ -87,7 +91,7 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     elif not blocks:
         row, _ = next(text.filled())
         raise text.error(f"not a motif file of a known format ({KNOWN})", row)
-    elif behind:
+    elif behind and not _is_whole(blocks[-1]):
         raise text.error(
             f"{behind[0][1][:40]!r} where a row of the matrix was expected: expected a position and 4 "
             "numbers, or it is a title without a Pos A C G T table below; is the file cut off?",
@@ -103,6 +107,8 @@ def parse_plain(text: MotifText) -> tuple[list[tuple[int, Motif]], str]:
     text.remarks[EMPTY] += len(empty)
     blocks = [block for block in blocks if block.lines or not block.columns]
     for block in blocks:
+        if [line.letter.replace("U", "T") for line in block.lines] == ["", *BASES]:
+            del block.lines[0]  # numbers of the positions
         if block.header is not None and not block.lines:
             name = _header(text, block, None)["name"]
             raise text.error(f"motif {name} has no matrix (no rows of numbers); is the file cut off?", block.row)
@@ -142,7 +148,7 @@ def _blocks(text: MotifText) -> tuple[list[_Titled], list[tuple[int, str]]]:
         headed = block is not None and block.header is not None
         if line.startswith(">"):
             block = begin(row, line[1:].strip())
-        elif line.startswith("#") and (headed or not _KEY.match(line)):
+        elif line == "<" or (line.startswith("#") and (headed or not _KEY.match(line))):
             pass
         elif names := _columns(line):
             text.note_letters(names[-4:], row)
@@ -160,14 +166,32 @@ def _blocks(text: MotifText) -> tuple[list[_Titled], list[tuple[int, str]]]:
                 titles.append((row, line))  # of the next motif
         elif is_line(read := read_line(line, row)) or (block and block.columns and is_number((read.words or [""])[0])):
             # Four rows of letters are whole, also where no title stands before the next.
-            whole = block is not None and read.letter == "A" and block.lines and block.lines[-1].letter in ("T", "U")
-            block = begin(row) if block is None or whole else block
+            block = begin(row) if block is None or (read.letter == "A" and _is_whole(block)) else block
             block.lines.append(read)
         else:
             block = None
             if any(map(str.isalnum, line)):
                 titles.append((row, line))
     return blocks, titles
+
+
+def _is_whole(block: _Titled) -> bool:
+    """Tell whether a matrix has a row for each letter, so that no other row belongs to it."""
+    return "".join(line.letter for line in block.lines[-4:]) in (BASES, BASES.replace("T", "U"))
+
+
+def _separated(block: _Titled) -> list[_Titled]:
+    """Split matrices that have no titles at blank lines and comments, unless these stand behind every row."""
+    lines = block.lines
+    if block.header is not None or block.columns or any(line.letter for line in lines):
+        return [block]
+    starts = [i for i, line in enumerate(lines) if i == 0 or line.row - lines[i - 1].row > 1]
+    if len(starts) in (1, len(lines)):
+        return [block]
+    return [
+        _Titled(lines[start].row, block.titles, lines=lines[start:stop])
+        for start, stop in itertools.pairwise([*starts, len(lines)])
+    ]
 
 
 def _columns(line: str) -> list[str]:
@@ -227,7 +251,7 @@ def _titles(text: MotifText, block: _Titled) -> dict:
     for title in block.titles:
         if found := _KEY.match(title):
             keys.setdefault(found[1].lower(), found[2].strip("\"' "))
-        else:
+        elif len(title.replace(",", " ").split()) <= max(3, len(block.lines[0].words) - 1):  # else names of columns
             names.append(title.split("\t")[0].strip("#\"' "))
     letters, values = keys.get("alphabet", "DNA").upper(), keys.get("type", "PPM").upper()
     if letters not in ("DNA", "RNA", BASES, BASES.replace("T", "U")):

@@ -71,6 +71,7 @@ def read_line(line: str, row: int) -> Line:
     ('R', ['1', '0', '0', '0'])
     """
     line = line.removeprefix("- ").strip()  # an item of a list in YAML
+    line = line.replace('"', "") if line.startswith('"') else line  # as R writes letters
     found = _LABEL.match(line)
     letter, mark = ((found[1] or found[3]).upper(), found[2] or "") if found else ("", "")
     rest = line[found.end(1 if found[1] else 3) :].lstrip(" \t:|,") if found else line

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kipoi_motifrep.motifs.formats.number_lines import motif_of
-from kipoi_motifrep.motifs.formats.text import MotifText, decimal, plain, word
+from kipoi_motifrep.motifs.formats.text import MotifText, decimal, is_number, plain, word
 from kipoi_motifrep.motifs.motif import Motif
 
 _NAMES = ("AC", "ID", "NA", "DE")  # behind a matrix they begin the next motif
@@ -80,7 +80,8 @@ def _add_line(text: MotifText, block: _Block, code: str, rest: str, row: int) ->
     elif not block.closed and (code.isdecimal() or block.header is not None) and not re.fullmatch("[A-Z]{2}", code):
         block.header = block.header or row
         words = rest.split()
-        block.values.append(text.four(words[:-1] if len(words) > 4 else words, row))  # the fifth: a consensus letter
+        # Behind the numbers: a consensus letter, and in SwissRegulon's files the information content.
+        block.values.append(text.four(words[: 4 + any(map(is_number, words[4:5]))], row))
         position, first = int(text.number(code, row)), block.first + len(block.rows)
         if not block.rows and position in (0, 1):
             block.first = position
