@@ -18,6 +18,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import jaspar
 from kipoi_motifrep.motifs.tomtom import comparing, search, statistics, tomtom
 from kipoi_motifrep.motifs.tomtom.comparing import SEED, seeded
+from kipoi_motifrep.motifs.tomtom.reporting import HIT
 
 EVERYTHING = np.inf
 
@@ -309,6 +310,43 @@ def test_without_q_values_the_rest_is_the_same():
     assert np.isnan(without["q_value"]).all()
     for name in ("query", "target", "p_value", "offset", "overlap", "orientation"):
         np.testing.assert_array_equal(with_q[name], without[name])
+
+
+@given(
+    st.lists(motifs, min_size=1, max_size=3),
+    st.lists(motifs, min_size=1, max_size=8),
+    st.floats(0, 10),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_low_threshold_leaves_out_what_is_above_it_and_changes_nothing_else(
+    queries, targets, evalue, complete, both_strands
+):
+    """Chances above the threshold are not computed, and wide targets may have the smaller ones."""
+    options = {"complete_scores": complete, "both_strands": both_strands, "qvalues": False}
+    everything = tomtom(queries, targets, evalue=EVERYTHING, **options)
+    found, names = tomtom(queries, targets, evalue=evalue, **options), [name for name in HIT.names if name != "q_value"]
+    assert found[names].tolist() == everything[everything["e_value"] <= evalue][names].tolist()
+
+
+@pytest.mark.parametrize(
+    ("query", "targets", "both_strands"),
+    [
+        ("NRRN", "VM VVVVN VMVM MA MMVV V", False),
+        ("VAM", "A AAAA A AAA AAAAA CVM CA AAAA AN", True),
+        ("NMMMV", "A C AR M MMMMM VM A MRNMM CV", False),
+    ],
+)
+def test_a_low_threshold_loses_nothing_where_wide_targets_have_the_smaller_chances(query, targets, both_strands):
+    columns = {"A": [10, 0, 0, 0], "C": [0, 10, 0, 0], "M": [5, 5, 0, 0], "R": [7, 1, 1, 1], "V": [4, 3, 2, 1]}
+    columns["N"] = [2.5] * 4
+    one, *others = [np.array([columns[letter] for letter in word]) / 10 for word in (query, *targets.split())]
+    options = {"both_strands": both_strands, "qvalues": False}
+    everything = tomtom([one], others, evalue=EVERYTHING, **options)
+    for evalue in everything["e_value"].tolist():
+        found = tomtom([one], others, evalue=evalue, **options)
+        assert found["target"].tolist() == everything["target"][everything["e_value"] <= evalue].tolist()
 
 
 def test_finds_a_shifted_reverse_complement():

@@ -113,9 +113,7 @@ def tomtom(
         threads=threads,
         progress=progress,
     )
-    hits = np.concatenate([np.empty(0, HIT), *found])
-    hits.setflags(write=False)
-    return hits
+    return np.frombuffer(b"".join(one.tobytes() for one in found), HIT)  # thousands, mostly short ones
 
 
 def search(
@@ -211,13 +209,14 @@ def _compared(
     # Enough parts for the threads to share, and few enough records of a part for memory.
     size = int(max(1, min(_MOST_TOGETHER, len(queries) / (4 * threads), _MOST_RECORDS / targets.n_targets)))
     state = seeded(SEED)
+    most = np.inf if rule.with_q else rule.highest_p(targets.n_targets)  # q-values rest on all p-values
 
     def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
-        p_values, chosen = statistics.compare(part, targets, complete, min_overlap)
+        p_values, chosen = statistics.compare(part, targets, complete, min_overlap, most)
         hits = report(np.array([len(one) for one in part]), targets, rule, p_values, chosen, state)
-        ends = np.searchsorted(hits["query"], np.arange(1, len(part)))
+        ends = np.searchsorted(hits["query"], np.arange(len(part) + 1)).tolist()
         hits["query"] += first
-        return np.split(hits, ends)
+        return [hits[start:stop] for start, stop in itertools.pairwise(ends)]
 
     def parts() -> Iterator[tuple]:
         for first in range(0, len(queries), size):

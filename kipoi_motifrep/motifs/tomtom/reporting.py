@@ -42,6 +42,10 @@ class ReportRule(NamedTuple):
     by_q: bool
     with_q: bool
 
+    def highest_p(self, n_targets: int) -> float:
+        """P-value that an E-value of the threshold has; a little more, since E-values are rounded."""
+        return 1.001 * self.threshold / n_targets
+
 
 def report(
     widths: np.ndarray, targets: Targets, rule: ReportRule, p_values: np.ndarray, chosen: np.ndarray, state: np.ndarray
@@ -71,8 +75,7 @@ def report(
         Of type `HIT`; queries by their place among these.
     """
     n_targets = targets.n_targets
-    # Rounded, p-values that are a little too high may pass here, but none is lost.
-    query, strand = np.nonzero(p_values <= 1.001 * rule.threshold / n_targets)
+    query, strand = np.nonzero(p_values <= rule.highest_p(n_targets))
     e_values = single(p_values[query, strand] * np.float32(n_targets))
     passing = e_values <= rule.threshold
     query, strand = query[passing], strand[passing]

@@ -6,8 +6,9 @@ A query of w columns is compared with N targets on both strands, or on one, whic
    integers from 0 to 100. A shuffle of the query before has the same, in another order.
 2. `count_scores`: how often a query column has each score. That is its null distribution.
 3. `align` and `best_alignments`: the highest sum of scores of each target strand.
-4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width. For
-   incomplete scores `find_incomplete_p_values` stands for the last two.
+4. `null_tables`: the chance that the best of all alignments on these strands scores as high, by target width; down to
+   the lowest score, or to where chances are higher than any that is asked for. For incomplete scores
+   `find_incomplete_p_values` stands for the last two.
 5. `null_fraction`: how many p-values are those of chance, for the false discovery rates.
 
 `compare` takes the first four steps for some queries, and `null_fractions` the fifth. What decides a digit is computed
@@ -290,17 +291,24 @@ def start_spans(spans, w, depth):
 
 
 @_compiled
-def lengthen(tails, falling, n_scores, depth, longer):
-    """Tails of spans with one more column, whose scores are distributed as ``falling``."""
+def lengthen(tails, falling, n_scores, reach, depth, longer):
+    """Tails of a span with one more column, whose scores are distributed as ``falling``.
+
+    Its lowest sum is ``reach`` below its highest: from there on a tail is of all sums, and stays as it is.
+    """
     if depth > 0:
-        out = longer[PAD : PAD + depth]
-        for x in range(depth):
+        varying = min(depth, reach + 1)
+        out = longer[PAD : PAD + varying]
+        for x in range(varying):
             out[x] = 0.0
-        for s in range(0, min(n_scores, depth), 4):  # four at a time: memory is what takes the time
+        for s in range(0, min(n_scores, varying), 4):  # four at a time: memory is what takes the time
             p0, p1, p2, p3 = falling[s], falling[s + 1], falling[s + 2], falling[s + 3]
             shorter = tails[PAD - 3 - s :]
-            for x in range(depth):
+            for x in range(varying):
                 out[x] += p0 * shorter[x + 3] + p1 * shorter[x + 2] + p2 * shorter[x + 1] + p3 * shorter[x]
+        same = longer[PAD + varying : PAD + depth]
+        for x in range(len(same)):
+            same[x] = out[varying - 1]
 
 
 @_compiled
@@ -316,48 +324,66 @@ def either(chance, tails, missing):
 
 
 @_compiled
-def null_tables(falling, n_scores, highest, widths, both_strands, depth, spans, before, tables):
-    """Chance that the best of all alignments is x below the highest sum or better, for 0 <= x < depth.
+def rows_up_to(chance, both_strands, most):
+    """How many entries a table has up to the first chance above ``most``; one more than it has, where there is none."""
+    x = 0
+    while x < len(chance) and chance[x] + (chance[x] - chance[x] * chance[x] if both_strands else 0.0) <= most:
+        x += 1
+    return x + 1
 
-    ``tables`` (G, depth) have a row for each target width. A span is a run of query columns that an alignment
+
+@_compiled
+def null_tables(falling, n_scores, highest, widths, both_strands, whole, most, spans, before, tables, depths):
+    """Chance that the best of all alignments is x below the highest sum or better, for 0 <= x < ``whole``.
+
+    ``tables`` (G, whole) have a row for each target width. A span is a run of query columns that an alignment
     covers; the sum of its scores is one of independent draws, and unaligned columns add nothing. Tails of all
     spans of a length are grown from those of one column less. They are counted downwards from a span's highest
     sum: so small chances keep their digits, and sums lower than the lowest that occurs are never computed.
+
+    A table ends after ``depths`` entries, behind the first chance above ``most``. Wide targets have more alignments, so
+    their chances get there before those of narrow ones: what is left is computed no deeper. Returns whether that
+    was so, and no table ends before.
     """
     w = len(highest)
-    before[0] = 0  # highest sum of the columns before each
+    tops, ranges = before[0], before[1]  # of the columns before each: highest sum, and how far below it the lowest is
+    tops[0] = ranges[0] = 0
     for i in range(w):
-        before[i + 1] = before[i] + highest[i]
-    start_spans(spans, w, depth)
+        tops[i + 1], ranges[i + 1] = tops[i] + highest[i], ranges[i] + n_scores[i] - 1
+    start_spans(spans, w, whole)
     tails, longer = spans[0], spans[1]
-    partial = tables[len(widths), :depth]  # alignments that leave a part of the query over on one side
-    for x in range(depth):
+    partial = tables[len(widths), :whole]  # alignments that leave a part of the query over on one side
+    for x in range(whole):
         partial[x] = 0.0
-    group = 0
-    for length in range(1, w + 1):
-        for a in range(w - length + 1):
-            # The columns before a span never join it, so its tail is not asked for that much farther down.
-            lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], depth - before[a], longer[a])
-        tails, longer = longer, tails
-        if length < w:
-            if group < len(widths) and widths[group] == length:
-                chance = tables[group, :depth]
-                for x in range(depth):
-                    chance[x] = partial[x]
-                for a in range(w - length + 1):
-                    either(chance, tails[a], before[w] - before[a + length] + before[a])
-                group += 1
-            either(partial, tails[0], before[w] - before[length])
-            either(partial, tails[w - length], before[w - length])
-    for n in range(w, widths[-1] + 1):
-        either(partial, tails[0], 0)
-        if widths[group] == n:
+    group, depth, sure = 0, whole, True
+    for length in range(1, widths[-1] + 1):
+        if length <= w:
+            for a in range(w - length + 1):
+                # The columns before a span never join it, so its tail is not asked for that much farther down.
+                stop = a + length
+                reach = ranges[stop] - ranges[a]
+                lengthen(tails[a], falling[stop - 1], n_scores[stop - 1], reach, depth - tops[a], longer[a])
+            tails, longer = longer, tails
+        if length >= w:
+            either(partial, tails[0], 0)
+        if group < len(widths) and widths[group] == length:
+            chance = tables[group, :depth]
             for x in range(depth):
-                tables[group, x] = partial[x]
+                chance[x] = partial[x]
+            for a in range(w - length + 1 if length < w else 0):
+                either(chance, tails[a], tops[w] - tops[a + length] + tops[a])
+            end = rows_up_to(chance, both_strands, most)
+            sure = sure and (end <= depth or depth == whole)
+            depth = depths[group] = min(end, depth)
+            partial = partial[:depth]
             group += 1
+        if length < w:
+            either(partial, tails[0], tops[w] - tops[length])
+            either(partial, tails[w - length], tops[w - length])
     for g in range(len(widths) if both_strands else 0):
-        for x in range(depth):
+        for x in range(depths[g]):
             tables[g, x] += tables[g, x] - tables[g, x] * tables[g, x]  # the other strand
+    return sure
 
 
 @_compiled
@@ -506,7 +532,7 @@ def align_queries(
 
 
 @_cached
-def find_p_values(starts, widths, strands, both_strands, nulls, scores, work, p_values):
+def find_p_values(starts, widths, strands, both_strands, most, nulls, scores, work, p_values):
     """Chances of the best alignments (step 4).
 
     Parameters
@@ -515,13 +541,15 @@ def find_p_values(starts, widths, strands, both_strands, nulls, scores, work, p_
         From `align_queries`.
     both_strands : bool
         Whether these are of both strands.
+    most : float
+        Highest chance that is asked for.
     work : tuple of numpy.ndarray
         Filled on the way: see `compare`.
     p_values : numpy.ndarray, shape (n, 2 N), float32
-        Filled.
+        Filled; 1 may stand for chances above ``most``.
     """
     falling, n_scores, highest = nulls
-    spans, before, tables = work
+    spans, before, tables, depths = work
     for q in range(len(starts) - 1):
         start, stop = starts[q], starts[q + 1]
         own, chances = scores[q], p_values[q]
@@ -530,22 +558,27 @@ def find_p_values(starts, widths, strands, both_strands, nulls, scores, work, p_
             top += highest[i]
         for e in range(len(own)):
             lowest = min(lowest, own[e])
-        null_tables(
-            falling[start:stop],
-            n_scores[start:stop],
-            highest[start:stop],
-            widths,
-            both_strands,
-            top - lowest + 1,
-            spans,
-            before,
-            tables,
-        )
+        for limit in (most, np.inf):  # to the end, where wide targets turn out to have the smaller chances
+            if null_tables(
+                falling[start:stop],
+                n_scores[start:stop],
+                highest[start:stop],
+                widths,
+                both_strands,
+                top - lowest + 1,
+                limit,
+                spans,
+                before,
+                tables,
+                depths,
+            ):
+                break
         entry = 0
         for g in range(len(widths)):
-            table = tables[g]
+            table = tables[g, : depths[g]]
             for e in range(entry, entry + strands[g]):
-                chances[e] = table[top - own[e]]
+                missing = top - own[e]
+                chances[e] = table[missing] if missing < len(table) else 1.0
             entry += strands[g]
 
 
@@ -580,7 +613,10 @@ def find_incomplete_p_values(starts, widths, strands, both_strands, min_overlap,
             least[e], chosen[q, e] = np.inf, 0
         for length in range(1, w + 1):
             for a in range(w - length + 1):
-                lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], depth, longer[a])
+                reach = 0
+                for i in range(a, a + length):
+                    reach += n_scores[i] - 1
+                lengthen(tails[a], falling[a + length - 1], n_scores[a + length - 1], reach, depth, longer[a])
             tails, longer = longer, tails
             place = entry = 0
             for g in range(len(widths)):
@@ -668,7 +704,7 @@ def null_fractions(ordered: np.ndarray, wanted: np.ndarray, state: np.ndarray) -
 
 
 def compare(
-    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int
+    queries: list[np.ndarray], targets: Targets, complete: bool, min_overlap: int, most: float = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare some queries with all targets.
 
@@ -680,11 +716,13 @@ def compare(
         Pseudocounts included.
     targets, complete, min_overlap
         See `align_queries`.
+    most : float, optional
+        Highest p-value that is asked for; all by default.
 
     Returns
     -------
     p_values : numpy.ndarray, shape (n, 2 N), float32
-        Of each target strand.
+        Of each target strand; 1 may stand for those above `most`.
     chosen : numpy.ndarray, shape (n, 2 N), int32
         Its best alignment.
     """
@@ -722,8 +760,9 @@ def compare(
     spans = np.empty((2, width, PAD + depth))
     if complete:
         tables = np.empty((len(targets.widths) + 1, depth))
-        work_of_nulls = spans, np.empty(width + 1, np.int64), tables
-        find_p_values(starts, widths, strands, both_strands, nulls, scores, work_of_nulls, p_values)
+        before, depths = np.empty((2, width + 1), np.int64), np.empty(len(targets.widths), np.int64)
+        work_of_nulls = spans, before, tables, depths
+        find_p_values(starts, widths, strands, both_strands, float(most), nulls, scores, work_of_nulls, p_values)
     else:
         least = np.empty(n_strands)
         find_incomplete_p_values(
