@@ -181,7 +181,7 @@ def _record(path: str | os.PathLike, row: int, header: bytes, parts: list[tuple[
                 letter = chr(part[int(wrong.argmax())])
                 raise InputError(
                     f"{letter!r} in sequence {name!r} is no DNA letter; "
-                    + ("take the gaps of an alignment out" if letter in "-." else "replace it, for example with N"),
+                    + ("take the gaps of an alignment out" if letter == "-" else "replace it, for example with N"),
                     path=path,
                     row=number,
                 )

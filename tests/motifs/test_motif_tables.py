@@ -112,6 +112,7 @@ def test_rna_in_a_table(read):
         ("motif,pos,A,C,G,T\nm,1,1,0,0,0\nm,2,1,0,0\n", 3, "has 5 columns, and the header has 6"),
         ("motif,pos,A,C,G,T\nm,1,-1.1,.2,.3,.4\n", 2, "negative"),
         ("motif,pos,A,C,G,T\n", 1, "no rows"),
+        ("gene\tGC\tA\tC\tG\tT\tAA\tAC\tAG\nx\t50\t5\t5\t5\t5\t1\t1\t1\n", 1, "not a motif file"),
         ('{"matrix_id": "MA0004.1", "pfm": {"A": [4, 19]}}\n', 1, "JSON"),
         ("AC  M1\nP0  A C G T\n01  1 0 0 0 1 A\n//\n", 3, "found 5"),
     ],

@@ -14,6 +14,7 @@ from kipoi_motifrep.motifs.formats.number_lines import motif_of
 from kipoi_motifrep.motifs.formats.text import MotifText, is_number
 from kipoi_motifrep.motifs.motif import Motif
 
+MOST_COLUMNS = 8  # letters, the motif's name and another one, position, consensus
 _POSITION = ("pos", "position", "index", "i", "column")
 
 
@@ -55,7 +56,8 @@ def parse_table(text: MotifText) -> list[tuple[int, Motif]] | None:
 
     header = cells(first)
     names = [name.upper().replace("U", "T") for name in header]
-    if any(names.count(base) != 1 for base in BASES):
+    # Tables of sequences' properties have such columns, too, among many more.
+    if any(names.count(base) != 1 for base in BASES) or len(names) > MOST_COLUMNS:
         return None
     rows = [(row, cells(line)) for row, line in lines]
     if {*names[-4:]} == {*BASES} and len(names) < 6 and separator != ";" and not (rows and rows[0][1][0][:1].isalpha()):
