@@ -330,6 +330,7 @@ class _Dask:
         where: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, R | WorkerLost]]:
         from distributed import CancelledError, as_completed
+        from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
         topic = f"kipoi_motifrep-{uuid.uuid4().hex}" if hear is not None else ""
@@ -337,10 +338,14 @@ class _Dask:
             self._client.subscribe_topic(topic, lambda event: hear(event[1]))
         waiting: dict[str, int] = {}
         coming, left = as_completed(), enumerate(items)
+        gone = InputError(f"{self._name} has gone; run the command again to go on")
 
         def hand_out() -> None:
             """Let each worker have a task in hand and a next one, and no more: results must fit into memory."""
-            n_workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            try:
+                n_workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
+            except OSError as error:
+                raise gone from error
             for number, item in islice(left, max(1, 2 * n_workers + 1 - len(waiting))):
                 hint = {} if where is None else {"workers": [where[number]], "allow_other_workers": True}
                 future = self._client.submit(_do, function, item, topic, pure=False, **hint)
@@ -356,8 +361,8 @@ class _Dask:
                     outcome = future.result()
                 except KilledWorker:
                     outcome = WorkerLost(f"{LOST} each time it was tried; run the command again to go on")
-                except CancelledError as error:
-                    raise InputError(f"{self._name} has gone; run the command again to go on") from error
+                except (CancelledError, CommClosedError) as error:  # between two results, or amid one
+                    raise gone from error
                 future.release()
                 hand_out()
                 yield number, outcome

@@ -3,7 +3,8 @@
 1. Each network is interpreted into a folder of its own, by whoever is there; of one that fails the reason is kept, and
    the rest go on.
 2. A network of which nothing has changed is not opened again.
-3. The filters that count, those that are called, are compared among themselves: what is alike is one cluster.
+3. The filters that count, those that are called, are compared among themselves: what is like the clearest that is
+   left is one cluster.
 4. Tables, motif files and the page: networks, families of transcription factors, factors by name, clusters.
 """
 
@@ -33,7 +34,7 @@ from kipoi_motifrep.core.workers import WorkerLost, as_here, open_workers
 from kipoi_motifrep.filters.extract import ModelSource, SequenceSource
 from kipoi_motifrep.motifs import Motif, write_motifs
 from kipoi_motifrep.networks.file_kinds import NetworkFile
-from kipoi_motifrep.networks.loading import open_network
+from kipoi_motifrep.networks.loading import load_model, open_network
 from kipoi_motifrep.pipeline.interpretation import interpret
 from kipoi_motifrep.report import Report, read_interpretation
 from kipoi_motifrep.report.drawings import group_logos
@@ -297,8 +298,8 @@ def _interpret_one(top: str, threads: int | None, entry: AtlasEntry) -> str:
     given: dict = as_here(entry.options)
     try:
         if (given.get("fasta") or given.get("intervals")) and given.get("auto_resize_len") is None:
-            choices = {name: given.get(name) for name in ("source", *_CHOICES)}
-            given["auto_resize_len"] = open_network(given["model"], **choices).length
+            model = load_model(given["model"], given.get("source"), whole=False)  # as it is interpreted
+            given["auto_resize_len"] = open_network(model, **{name: given.get(name) for name in _CHOICES}).length
         interpret(**given, threads=threads, output=Path(top, entry.folder))
     except (InputError, OSError) as error:
         return one_line(error)
@@ -348,7 +349,7 @@ def write_atlas(entries: Sequence[AtlasEntry], folder: str | os.PathLike, linked
         Motif(f"{one.name}/{row.name}", np.array(row.trimmed), row.match.name if row.match else "", nsites=row.n_sites)
         for one, row in held
     ]
-    groups = similar_filters(motifs, range(len(motifs))).groups
+    groups = similar_filters(motifs, range(len(motifs)), chains=False).groups
     write_motifs(motifs, folder / MOTIFS)
     write_motifs([motifs[group[0].filter] for group in groups], folder / CLEAREST)
     write_table(

@@ -60,14 +60,18 @@ class Similar:
         return found
 
 
-def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: int | None = None) -> Similar:
+def similar_filters(
+    motifs: Sequence[Motif], compared: Sequence[int], threads: int | None = None, *, chains: bool = True
+) -> Similar:
     """Group filters by Tomtom among themselves.
 
     1. Compare every filter with every other, reverse complements included.
     2. Join two whose p-values in both directions are at most `ALIKE_BELOW`. In both: a short filter is like a part of
        a long one by chance more often than the other way round.
     3. A group is everything that is joined by a chain of such pairs. From its clearest filter on, lay the others
-       out one by one, each by its best alignment with one that lies already.
+       out one by one, each by its best alignment with one that lies already. Without `chains`, a group is a filter and
+       those that are joined to itself, the clearest filters first: among thousands of filters, some of which hold
+       parts of several motifs, chains lead from any motif to any other.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
         Which of them have information.
     threads : int, optional
         For Tomtom; by default all that the machine has.
+    chains : bool, default True
+        Whether a filter may be joined to a group by any of its members.
 
     Returns
     -------
@@ -104,7 +110,11 @@ def similar_filters(motifs: Sequence[Motif], compared: Sequence[int], threads: i
     seen: set[int] = set()
     for one in sorted(range(len(chosen)), key=lambda i: (-clearness[i], i)):
         if one not in seen:
-            group = _laid_out(one, neighbours, links, widths)
+            if chains:
+                group = _laid_out(one, neighbours, links, widths)
+            else:
+                joined = (other for other in neighbours[one] if other not in seen)
+                group = [Member(one), *(_beside(Member(one), other, links[other, one], widths) for other in joined)]
             seen.update(member.filter for member in group)
             groups.append(sorted(group, key=lambda member: (-clearness[member.filter], member.filter)))
     groups.sort(key=len, reverse=True)

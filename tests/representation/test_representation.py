@@ -233,3 +233,28 @@ def test_groups_are_connected_components():
     }
     found = similar_filters(motifs, range(15))
     assert {frozenset(member.filter for member in group) for group in found.groups} == expected
+
+
+def test_without_chains_all_of_a_group_are_like_its_clearest():
+    """Windows of one long motif, each like the next, some turned round: a chain joins all of them."""
+    long = pwm(3, 40, 0.02)
+    windows = [0.9 * long[2 * i : 2 * i + 12] + 0.025 for i in range(14)]
+    motifs = [Motif(f"f{i}", one[::-1, ::-1] if i % 3 == 1 else one, nsites=12) for i, one in enumerate(windows)]
+    hits = tomtom(motifs, motifs, evalue=np.inf)
+    p = np.ones((14, 14))
+    p[hits["query"], hits["target"]] = hits["p_value"]
+    alike = np.maximum(p, p.T) <= 1e-4
+    left, expected = sorted(range(14), key=lambda i: -motifs[i].total_information()), set()
+    while left:
+        group = [left[0], *(one for one in left[1:] if alike[left[0], one])]
+        expected.add(tuple(group))
+        left = [one for one in left if one not in group]
+    found = similar_filters(motifs, range(14), chains=False)
+    assert {tuple(member.filter for member in group) for group in found.groups} == expected
+    assert 1 < max(map(len, found.groups)) < 14 and len(similar_filters(motifs, range(14))) == 1
+    for group in found.groups:  # laid out as they lie in the long motif
+        turned = group[0].filter % 3 == 1
+        for member in group[1:]:
+            shift = 2 * (member.filter - group[0].filter)
+            assert member.offset == (-shift if turned else shift)
+            assert member.orientation == ("-" if (member.filter % 3 == 1) != turned else "+")
