@@ -401,7 +401,6 @@ def write_atlas(entries: Sequence[AtlasEntry], folder: str | os.PathLike, linked
         clusters_total=len(groups),
         families=shown,
         families_left=len(total) - len(shown),
-        most=max((n for view in views.values() for n in view["counts"].values()), default=1),
         factors=_factors(held),
     )
     write_text(folder / PAGE, page)

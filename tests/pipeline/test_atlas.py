@@ -81,6 +81,10 @@ def test_the_page_finds_a_factor(entries, tmp_path):
             n = sum(match.name == factor for row in one.rows for match in row.matches)
             assert (f"{one.name} ({n}," in cell) == bool(n)
         assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+        browser.open(path, width=400)  # tables become cards: nothing hides beyond the edge but the map of families
+        wide = "[...document.querySelectorAll('section')].filter(s => s.querySelector('.stacked')"
+        wide += " && s.querySelector('.scroll').scrollWidth > s.querySelector('.scroll').clientWidth)"
+        assert browser.run(f"{wide}.map(s => s.id)") == [] and not browser.errors
         assert "alert" in browser.run("document.getElementById('failed').textContent")
 
 
