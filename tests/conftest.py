@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+pytest_plugins = ["support.hostile_counts"]
 
 # The same examples in each run, so that a failure is a change's own; a slow machine is none.
 # pytest --hypothesis-profile=explore draws new ones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 SUMMARY = "How well networks predict the labels of a data set, and whether their probabilities are true."
-EXAMPLE = """  kipoi-motifrep evaluate models/invivo/cnn_25 models/invivo/cnn_100 --dataset chip.h5 -o accuracy.tsv
+EXAMPLE = """  kipoi-motifrep evaluate models/invivo/cnn_25 models/invivo/cnn_100 --dataset k562.h5 -o accuracy.tsv
   kipoi-motifrep evaluate runs/cnn_25/trial_*/network.keras --average --dataset chip.h5 -o accuracy.tsv"""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from kipoi_motifrep.cli.train import add_training_arguments, protocol_of
+from kipoi_motifrep.cli.train import add_training_arguments, fail_for, protocol_of
 
 SUMMARY = "Run the paper's experiment: train, interpret and tabulate its networks; go on where it stopped."
 EXAMPLE = """  kipoi-motifrep experiment --task synthetic --architecture cnn_2 cnn_25 --trials 3 --jobs 2 -o sweep
@@ -46,25 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables-only", action="store_true", help="train nothing; tables and plots of what is there")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Run what is missing, then write tables and plots."""
     from kipoi_motifrep.core.progress import say, tell
     from kipoi_motifrep.training.experiment.plots import write_plots
     from kipoi_motifrep.training.experiment.record import read_records
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
 
-    failed = 0 if args.tables_only else _run_missing(args)
+    errors = [] if args.tables_only else _run_missing(args)
     records = read_records(args.output)
     rows = write_tables(records, args.output)
     say(f"{args.output}: table.tsv, networks.tsv")
     for path in write_plots(records, args.output):
         say(str(path))
     tell(markdown(rows).rstrip("\n"))
-    return 2 if failed else 0
+    fail_for(errors)
 
 
-def _run_missing(args: argparse.Namespace) -> int:
-    """Run the networks without a record, print a line about each, and count those that failed."""
+def _run_missing(args: argparse.Namespace) -> list[str]:
+    """Run the networks without a record, print a line about each, and say why some failed."""
     import os
     from pathlib import Path
 
@@ -83,15 +83,15 @@ def _run_missing(args: argparse.Namespace) -> int:
         args.truth,
         args.scheduler,
     )
-    failed = 0
+    errors = list[str]()
     for run, record, error in run_experiment(experiment):
-        failed += record is None
         name = f"{run.architecture} trial {run.trial}"
         if record is None:
             say(f"{name}: failed: {error}")
+            errors.append(error)
             continue
         metrics = record.metrics[FIRST_LAYER]["trained"]
         auroc = record.training["test"]["auroc"]  # None where no label has both classes
         accuracy = "" if auroc is None else f"AUROC {auroc:.3f}, "
         say(f"{name}: {accuracy}match {metrics['matched']:.2f}, localist index {metrics['index']:.2f}")
-    return failed
+    return errors

@@ -10,7 +10,7 @@ SUMMARY = "What a network's filters learned: PWMs, JASPAR matches, figures, and 
 EXAMPLE = """\
   kipoi-motifrep interpret models/synthetic/cnn_25 --dataset synthetic.h5 --truth synthetic -o results/
   kipoi-motifrep interpret network.keras --fasta peaks.fa -o results/
-  kipoi-motifrep interpret network.keras --intervals peaks.bed --genome hg38.fa --auto-resize-len 1000 -o results/
+  kipoi-motifrep interpret network.keras --intervals peaks.bed --genome hg38.fa --auto-resize-len 200 -o results/
   kipoi-motifrep interpret MODEL --dataloader_args intervals_file=peaks.bed fasta_file=hg38.fa -o results/"""
 
 

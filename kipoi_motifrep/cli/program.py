@@ -47,15 +47,25 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {printable(' '.join(message.split()))}; for its usage: {self.prog} --help\n")
 
-    def parse_args(self, args=None, namespace=None):
-        found, unknown = self.parse_known_args(args, namespace)
+    def parse_known_args(self, args=None, namespace=None):
+        """Name options that there are none of before arguments that are missing: a slip is often why they are."""
+        words = sys.argv[1:] if args is None else args
+        options = list(self._option_string_actions)
+        unknown = []
+        for word in words:
+            if word == "--" or (self._subparsers and not word.startswith("-")):
+                break  # what follows is a subcommand's
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in options):
+                unknown.append(word)
+        found = namespace
+        if not unknown:
+            found, unknown = super().parse_known_args(words, namespace)
         if unknown:
-            parser = _parser_of(self, found)
-            options = [option for action in parser._actions for option in action.option_strings]
             near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
             cure = f"; did you mean {near[0]}?" if near else ""
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}{cure}")
-        return found
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{cure}")
+        return found, unknown
 
     def _check_value(self, action: argparse.Action, value: str) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -155,8 +165,10 @@ def _run(arguments: Sequence[str], program: str) -> int:
     if not arguments:
         parser.exit(2, parser.format_help())
     args = parser.parse_args(arguments)
-    if getattr(args, "output", None) == "":
-        raise InputError("the name of the output is empty (a shell variable that is not set?); name a file or folder")
+    for name, value in vars(args).items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            cure = "name a file or folder" if name == "output" else "give it, or leave the option out"
+            raise InputError(f"the name of the {name} is empty (a shell variable that is not set?); {cure}")
     from kipoi_motifrep.core.disks import full_disk, quiet_after_full_disks
     from kipoi_motifrep.core.scratch import own_temporaries
 

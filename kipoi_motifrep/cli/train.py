@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,12 +100,33 @@ def protocol_of(args: argparse.Namespace) -> Protocol:
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Train, and print a line about each network."""
     from kipoi_motifrep.training.sweep import plan, report, run_sweep
 
-    runs, failed = plan(args.architecture, args.trials, args.seed), 0
+    runs, errors = plan(args.architecture, args.trials, args.seed), list[str]()
     for result in run_sweep(runs, args.dataset, args.output, protocol_of(args), args.jobs, args.scheduler):
         report(result)
-        failed += result.contents is None
-    return 2 if failed else 0
+        if result.contents is None:
+            errors.append(result.error)
+    fail_for(errors)
+
+
+def fail_for(errors: Sequence[str]) -> None:
+    """End with an error if some networks failed.
+
+    Parameters
+    ----------
+    errors : sequence of str
+        Why, of each that did.
+
+    Raises
+    ------
+    InputError
+        With the first reason.
+    """
+    from kipoi_motifrep.core.errors import InputError
+    from kipoi_motifrep.core.progress import counted
+
+    if errors:
+        raise InputError(f"{counted(len(errors), 'network')} failed; the first: {errors[0]}")

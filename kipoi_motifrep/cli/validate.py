@@ -49,6 +49,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the problems; status 2 if there are any."""
+    from kipoi_motifrep.cli.program import build_parser, in_options
     from kipoi_motifrep.core.errors import a_few
     from kipoi_motifrep.core.progress import counted, tell
     from kipoi_motifrep.sequences.validate import validate
@@ -67,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         alike.setdefault(problem.cure or problem.message, []).append(problem)
     for problems in alike.values():
         rows, messages = [problem.row for problem in problems], {problem.message for problem in problems}
-        cure = f"; {problems[0].cure}" if problems[0].cure else ""
+        first = problems[0].message + (f"; {problems[0].cure}" if problems[0].cure else "")
         tell(
             f"{args.intervals}, row{'s' * (len(rows) > 1)} {a_few(rows)}"
-            f"{': ' if len(messages) == 1 else ', the first of which '}{problems[0].message}{cure}"
+            f"{': ' if len(messages) == 1 else ', the first of which '}{in_options(first, build_parser(), args)}"
         )
     if found.n_problems:
         hidden = found.n_problems - len(found.problems)

@@ -28,6 +28,8 @@ CR_ALONE = (
 )
 LONGEST_ROW = 1 << 20  # of a table or a motif file: a longer one is no row, and its words would fill the memory
 SUSPICIOUS_GB = 0.25
+BEGIN = 512  # bytes that are looked at to tell what a file is
+CONTROLS = bytes({*range(32)} - set(b"\t\n\v\f\r\x1b"))
 _PACKERS: dict[bytes, tuple[str, Callable]] = {
     GZIP_MAGIC: ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
@@ -91,7 +93,7 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     try:
         with _open(path) as raw:
-            begin = raw.peek(8)[:8]
+            begin = raw.peek(8)[:BEGIN]
             _, unpack = packed_with(begin)
             if unpack is None:
                 refuse_what_is_no_text(begin, path)
@@ -100,7 +102,7 @@ def open_text(path: str | os.PathLike) -> Iterator[BinaryIO]:
             if raw.seekable() and is_whole_bgzip(raw) is False:
                 raise EOFError
             with io.BufferedReader(_Unpacked(unpack(raw), path), 1 << 16) as file:
-                refuse_what_is_no_text(file.peek(8)[:8], path)
+                refuse_what_is_no_text(file.peek(8)[:BEGIN], path)
                 yield cast(BinaryIO, file)
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise InputError("the compressed file is damaged or cut off; fetch it again", path=path) from error
@@ -171,7 +173,7 @@ def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
     Parameters
     ----------
     begin : bytes
-        At least four bytes, where the file has so many.
+        At least four bytes, where the file has so many; of more, many control characters tell that they are no text.
     path : str or path-like
         The file.
 
@@ -190,6 +192,9 @@ def refuse_what_is_no_text(begin: bytes, path: str | os.PathLike) -> None:
     for magic, what in _NOT_TEXT.items():
         if begin.startswith(magic):
             raise InputError(what.replace("FILE", str(path)), path=path)
+    # One by accident, or a few, are a reader's to name with their row.
+    if len(begin) - len(begin.translate(None, CONTROLS)) > max(4, len(begin) / 20):
+        raise InputError("is a binary file, not text; is it the one that you meant?", path=path)
 
 
 def text_lines(path: str | os.PathLike) -> Iterator[str]:

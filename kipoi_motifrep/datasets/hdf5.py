@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -401,8 +400,11 @@ def open_dataset(path: str | os.PathLike) -> Dataset:
     (4, ('MAX',), ['a site'])
     """
     path = str(path)
-    if not Path(path).is_file():
+    if not os.path.exists(path):
         raise InputError("there is no such file", path=path)
+    if not os.path.isfile(path):
+        what = "a folder" if os.path.isdir(path) else "no regular file"
+        raise InputError(f"is {what}; name the dataset file (HDF5)", path=path)
     try:
         with h5py.File(path, "r") as file:
             # Shapes first: a damaged one has HDF5 read texts for hours.

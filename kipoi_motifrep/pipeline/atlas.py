@@ -16,6 +16,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -254,6 +255,8 @@ def atlas(
             for i, one in enumerate(entries)
         ]
         if len(errors) == len(entries):
+            with suppress(OSError):  # something is in it
+                (top / "models").rmdir()
             raise InputError(f"no model could be interpreted; the first: {errors[0]}")
         write_atlas(done, top)
     return done

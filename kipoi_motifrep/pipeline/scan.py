@@ -57,6 +57,7 @@ R = TypeVar("R")
 
 BATCH_SIZE = 1024
 SHARD_BATCHES = 16  # of a shard: some seconds, which is what a kill costs at most
+BUILD = "is the file for another genome build?"
 MOST_N = 0.5  # of a bin's bases; a bin with more is left out
 AHEAD = 2  # batches that are read while the network is at work
 STRANDS = ("mean", "max")
@@ -366,9 +367,11 @@ def _read_regions(path: str | os.PathLike, genome: Genome) -> dict[int, list[tup
         for row, name, start, end in zip(rows.row, rows.chromosome, rows.start, rows.end, strict=True):
             number = genome.find(name)
             if number < 0:
-                problems.add(row, f"chromosome {name!r} is not in {genome.path} (which has {a_few(genome.names)})")
+                problems.add(
+                    row, f"chromosome {name!r} is not in {genome.path} (which has {a_few(genome.names)}); {BUILD}"
+                )
             elif not 0 <= start < end <= genome.lengths[number]:
-                problems.add(row, f"{start}-{end} is no stretch of {name} ({genome.lengths[number]} bp)")
+                problems.add(row, f"{start}-{end} is no stretch of {name} ({genome.lengths[number]} bp); {BUILD}")
             else:
                 found.setdefault(number, []).append((start, end))
     problems.raise_first()

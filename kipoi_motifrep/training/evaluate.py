@@ -117,7 +117,16 @@ def evaluate(
     labels, names = part.read("labels"), data.label_names
     found, total = [], np.zeros(labels.shape)
     for model in models:
-        network = open_network(model, source=source, length=data.length, alphabet=alphabet)
+        try:
+            network = open_network(model, source=source, length=data.length, alphabet=alphabet)
+        except InputError as error:  # of several networks, which?
+            raise error if _name(model) in str(error) else InputError(str(error), path=_name(model)) from error
+        if network.length != data.length:
+            raise InputError(
+                f"the sequences are {data.length} bp, but {_name(model)} reads {network.length} bp; make the "
+                f"dataset of sequences of {network.length} bp",
+                path=dataset,
+            )
         predictions = _predictions(network, _name(model), part, len(names))
         total += predictions
         found.append(_evaluation(_name(model), names, labels, predictions))

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 
 from kipoi_motifrep.core.errors import InputError, one_line
-from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.progress import counted, say
 from kipoi_motifrep.core.workers import WorkerLost, open_workers, tell_program
 from kipoi_motifrep.datasets.hdf5 import open_dataset
 from kipoi_motifrep.networks.backend import check_backend, import_keras
@@ -217,4 +217,5 @@ def report(result: RunResult) -> None:
         for key, value in (("auroc", test["auroc"]), ("aupr", test["aupr"]))
         if value is not None
     ]
-    say(f"{name}: {result.contents['epochs']} epochs, {result.contents['seconds']:.0f} s, test {', '.join(metrics)}")
+    epochs = counted(result.contents["epochs"], "epoch")
+    say(f"{name}: {epochs}, {result.contents['seconds']:.0f} s, test {', '.join(metrics)}")

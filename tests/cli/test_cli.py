@@ -148,6 +148,20 @@ def test_an_output_without_a_name_is_refused(capsys, arguments):
     assert "the name of the output is empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments, name",
+    [
+        (["validate", "--intervals", "", "--genome", "x.fa"], "intervals"),
+        (["match", "q.meme", "--database", "", "-o", "x"], "database"),
+        (["compare", "a", "", "-o", "x"], "folders"),
+        (["filters", "", "--fasta", "x.fa", "-o", "x"], "model"),
+    ],
+)
+def test_an_input_without_a_name_is_refused(capsys, arguments, name):
+    assert cli.main(arguments) == 2
+    assert f"the name of the {name} is empty (a shell variable that is not set?)" in capsys.readouterr().err
+
+
 def test_simulate_onto_a_folder_is_refused_before_the_work(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("kipoi_motifrep.datasets.simulate.simulate", None)
     assert cli.main(["simulate", "-o", str(tmp_path)]) == 2

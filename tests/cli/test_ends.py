@@ -212,11 +212,17 @@ def test_a_command_that_is_nearly_one_is_suggested(typed, meant, capsys):
         (["nonsense"], "there is no command 'nonsense'; there are demo, interpret, "),
         (["dataset", "peak", "-o", "x"], "there is no builder 'peak'; did you mean 'peaks'?"),
         (["simulate"], "simulate: error: the following arguments are required: -o/--output"),
-        (["simulate", "-n", "many", "-o", "x"], "argument -n/--number: invalid int value: 'many'"),
+        (["--verson"], "kipoi-motifrep: error: unrecognized arguments: --verson; did you mean --version?"),
         (
-            ["simulate", "-o", "x", "--sed", "1", "--what"],
-            "unrecognized arguments: --sed 1 --what; did you mean --seed?",
+            ["interpret", "x", "--fastaa", "y"],
+            "interpret: error: unrecognized arguments: --fastaa; did you mean --fasta?",
         ),
+        (
+            ["dataset", "peaks", "--genme=x"],
+            "dataset peaks: error: unrecognized arguments: --genme=x; did you mean --genome?",
+        ),
+        (["simulate", "-n", "many", "-o", "x"], "argument -n/--number: invalid int value: 'many'"),
+        (["simulate", "-o", "x", "--sed", "1", "--what"], "unrecognized arguments: --sed --what; did you mean --seed?"),
         (
             ["simulate", "-o", "x", "what"],
             "kipoi-motifrep simulate: error: unrecognized arguments: what; for its usage",

@@ -168,8 +168,11 @@ def test_other_layouts_are_refused_with_the_reason(path, damage, words):
 def test_files_that_are_no_hdf5(tmp_path, path):
     with pytest.raises(InputError, match="there is no such file"):
         open_dataset(tmp_path / "none.h5")
-    with pytest.raises(InputError, match="there is no such file"):
+    with pytest.raises(InputError, match="is a folder; name the dataset file"):
         open_dataset(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is no regular file; name the dataset file"):
+        open_dataset(tmp_path / "pipe")
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match="not a readable HDF5 file"):
         open_dataset(path)

@@ -10,9 +10,12 @@ from support.documents import (
     NOT_RUN,
     SHORTENED,
     SLOW,
+    add_examples_files,
     blocks,
     commands,
     headings,
+    help_examples,
+    run_command,
     run_page,
     why_not,
     workspace,
@@ -85,6 +88,17 @@ def run_in_a_copy(page, stand_ins, tmp_path, monkeypatch, slow=False):
         ):
             assert (folder / made).exists(), f"nothing made {made}"
     return folder
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_commands_help_run(stand_ins, tmp_path, monkeypatch):
+    folder = tmp_path / "workspace"
+    shutil.copytree(stand_ins, folder, symlinks=True)
+    add_examples_files(folder)
+    monkeypatch.chdir(folder)
+    for command in help_examples():
+        if why_not(command) is None:
+            run_command(command, folder, "an example of a command's help")
 
 
 @pytest.mark.parametrize(

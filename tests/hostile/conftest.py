@@ -1,12 +1,9 @@
 """Counts of what was tried, kept for docs/reliability.md."""
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
-
-COUNTS = pytest.StashKey[dict]()
+from support.hostile_counts import COUNTS
 
 
 @pytest.fixture
@@ -24,10 +21,3 @@ def count(request):
         counts.setdefault(what, Counter())[outcome] += n
 
     return add
-
-
-def pytest_sessionfinish(session):
-    path, counts = session.config.getoption("--hostile-counts"), session.config.stash.get(COUNTS, None)
-    if path and counts:
-        text = json.dumps({what: dict(sorted(found.items())) for what, found in sorted(counts.items())}, indent=1)
-        Path(path).write_text(text + "\n")

@@ -197,7 +197,7 @@ def test_what_cannot_be(interpreted, tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             atlas(models, tmp_path / "out", **given)
-    assert not (tmp_path / "out" / "index.html").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_options_are_told_as_options(tmp_path, capsys):

@@ -244,7 +244,7 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
         (["--chromosome", "chrTiny"], "no chromosome is long enough for a bin of 20 bp"),
         (["--regions", "none.bed"], "none.bed: there is no such file"),
         (["--regions", "other.bed"], "other.bed, row 2: chromosome 'chr9' is not in"),
-        (["--regions", "far.bed"], "far.bed, row 1: 5-2000 is no stretch of chr1 (1500 bp)"),
+        (["--regions", "far.bed"], "far.bed, row 1: 5-2000 is no stretch of chr1 (1500 bp); is the file for another"),
         (["--jobs", "0"], "jobs is 0; it must be at least 1"),
         (["--labels", "a,b"], "2 labels for 3 outputs"),
         (["--labels", "a,a,b"], "two outputs have one name"),

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import gzip
+import importlib
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from support.packaging import filled
+from support.packaging import filled, small_network
 
 from kipoi_motifrep.cli import program as cli
 
@@ -43,7 +44,7 @@ SHORTENED = {
     r"kipoi-motifrep interpret runs/": "--no-null",
     r"kipoi-motifrep experiment": "--architecture cnn_25 --trials 1 --epochs 1 --jobs 1 --task small.h5",
     r"kipoi-motifrep simulate -n": "-n 200",
-    r"kipoi-motifrep package runs --info": "--no-test",  # tested by test_package_command.py
+    r"kipoi-motifrep package (runs|mine.keras) ": "--no-test",  # tested by test_package_command.py
 }
 
 
@@ -113,13 +114,68 @@ def workspace(folder):
     return folder
 
 
-def small_dataset(path):
+def add_examples_files(folder):
+    """Add what the examples of the commands' help speak of to a workspace."""
+    small_dataset(folder / "synthetic.h5")
+    small_dataset(folder / "chip.h5")
+    small_dataset(folder / "k562.h5", labels=slice(1, None))
+    fasta = (folder / "peaks.fa").read_text()
+    sequences = fasta.splitlines()[1::2]
+    with gzip.open(folder / "sequences.fa.gz", "wt") as file:
+        file.write(fasta)
+    names = "".join(f"peak_{i},{i % 2},{i // 2 % 2}\n" for i in range(len(sequences)))
+    (folder / "labels.csv").write_text(f"name,GATA1,TAL1\n{names}")
+    for name, codes in (("sites.tsv.gz", "012"), ("sequences.tsv.gz", "01")):
+        rows = (
+            f"chr{18 + i % 3}:{1000 * i}-{1000 * i + 200}\t{codes[i % len(codes)]}{i // 3 % 2}1\t{one}\n"
+            for i, one in enumerate(sequences)
+        )
+        with gzip.open(folder / name, "wt") as file:
+            file.write(f"region\tcodes_ARID3A_MAX_SRF\tsequence\n{''.join(rows)}")
+    random = np.random.default_rng(1)
+    for name in ("max.bed", "max_1.bed", "max_2.bed"):
+        (folder / name).write_text(_peaks(random, narrow=False))
+    (folder / "cebpb.narrowPeak.gz").write_bytes(gzip.compress(_peaks(random, narrow=True).encode()))
+    (folder / "peaks.bed.gz").write_bytes(gzip.compress((folder / "peaks.bed").read_bytes()))
+    (folder / "hg38-blacklist.v2.bed.gz").write_bytes(gzip.compress(b"chr1\t0\t500\tHigh Signal Region\n"))
+    (folder / "genes.bed").write_text("chr20\t1000\t9000\n")
+    # A chromosome whose only bases are where the example's splits and peaks lie.
+    rows = ((start, start + 300) for start in range(1_000_000, 52_000_000, 1_000_000))
+    (folder / "chr20.bed").write_text("".join(f"chr20\t{start}\t{end}\n" for start, end in rows))
+    (folder / "peaks.tsv").write_text("CEBPB\tchr20.bed\nMAX\tchr20.bed\n")
+    (folder / "chr20.fa").write_text(f">chr20\n{_letters(random.integers(0, 4, 60_000)) * 900}\n")
+    for name in ("a.keras", "network.keras"):
+        (folder / name).write_bytes((folder / "my_model.keras").read_bytes())
+    (folder / "b.keras").write_bytes((CHECKOUT / "models/synthetic/weights/cnn_2.keras").read_bytes())
+    small_network(200, 2).save(folder / "mine.keras")
+    (folder / "models.txt").write_text("a.keras\nmodels/synthetic/cnn_25\n")
+    for name in ("filters.meme", "my_motifs.meme", "jaspar.meme"):
+        (folder / name).write_bytes(
+            (CHECKOUT / "docs/results/synthetic/figures/planted_motifs_and_filters.meme").read_bytes()
+        )
+    (folder / "motifs.jaspar").write_bytes((CHECKOUT / "tests/motifs/data/brackets.jaspar").read_bytes())
+
+
+def help_examples():
+    """Give the examples of all commands' help that run on one machine, short, those first whose outputs others read."""
+    for name in sorted(cli.COMMANDS, key=lambda one: one not in ("filters", "train", "package")):
+        module = importlib.import_module(f"kipoi_motifrep.cli.{name}")
+        for text in (value for key, value in vars(module).items() if key.endswith("EXAMPLE")):
+            for command in commands(Block("bash", text, 0)):
+                if "tcp://" not in command and not command.startswith("KERAS_BACKEND"):
+                    command = re.sub("all --trials 5", "cnn_50_2", re.sub(r"--jobs \d", "--jobs 2", command))
+                    yield command.replace(" MODEL ", " models/synthetic/cnn_25 ")
+
+
+def small_dataset(path, labels=slice(None)):
     """Copy a part of the example dataset."""
     with h5py.File(EXAMPLES / "synthetic.h5") as whole, h5py.File(path, "w") as part:
         part.attrs.update(whole.attrs)
+        part.attrs["label_names"] = whole.attrs["label_names"][labels]
         for split in ("train", "valid", "test"):
             for name in whole[split]:
-                part[f"{split}/{name}"] = whole[f"{split}/{name}"][:200]
+                rows = whole[f"{split}/{name}"][:200]
+                part[f"{split}/{name}"] = rows[:, labels] if name == "labels" else rows
 
 
 def _letters(codes):

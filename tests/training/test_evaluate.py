@@ -90,5 +90,17 @@ def test_bad_input(dataset, network, tmp_path):
     two.save(tmp_path / "two.keras")
     with pytest.raises(InputError, match=r"two\.keras: gives 2 numbers a sequence, and the data set has 3 labels"):
         evaluate([tmp_path / "two.keras"], dataset.path)
+    for name, length, stack, words in (
+        (
+            "long",
+            70,
+            [keras.layers.Conv1D(3, 5), keras.layers.Flatten(), keras.layers.Dense(3)],
+            "reads 70 bp; make the",
+        ),
+        ("dense", 60, [keras.layers.Flatten(), keras.layers.Dense(3)], "no convolution"),
+    ):
+        keras.Sequential([keras.Input((length, 4)), *stack]).save(tmp_path / f"{name}.keras")
+        with pytest.raises(InputError, match=rf"{name}\.keras.*{words}"):
+            evaluate([network, tmp_path / f"{name}.keras"], dataset.path)
     with pytest.raises(InputError, match="input"):
         evaluate([network], dataset.path, output=dataset.path)
