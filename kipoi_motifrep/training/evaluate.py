@@ -119,8 +119,10 @@ def evaluate(
     for model in models:
         try:
             network = open_network(model, source=source, length=data.length, alphabet=alphabet)
-        except InputError as error:  # of several networks, which?
-            raise error if _name(model) in str(error) else InputError(str(error), path=_name(model)) from error
+        except InputError as error:
+            if _name(model) in str(error):
+                raise
+            raise InputError(str(error), path=_name(model)) from error  # of several networks, which?
         if network.length != data.length:
             raise InputError(
                 f"the sequences are {data.length} bp, but {_name(model)} reads {network.length} bp; make the "

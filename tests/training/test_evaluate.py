@@ -102,5 +102,9 @@ def test_bad_input(dataset, network, tmp_path):
         keras.Sequential([keras.Input((length, 4)), *stack]).save(tmp_path / f"{name}.keras")
         with pytest.raises(InputError, match=rf"{name}\.keras.*{words}"):
             evaluate([network, tmp_path / f"{name}.keras"], dataset.path)
+    (tmp_path / "no.keras").write_text("nothing")
+    with pytest.raises(InputError, match=r"^[^:]*no\.keras: ") as said:
+        evaluate([tmp_path / "no.keras"], dataset.path)
+    assert str(said.value).count("no.keras") == 1 and said.value.__cause__ is not said.value
     with pytest.raises(InputError, match="input"):
         evaluate([network], dataset.path, output=dataset.path)
