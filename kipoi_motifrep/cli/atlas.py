@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from kipoi_motifrep.cli import filters, interpret, match
 from kipoi_motifrep.cli.validate import add_reading
@@ -50,9 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Interpret, write the page, and print where it is; status 2 if a model failed."""
+    from kipoi_motifrep.core.outputs import check_output_file
     from kipoi_motifrep.core.progress import tell
-    from kipoi_motifrep.pipeline.atlas import PAGE, atlas, read_models
+    from kipoi_motifrep.pipeline.atlas import FILES, PAGE, atlas, read_models
 
+    for name in FILES:
+        check_output_file(os.path.join(args.output, name), args.listed)
     given = {name: value for name, value in vars(args).items() if name not in ("command", "run", "models", "listed")}
     given.update({name: match.names(given[name]) for name in ("taxon", "collection")})
     models = [*args.models, *(read_models(args.listed) if args.listed else [])]

@@ -48,13 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run what is missing, then write tables and plots."""
+    from kipoi_motifrep.core.errors import InputError
     from kipoi_motifrep.core.progress import say, tell
     from kipoi_motifrep.training.experiment.plots import write_plots
     from kipoi_motifrep.training.experiment.record import read_records
     from kipoi_motifrep.training.experiment.tabulate import markdown, write_tables
 
     errors = [] if args.tables_only else _run_missing(args)
-    records = read_records(args.output)
+    try:
+        records = read_records(args.output)
+    except InputError:
+        fail_for(errors)  # why there is none
+        raise
     rows = write_tables(records, args.output)
     say(f"{args.output}: table.tsv, networks.tsv")
     for path in write_plots(records, args.output):

@@ -122,6 +122,7 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
             )
         tracks.setdefault(name, []).append(path)
     if listing is not None:
+        listed = 0
         for row, line in enumerate(text_lines(listing), 1):
             text = line.strip()
             fields = text.split("\t") if "\t" in text else text.split(maxsplit=1)
@@ -133,6 +134,9 @@ def parse_tracks(texts: Sequence[str], listing: str | os.PathLike | None = None)
             if not beside.is_file():
                 raise InputError(f"there is no peak file {beside}", path=listing, row=row)
             tracks.setdefault(fields[0].strip(), []).append(str(beside))
+            listed += 1
+        if not listed:
+            raise InputError("names no peak file; it needs two columns: the TF's name and its peak file", path=listing)
     if not tracks:
         raise InputError("no peak files; give NAME=FILE, for example CEBPB=peaks.bed, or list=FILE")
     return tracks

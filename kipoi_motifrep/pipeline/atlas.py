@@ -44,6 +44,7 @@ from kipoi_motifrep.report.schema import FilterGroup, FilterRow, GroupMember
 from kipoi_motifrep.representation.redundancy import similar_filters
 
 PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST = "index.html", "atlas.tsv", "clusters.tsv", "motifs.meme", "clusters.meme"
+FILES = (PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST, PARAMETERS_FILE)
 FAMILIES_SHOWN = 60  # columns that a page can hold
 CLUSTERS_SHOWN = 150  # logos are what makes a page large
 _SEQUENCES = {  # one of them says where sequences come from, and these say how they are read
@@ -227,7 +228,7 @@ def atlas(
         for name, one in zip(_names([one.get("name", one["model"]) for one in given]), given, strict=True)
     ]
     files = sorted({file for one in entries for file in one.files})
-    with output_folder(output, [PAGE, TABLE, CLUSTERS, MOTIFS, CLEAREST, PARAMETERS_FILE], files) as folder:
+    with output_folder(output, FILES, [files, [one.options for one in entries]]) as folder:
         top = Path(os.path.abspath(folder))
         steps = Steps(top, "atlas", {"models": [one.name for one in entries], **options})
         digest = cache(file_digest)

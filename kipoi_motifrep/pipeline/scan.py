@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kipoi_motifrep.core.digests import file_digest
-from kipoi_motifrep.core.disks import on_disk
+from kipoi_motifrep.core.disks import PREFIX, on_disk
 from kipoi_motifrep.core.errors import InputError, a_few
 from kipoi_motifrep.core.outputs import (
     check_output_file,
@@ -382,6 +382,8 @@ def _claim(work: Path, record: dict[str, object]) -> None:
     """See that the shards of a folder are of this scan; mark a new folder."""
     path = work / RECORD
     if not path.exists():
+        if any(not one.startswith(PREFIX) for one in os.listdir(work)):  # it would go with the shards at the end
+            raise InputError("holds files that are of no scan; move them away, or choose another output", path=work)
         write_json(path, record)
         return
     former = _read_json(path)
@@ -542,7 +544,7 @@ def _write_bigwigs(paths: Sequence[Path], parts: Iterable[Part], lengths: Mappin
 
 
 def _bigwig_files(output: Path, names: Sequence[str]) -> list[Path]:
-    """Name a file an output; what a file's name cannot hold is left out of it, but no two have one name."""
+    """Name a bigWig an output; what a file's name cannot hold is left out of it, but no two have one name."""
     if len(names) == 1:
         return [output]
     plain = [re.sub(r"[^\w.+-]+", "_", name) for name in names]

@@ -23,7 +23,10 @@ PLACEHOLDERS = ("Your Name", "your-account", "10.xxxx")  # of the example
 DEEPEST = 10  # levels of nesting; three are needed
 SHOWN = 40  # characters of a broken placeholder
 _PLACEHOLDER = re.compile(r"\{\{ *(\w+) *\}\}", re.A)
-DEPENDENCIES = {"conda": ["python=3.11"], "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"]}
+DEPENDENCIES = {
+    "conda": ["conda-forge::python=3.11", "conda-forge::pip"],
+    "pip": ["kipoi_motifrep", "tensorflow>=2.21,<2.22", "keras>=3.12,<4"],
+}
 
 EXAMPLE_INFO = """\
 # What only you know of your networks. In every text, {{ model }}, {{ architecture }} and {{ parameters }} stand for the

@@ -36,14 +36,17 @@ def made(tmp_path_factory):
     rows = "".join(f"{''.join(random.choice(list('ACGT'), 60))}\t{i % 2}\n" for i in range(40))
     (folder / "table.tsv").write_text(f"sequence\tCTCF\n{rows}")
     (folder / "seqs.fa").write_text("".join(f">s{i}\n{''.join(random.choice(list('ACGT'), 60))}\n" for i in range(20)))
-    for name in ("filters.meme", "tomtom.tsv", "database.meme", "report.html", "planted.h5"):
+    for name in ("filters.meme", "tomtom.tsv", "database.meme", "report.html", "planted.h5", "motifs.meme"):
         (folder / name).write_text(MEME)
     shutil.copy(folder / "seqs.fa", folder / "sites.tsv")
-    for name in ("filters.tsv", "planted.tsv"):
+    for name in ("filters.tsv", "planted.tsv", "clusters.tsv"):
         shutil.copy(folder / "seqs.fa", folder / name)
     for name in ("truth.tsv", "truth.tsv.json", "table.html", "networks.tsv"):
         (folder / name).write_text("label\tmatrices\nCTCF\tone\nGATA1\tone\nNO\tone\n")
-    for name in ("data.h5", "filters.h5"):
+    (folder / "atlas.tsv").write_text("model\nnet.keras\n")
+    shutil.copy(folder / "genome.fa", folder / "genome.parquet")
+    shutil.copy(folder / "peaks.bed", folder / "scan.GATA1.bw")
+    for name in ("data.h5", "filters.h5", "accuracy.tsv.json"):
         with create_dataset(folder / name, 60, LABELS, {}) as writer:
             for split in ("train", "valid", "test"):
                 writer.append(
@@ -118,6 +121,27 @@ PACKAGE = ["--labels", ",".join(LABELS), "--info", "info.yaml", "--no-test"]
         ["plant", "net.keras", "--fasta", "seqs.fa", "--motifs", "planted.h5", "-o", "."],
         ["plant", "net.keras", "--motifs", "database.meme", "--background", "planted.tsv", "-o", "."],
         ["interpret", "net.keras", "--fasta", "seqs.fa", "--database", "filters.meme", "-o", "."],
+        ["atlas", "--models", "atlas.tsv", "--fasta", "seqs.fa", "-o", "."],
+        ["atlas", "net.keras", "--fasta", "seqs.fa", "--database", "motifs.meme", "-o", "."],
+        ["atlas", "net.keras", "--fasta", "clusters.tsv", "-o", "."],
+        ["scan", "net.keras", "--genome", "genome.parquet", "-o", "genome.parquet"],
+        [
+            "scan",
+            "net.keras",
+            "--genome",
+            "genome.fa",
+            "--intervals",
+            "scan.GATA1.bw",
+            "--bin",
+            "60",
+            "--labels",
+            ",".join(LABELS),
+            "-o",
+            "scan.bw",
+        ],
+        ["evaluate", "net.keras", "--dataset", "data.h5", "-o", "data.h5"],
+        ["evaluate", "net.keras", "--dataset", "data.h5", "-o", "net.keras"],
+        ["evaluate", "net.keras", "--dataset", "accuracy.tsv.json", "-o", "accuracy.tsv"],
         ["interpret", "net.keras", "--dataset", "filters.h5", "--database", "database.meme", "-o", "."],
         ["experiment", "--task", "data.h5", "--truth", "networks.tsv", "--trials", "0", "-o", "."],
         ["package", "group/weights/net.keras", *PACKAGE, "-o", "group"],

@@ -301,6 +301,7 @@ def test_bad_peak_files(tmp_path, genome, capsys, bed, words):
         ([], ["no peak files"]),
         (["A=absent.bed"], ["absent.bed", "no such file"]),
         (["--list", "absent.tsv"], ["absent.tsv", "no such file"]),
+        (["--list", os.devnull, "A=a.bed"], [os.devnull, "names no peak file"]),
         (["A={peaks}", "--chromosomes", "chr8"], ["--chromosomes chr8", "chr1, chr2"]),
         (["A={peaks}", "--chromosomes", "chr2"], ["no peak of any file lies on chr2"]),
         (["A={peaks}", "--valid", "chr8"], ["--valid chr8", "there is data on 1"]),

@@ -256,6 +256,7 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
         (["-o", "file.zarr/scan.parquet"], "cannot write here (not a directory)"),
         (["-o", "tracks.bw"], "tracks.output1.bw: is a folder; name a file to write"),
         (["-o", "genome.fa"], "its name must end in"),
+        (["-o", "mine.parquet"], "mine.parquet.shards: holds files that are of no scan"),
         (["--genome", "none.fa"], "none.fa: there is no such file"),
         (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers at tcp://127.0.0.1:9"),
     ],
@@ -269,6 +270,8 @@ def test_what_cannot_be_is_one_line(genome, network, tmp_path, monkeypatch, caps
     Path("other.zarr").mkdir()
     Path("other.zarr", "zarr.json").write_text('{"attributes": {}, "node_type": "group"}')
     Path("tracks.output1.bw").mkdir()
+    Path("mine.parquet.shards").mkdir()
+    Path("mine.parquet.shards/of the user").touch()
     before = sorted(os.listdir())
     base = ["scan", str(network), "--genome", str(genome), "--bin", "20", "-o", "scan.parquet"]
     assert cli.main([*base, *options]) == 2

@@ -18,7 +18,8 @@ from kipoi_motifrep.training.experiment.plots import write_plots
 from kipoi_motifrep.training.experiment.record import read_record, read_records, record_name
 from kipoi_motifrep.training.experiment.running import Experiment, run_experiment
 from kipoi_motifrep.training.experiment.tabulate import COLUMNS, markdown, tabulate, write_tables
-from kipoi_motifrep.training.runs import Protocol
+from kipoi_motifrep.training.runs import Protocol, Run
+from kipoi_motifrep.training.sweep import RunResult
 
 EXAMPLE = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples/synthetic.h5"
 RESULTS = Path(__file__).parents[2] / "docs/results/synthetic"
@@ -32,6 +33,23 @@ def finished(tmp_path_factory):
     results = list(run_experiment(experiment))
     assert [error for _, _, error in results] == [""]
     return experiment, results[0][1]
+
+
+@pytest.mark.parametrize("truth, words", [("none.tsv", "none.tsv: no such file"), ("odd.tsv", "odd.tsv")])
+def test_a_file_of_known_motifs_is_read_before_the_training(tmp_path, monkeypatch, capsys, truth, words):
+    monkeypatch.chdir(tmp_path)
+    Path("odd.tsv").write_text("CEBPB\tnothing\n")
+    monkeypatch.setattr("kipoi_motifrep.training.experiment.running.run_sweep", None)
+    assert main(["experiment", "--task", str(EXAMPLE), "--truth", truth, "-o", "out"]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and not Path("out").exists()
+
+
+def test_why_there_is_no_network_is_said(tmp_path, monkeypatch, capsys):
+    failed = RunResult(Run("cnn_2", 0, 0), None, "x.h5: is wrong")
+    monkeypatch.setattr("kipoi_motifrep.training.experiment.running.run_sweep", lambda *_: [failed])
+    assert main(["experiment", "--task", str(EXAMPLE), "-o", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("error: 1 network failed; the first: x.h5: is wrong\n")
 
 
 def test_a_record_reads_back_as_written(finished):

@@ -58,6 +58,21 @@ def test_kipoi_reads_the_group(group):
     assert "read 60 bp" in loader.output_schema.inputs.doc
 
 
+@pytest.mark.parametrize("loader", ["intervals", "sequences", "dataset"])
+def test_environments_have_pip_and_old_channels_last(group, checkout, loader):
+    """As 'kipoi env export' makes them of a network and a loader."""
+    import kipoi
+    import yaml
+    from kipoi.cli.env import KIPOI_DEPS
+
+    merged = KIPOI_DEPS
+    described = yaml.safe_load((checkout / f"dataloaders/{loader}/dataloader.yaml").read_text())
+    for one in (rendered(group, "first"), rendered(checkout / "models/invivo_best", "cnn_25"), described):
+        merged = merged.merge(kipoi.specs.Dependencies(**one["dependencies"]))
+    environment = merged.to_env_dict("x")
+    assert environment["channels"] == ["conda-forge", "bioconda", "defaults"] and "pip" in environment["dependencies"]
+
+
 def test_expected_predictions(group, mine):
     import keras
 

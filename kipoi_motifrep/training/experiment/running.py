@@ -11,8 +11,9 @@ from kipoi_motifrep.core.outputs import check_output_file
 from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.datasets.hdf5 import Dataset, open_dataset
 from kipoi_motifrep.datasets.simulate import simulate_published, write_simulated
-from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE
+from kipoi_motifrep.motifs.jaspar import PAPER_RELEASE, open_database
 from kipoi_motifrep.pipeline import interpret
+from kipoi_motifrep.representation import read_known_motifs
 from kipoi_motifrep.training.architectures import ARCHITECTURES
 from kipoi_motifrep.training.experiment.record import LayerRecord, RunRecord, read_record, record_name
 from kipoi_motifrep.training.experiment.tabulate import TABLES
@@ -124,10 +125,13 @@ def run_experiment(experiment: Experiment) -> Iterator[tuple[Run, RunRecord | No
     Raises
     ------
     InputError
-        If a record is of another data set, seed or protocol, or a table would be written over an input.
+        If the file of the known motifs is wrong, a record is of another data set, seed or protocol, or a table would
+        be written over an input.
     """
     for name in TABLES:
         check_output_file(experiment.folder / name, [experiment.task, experiment.truth])
+    if experiment.truth is not None:  # before hours of training
+        read_known_motifs(experiment.truth).against(open_database(PAPER_RELEASE))
     dataset = dataset_of(experiment)
     runs = plan(experiment.architectures, experiment.trials, experiment.seed)
     missing = [run for run in runs if not experiment.record_path(run).exists()]
