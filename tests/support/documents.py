@@ -160,7 +160,7 @@ def help_examples():
     """Give the examples of all commands' help that run on one machine, short, those first whose outputs others read."""
     for name in sorted(cli.COMMANDS, key=lambda one: one not in ("filters", "train", "package")):
         module = importlib.import_module(f"kipoi_motifrep.cli.{name}")
-        for text in (value for key, value in vars(module).items() if key.endswith("EXAMPLE")):
+        for text in [value for key, value in vars(module).items() if key.endswith("EXAMPLE")]:
             for command in commands(Block("bash", text, 0)):
                 if "tcp://" not in command and not command.startswith("KERAS_BACKEND"):
                     command = re.sub("all --trials 5", "cnn_50_2", re.sub(r"--jobs \d", "--jobs 2", command))
