@@ -174,6 +174,8 @@ split, layer, axes, alphabet, activation, dna_channels
             network = open_network(loaded, length=length, **found)
         else:
             loaded, network = opened.model, opened.network
+        if length not in (None, network.length):
+            raise InputError(f"length is {length}, but the network reads {network.length} bp; leave it out")
         for line in network.describe().splitlines():
             say(line)
         logits = Logits(network)

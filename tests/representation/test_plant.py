@@ -123,6 +123,10 @@ def test_backgrounds_of_all_kinds(folder):
         (["--motifs", "two.meme", "--fasta", "peaks.fa", "--backgrounds", "1"], "backgrounds must be 2 or more"),
         (["--motifs", "two.meme", "--fasta", "peaks.fa", "--labels", "a"], "1 labels for 2 outputs"),
         (["--fasta", "empty.fa"], "empty.fa"),
+        (
+            ["--motifs", "two.meme", "--fasta", "peaks.fa", "--length", "50"],
+            "--length is 50, but the network reads 60 bp",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(folder, tmp_path, capsys, monkeypatch, options, words):
