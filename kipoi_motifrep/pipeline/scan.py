@@ -269,6 +269,8 @@ def _check(
         raise InputError(f"its name must end in {', '.join(KINDS)}, which says what is written", path=output)
     if KINDS[kind] and importlib.util.find_spec(KINDS[kind]) is None:
         raise InputError(f"needs {KINDS[kind]}: pip install 'kipoi_motifrep[scan]'", path=output)
+    if KINDS[kind] == "pyBigWig" and "\\udc" in ascii(str(output)):  # a byte that is no text
+        raise InputError("its name must be UTF-8 for bigWig; choose another output", path=output)
     if kind != ".zarr" or not output.is_dir():
         check_output_file(output, inputs)
         if kind == ".zarr" and output.exists():
@@ -490,7 +492,12 @@ def _write_parquet(path: Path, parts: Iterable[Part], request: _Scan, names: Seq
 
     columns = [("chr", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
     schema, n = pa.schema([*columns, *((name, pa.float32()) for name in names)]), 0
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as table:
+    # By a file that is open: pyarrow wants names of UTF-8.
+    with (
+        replacing(path) as temporary,
+        open(temporary, "wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as table,
+    ):
         for chromosome, bins, values in parts:
             starts = bins * request.stride
             arrays = [pa.array([chromosome] * len(starts)), pa.array(starts), pa.array(starts + request.bin)]

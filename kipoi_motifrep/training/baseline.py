@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kipoi_motifrep.core.accuracy import accuracy
 from kipoi_motifrep.core.errors import InputError, a_few
-from kipoi_motifrep.core.outputs import check_output_file, parameters_record, write_json
+from kipoi_motifrep.core.outputs import check_output_file, parameters_record, staged, write_json
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.datasets.hdf5 import Dataset, Split, open_dataset
@@ -240,40 +241,42 @@ def scan_baseline(
         )
     results = _judge(data, found)
     if output is not None:
-        write_table(
-            output,
-            HEADER,
-            (
+        table = Path(output)
+        with staged(table.parent) as stage:
+            write_table(
+                stage / table.name,
+                HEADER,
                 (
-                    one.label,
-                    _printed(one.auroc),
-                    _printed(one.aupr),
-                    one.n_positives,
-                    one.n_negatives,
-                    one.motif.name if one.motif else None,
-                    one.motif.alt_name if one.motif else None,
-                    one.n_candidates,
-                    _printed(one.train_auroc),
-                )
-                for one in results
-            ),
-        )
-        write_json(
-            f"{os.fspath(output)}.json",
-            parameters_record(
-                "baseline",
-                {
-                    "dataset": os.path.basename(dataset),
-                    "data": data_digest(data),
-                    "database": motifs.describe(),
-                    "taxon": taxon,
-                    "collection": collection,
-                    "truth": known.name if known else None,
-                    "truth_sha256": known.digest if known else None,
-                    "pseudocount": PSEUDOCOUNT,
-                },
-            ),
-        )
+                    (
+                        one.label,
+                        _printed(one.auroc),
+                        _printed(one.aupr),
+                        one.n_positives,
+                        one.n_negatives,
+                        one.motif.name if one.motif else None,
+                        one.motif.alt_name if one.motif else None,
+                        one.n_candidates,
+                        _printed(one.train_auroc),
+                    )
+                    for one in results
+                ),
+            )
+            write_json(
+                stage / f"{table.name}.json",
+                parameters_record(
+                    "baseline",
+                    {
+                        "dataset": os.path.basename(dataset),
+                        "data": data_digest(data),
+                        "database": motifs.describe(),
+                        "taxon": taxon,
+                        "collection": collection,
+                        "truth": known.name if known else None,
+                        "truth_sha256": known.digest if known else None,
+                        "pseudocount": PSEUDOCOUNT,
+                    },
+                ),
+            )
     return results
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kipoi_motifrep.core.accuracy import accuracy, mean_of_known
 from kipoi_motifrep.core.errors import InputError
-from kipoi_motifrep.core.outputs import check_output_file, parameters_record, write_json
+from kipoi_motifrep.core.outputs import check_output_file, parameters_record, staged, write_json
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.core.tables import write_table
 from kipoi_motifrep.datasets.hdf5 import Split, open_dataset
@@ -136,16 +136,19 @@ def evaluate(
         found.append(_evaluation(MEAN, names, labels, total / len(models)))
     if output is not None:
         table, curves, record = _files(output)
-        write_results(table, {one.model: dict(one.figures()) for one in found}, names)
-        write_table(curves, ("model", "label", "sequences", "predicted", "positive"), _curve_rows(found))
         parameters = {"models": [_name(one) for one in models], "dataset": os.path.basename(dataset)}
-        write_json(
-            record,
-            parameters_record(
-                "evaluate",
-                {**parameters, "data": data_digest(data), "split": split, "source": source, "alphabet": alphabet},
-            ),
-        )
+        with staged(table.parent) as stage:
+            write_results(stage / table.name, {one.model: dict(one.figures()) for one in found}, names)
+            write_table(
+                stage / curves.name, ("model", "label", "sequences", "predicted", "positive"), _curve_rows(found)
+            )
+            write_json(
+                stage / record.name,
+                parameters_record(
+                    "evaluate",
+                    {**parameters, "data": data_digest(data), "split": split, "source": source, "alphabet": alphabet},
+                ),
+            )
     return found
 
 

@@ -233,6 +233,12 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
     assert path.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["\udcff.parquet", "\udcff.zarr"])
+def test_a_name_that_is_no_text(genome, network, tmp_path, name):
+    pytest.importorskip("zarr")
+    assert [path.exists() for path in scan(network, genome, tmp_path / name, bin=20)] == [True]
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
@@ -257,6 +263,7 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
         (["-o", "tracks.bw"], "tracks.output1.bw: is a folder; name a file to write"),
         (["-o", "genome.fa"], "its name must end in"),
         (["-o", "mine.parquet"], "mine.parquet.shards: holds files that are of no scan"),
+        (["-o", "\udcff.bw"], "its name must be UTF-8 for bigWig"),
         (["--genome", "none.fa"], "none.fa: there is no such file"),
         (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers at tcp://127.0.0.1:9"),
     ],

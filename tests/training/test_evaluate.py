@@ -1,6 +1,7 @@
 """Accuracy of any network on a data set."""
 
 import csv
+import errno
 import json
 
 import keras
@@ -79,6 +80,21 @@ def test_the_mean_of_all_is_that_of_their_predictions(dataset, network, tmp_path
 def test_the_command_says_one_line_a_model(dataset, network, tmp_path, capsys):
     assert main(["evaluate", str(network), "--dataset", str(dataset.path), "-o", str(tmp_path / "a.tsv")]) == 0
     assert "auroc 0." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "baseline"])
+def test_all_files_arrive_or_none(dataset, network, tmp_path, monkeypatch, capsys, command):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"kipoi_motifrep.training.{command}.write_json", full)
+    (tmp_path / "truth.tsv").write_text(f"{dataset.label_names[0]}\tMA0058.3\n")
+    given = {
+        "evaluate": [str(network), "--dataset", str(dataset.path)],
+        "baseline": [str(dataset.path), "--truth", str(tmp_path / "truth.tsv"), "--database", "JASPAR2016"],
+    }
+    assert main([command, *given[command], "-o", str(tmp_path / "out/a.tsv")]) == 2
+    assert "no space left on device" in capsys.readouterr().err and not list(tmp_path.glob("out/*"))
 
 
 def test_bad_input(dataset, network, tmp_path):
