@@ -1,6 +1,6 @@
 """Write the counts of the last hostile campaign into reliability.md.
 
-First ``python -m pytest -m hostile --hostile-counts docs/results/reliability.json``, then this.
+First ``python -m pytest -m hostile --dist load --hostile-counts docs/results/reliability.json``, then this.
 """
 
 import json

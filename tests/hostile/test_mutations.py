@@ -11,7 +11,7 @@ import pytest
 from hostile.readers import BY_HDF5, READERS, SLOW
 
 pytestmark = pytest.mark.hostile
-START = 120  # seconds until the first mutant: the import of TensorFlow, on a busy machine
+START = 600  # seconds until the first mutant: the import of TensorFlow, on a very busy machine
 
 
 def lines_of(worker):
