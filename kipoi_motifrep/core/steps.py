@@ -13,6 +13,7 @@ from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import PARAMETERS_FILE, json_default, parameters_record, write_json
 from kipoi_motifrep.core.progress import say
+from kipoi_motifrep.core.textfile import parse_json
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Steps:
 
     def _read(self, command: str) -> dict[str, dict]:
         try:
-            record = json.loads((self._folder / PARAMETERS_FILE).read_text(encoding="utf-8"))
+            record = parse_json((self._folder / PARAMETERS_FILE).read_text(encoding="utf-8"))
             steps = record["steps"] if record["command"] == command else {}
             return {str(name): dict(step) for name, step in steps.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import sys
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.unpacked import DNA_RATIO, LIMIT, unpacked_limit
@@ -229,6 +230,40 @@ def text_lines(path: str | os.PathLike) -> Iterator[str]:
                     "is longer than a row of a table can be; does the file have line ends?", path=path, row=row
                 )
             yield line
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Read JSON of others, where brackets in brackets by the thousand are a ``ValueError`` like other faults.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The JSON.
+    **options
+        As of :func:`json.loads`.
+
+    Returns
+    -------
+    object
+        What it holds.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested too deeply.
+
+    Examples
+    --------
+    >>> parse_json('{"a": [1]}')
+    {'a': [1]}
+    >>> parse_json("[" * 100_000)
+    Traceback (most recent call last):
+    ValueError: nested too deeply
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def read_labels(text: str) -> list[str]:

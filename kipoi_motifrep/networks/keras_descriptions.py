@@ -6,7 +6,6 @@ All of this is read from headers and text, before any layer is made or any weigh
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import re
 import zipfile
@@ -21,6 +20,7 @@ import h5py
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.hdf5_members import arrays_in, texts_of
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import unpacked_size
 from kipoi_motifrep.networks.keras1 import is_keras_1
@@ -117,9 +117,9 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
         with zipfile.ZipFile(path) as archive:
             check_unpacked(path, unpacked_size(archive))
             members = archive.namelist()
-            said = json.loads(archive.read("metadata.json")) if "metadata.json" in members else {}
+            said = parse_json(archive.read("metadata.json")) if "metadata.json" in members else {}
             said.setdefault("keras_version", "3")
-            config = json.loads(archive.read("config.json"))
+            config = parse_json(archive.read("config.json"))
             with archive.open(WEIGHTS_MEMBER) as member, h5py.File(member, "r") as file:
                 largest = _look_inside(path, file)
     else:
@@ -134,7 +134,7 @@ def describe(path: Path, suffix: str, arch: str | os.PathLike | None) -> Descrip
             # Weights that do not say their version are lists of Keras 1, or trees of Keras 3.
             unsaid = "1" if "layer_names" in file.attrs else "3"
             if "model_config" in file.attrs:
-                config = json.loads(texts_of(file, "model_config")[0])
+                config = parse_json(texts_of(file, "model_config")[0])
             elif arch is None:
                 if not {"layers", OLD_LAYERS}.isdisjoint(file) or "layer_names" in file.attrs:
                     raise InputError(
@@ -412,8 +412,8 @@ def read_description(path: str | os.PathLike) -> dict:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("is no readable text; an architecture is a JSON or YAML file of Keras", path=path) from error
     try:
-        found = json.loads(text)
-        found = json.loads(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
+        found = parse_json(text)
+        found = parse_json(found) if isinstance(found, str) else found  # json.dump(model.to_json(), file)
     except ValueError:
         found = _from_yaml(text)
     if isinstance(found, dict) and "layers" in found and "class_name" not in found:
@@ -432,5 +432,5 @@ def _from_yaml(text: str) -> object:
     Loader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
     try:
         return yaml.load(text, Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):  # or nested by the thousand
         return None

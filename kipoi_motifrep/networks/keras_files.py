@@ -28,6 +28,7 @@ from kipoi_motifrep.core.errors import SHOWN_CHARACTERS, InputError, flattened, 
 from kipoi_motifrep.core.hdf5_members import texts_of
 from kipoi_motifrep.core.outputs import replacing
 from kipoi_motifrep.core.scratch import scratch
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
 from kipoi_motifrep.networks.file_kinds import CURES, HDF5, KERAS, kind_of, refuse
 from kipoi_motifrep.networks.keras1 import of_keras_2
@@ -503,7 +504,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, object]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            note = json.loads(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
+            note = parse_json(archive.read(METADATA_MEMBER)) if METADATA_MEMBER in archive.namelist() else {}
     except zipfile.BadZipFile as error:
         raise InputError("is damaged or not a .keras file", path=path) from error
     except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import struct
 import warnings
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kipoi_motifrep.core.errors import InputError, flattened
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, kind_of, unpacked_size
 from kipoi_motifrep.networks.users_code import made_by
@@ -128,7 +128,7 @@ def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
     if kind == SAFETENSORS:
         data = path.read_bytes()
         (n,) = struct.unpack("<Q", data[:8])
-        header = json.loads(data[8 : 8 + n])
+        header = parse_json(data[8 : 8 + n])
         header.pop("__metadata__", None)
         found = {}
         for name, one in header.items():
@@ -206,7 +206,7 @@ def _exported(path: Path) -> torch.nn.Module:
                     path=path,
                 )
             if member.endswith(".json"):
-                _check_exported(json.loads(archive.read(member)), path)
+                _check_exported(parse_json(archive.read(member)), path)
             elif member.endswith(".pt"):  # else PyTorch would unpickle what this cannot open
                 torch.load(io.BytesIO(archive.read(member)), weights_only=True, map_location="cpu")
     with open(path, "rb") as file, warnings.catch_warnings():

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
 from collections import Counter
@@ -30,7 +29,7 @@ from kipoi_motifrep.core.outputs import PARAMETERS_FILE, output_folder, write_te
 from kipoi_motifrep.core.progress import counted, progress, say
 from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.core.tables import write_table
-from kipoi_motifrep.core.textfile import text_lines
+from kipoi_motifrep.core.textfile import parse_json, text_lines
 from kipoi_motifrep.core.workers import WorkerLost, as_here, open_workers
 from kipoi_motifrep.filters.extract import ModelSource, SequenceSource
 from kipoi_motifrep.motifs import Motif, write_motifs
@@ -154,7 +153,7 @@ def read_models(path: str | os.PathLike) -> list[dict[str, object]]:
             given["labels"] = str(given["labels"]).split(",")
         if "dataloader_args" in given:
             try:
-                given["dataloader_args"] = dict(json.loads(str(given["dataloader_args"])))
+                given["dataloader_args"] = dict(parse_json(str(given["dataloader_args"])))
             except (ValueError, TypeError) as error:
                 raise InputError(
                     'dataloader_args are no JSON text like {"key": "value"}', path=path, row=number

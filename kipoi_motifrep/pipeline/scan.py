@@ -40,6 +40,7 @@ from kipoi_motifrep.core.outputs import (
 )
 from kipoi_motifrep.core.progress import counted, progress, say
 from kipoi_motifrep.core.scratch import scratch
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.core.workers import WorkerLost, Workers, open_workers, opened_once
 from kipoi_motifrep.filters.extract import ModelSource, NetworkChoice
 from kipoi_motifrep.filters.output_names import output_names
@@ -289,7 +290,7 @@ def _check(
 def _read_json(path: Path) -> dict:
     """Read a mapping; an empty one where the file is gone, or is another program's."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -20,6 +20,7 @@ from pathlib import Path
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import write_text
 from kipoi_motifrep.core.statuses import ACTIVE, DEAD, NO_INFORMATION
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.report.plain_values import (
     Matrix,
     Plain,
@@ -737,7 +738,7 @@ class Report(Plain):
         """
         try:
             # A whole number of hundreds of digits is none that anything was counted in.
-            value = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 300 else float(digits))
+            value = parse_json(text, parse_int=lambda digits: int(digits) if len(digits) < 300 else float(digits))
         except ValueError as error:
             raise InputError(f"not JSON ({error}); write it again with 'kipoi-motifrep interpret'") from None
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import math
 import os
 import time
@@ -23,6 +22,7 @@ import numpy as np
 from kipoi_motifrep.core.accuracy import MASKED, accuracy
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import output_folder, replacing, versions, write_json
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.datasets.hdf5 import Dataset, Split
 from kipoi_motifrep.networks.keras_files import read_metadata, save_network
 from kipoi_motifrep.sequences.alphabet import one_hot, reverse_complement
@@ -196,7 +196,7 @@ def train_run(
         finished = folder / RESULT_FILE
         if finished.exists():
             try:
-                result = json.loads(finished.read_text(encoding="utf-8"))
+                result = parse_json(finished.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise InputError(
                     f"is damaged ({type(error).__name__}); remove it, and the network is trained again", path=finished

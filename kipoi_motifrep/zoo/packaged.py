@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.networks.keras_files import load_keras, read_metadata, suffix_of
 from kipoi_motifrep.training.architectures import ARCHITECTURES, Architecture
 from kipoi_motifrep.training.runs import HISTORY_FILE, NETWORK_FILE, RESULT_FILE, finished_trials
@@ -146,7 +146,7 @@ def _trained(runs: Path, trial: int | None) -> list[tuple[str, Path, dict]]:
 def _read_result(path: Path) -> dict:
     """Read a ``result.json``; what of it goes into tables and texts of a group is checked to be what it must be."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = parse_json(path.read_text(encoding="utf-8"))
         test = result["test"]
         figures = [one[name] for one in [test, *test["per_label"].values()] for name in FIGURES]
         whole = (

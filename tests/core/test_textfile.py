@@ -4,7 +4,12 @@ import pysam
 import pytest
 
 from kipoi_motifrep import InputError
+from kipoi_motifrep.core.steps import Steps
 from kipoi_motifrep.core.textfile import open_text
+from kipoi_motifrep.networks.keras_descriptions import read_description
+from kipoi_motifrep.report import read_interpretation
+from kipoi_motifrep.training.experiment.record import read_record
+from kipoi_motifrep.zoo.packaged import find_networks
 
 
 def test_a_bgzip_file_cut_off_between_its_blocks_is_told(tmp_path):
@@ -24,3 +29,30 @@ def test_a_bgzip_file_cut_off_between_its_blocks_is_told(tmp_path):
         cut.write_bytes(packed[:end])
         with pytest.raises(InputError, match="damaged or cut off"), open_text(cut) as file:
             file.read()
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "name, read",
+    [
+        ("interpretation.json", lambda path: read_interpretation(path.parent)),
+        ("units/cnn_2.0.json", read_record),
+        ("runs/cnn_2/trial_0/result.json", lambda path: find_networks([path.parents[2]])),
+        ("model.json", read_description),
+    ],
+)
+def test_brackets_by_the_thousand_are_one_line(tmp_path, name, read):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name("network.keras").touch()
+    path.write_text(DEEP)
+    with pytest.raises(InputError) as said:
+        read(path)
+    assert path.name in str(said.value) and len(str(said.value)) < 1000
+
+
+def test_a_record_of_steps_with_brackets_by_the_thousand_is_none(tmp_path):
+    (tmp_path / "parameters.json").write_text(DEEP)
+    assert not Steps(tmp_path, "interpret", {}).current("filters", {}, [])

@@ -12,6 +12,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.outputs import write_text
+from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.motifs import Motif
 from kipoi_motifrep.pipeline import Interpretation
 from kipoi_motifrep.training.runs import Result
@@ -217,7 +218,7 @@ def read_record(path: str | os.PathLike) -> RunRecord:
         If the file is none, or of another version.
     """
     try:
-        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+        saved = parse_json(Path(path).read_text(encoding="utf-8"))
         if saved["format"] != FORMAT:
             raise InputError("was written by another version; remove it and run the experiment again", path=path)
         layers = []
