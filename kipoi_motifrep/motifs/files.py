@@ -266,6 +266,6 @@ def write_motifs(
             raise InputError(f"two motifs are named {name}; names in a motif file must differ", path=path)
         seen.add(name)
     text = "\n".join(WRITERS[format](motifs, check_background(background))) + "\n"
-    data = text.encode()
+    data = text.encode(errors="backslashreplace")  # names may be those of files
     # Without a time stamp equal motifs give equal files.
     write_bytes(path, gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)

@@ -156,7 +156,7 @@ def _no_fasta(path: str | os.PathLike, row: int, line: bytes) -> InputError:
 def _index_files(path: Path, bgzip: bool) -> tuple[Path, Path]:
     """Find the index beside the file or in the cache, or make it."""
     status = path.stat()
-    key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}")).hexdigest()[:16]
     beside, cached = path.parent, cache_folder("fasta_index") / key
     for folder in (beside, cached):
         fai, gzi = folder / f"{path.name}.fai", folder / f"{path.name}.gzi"
@@ -200,7 +200,7 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
             ) from error
         verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
-            pysam.faidx(*options, str(path))
+            pysam.faidx(*map(os.fsencode, [*options, path]))  # of texts it wants UTF-8, and names need not be that
         except pysam.SamtoolsError as error:
             with open(temporary, "ab") as file:  # samtools does not say whether the disk is full
                 file.write(bytes(ROOM))

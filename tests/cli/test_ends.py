@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,15 @@ def test_names_are_shown_harmlessly(tmp_path, name):
     with open(path, "w") as file:
         file.write("chr9\t0\t10\n")
     (tmp_path / "x.fa").write_text(">chr1\nACGT\n")
+    genome = os.fsencode(tmp_path) + b"/" + name + b".fa"
+    (tmp_path / "good.bed").write_text("chr1\t0\t3\n")
+    shutil.copy(tmp_path / "x.fa", genome)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "validate", "--intervals", tmp_path / "good.bed", "--genome", genome],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     for last in (b"validate", b"missing"):
         given = path if last == b"validate" else path + b".no"
         done = subprocess.run(

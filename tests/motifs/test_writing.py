@@ -11,6 +11,7 @@ from support.motif_strategies import BACKGROUND, COUNTS, PWM, WORDS, motif_lists
 
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs import Motif, read_motifs, write_motifs
+from kipoi_motifrep.motifs.files import WRITERS
 
 DATA = Path(__file__).parent / "data"
 
@@ -140,3 +141,10 @@ def test_equal_names_are_not_written(tmp_path):
     with pytest.raises(InputError, match="two motifs are named a_b"):
         write_motifs([Motif("a b", PWM), Motif("a_b", PWM)], tmp_path / "m")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", sorted(WRITERS))
+def test_a_name_with_bytes_that_are_no_text_is_written_with_escapes(tmp_path, format):
+    """Such are names of files, by which motifs of several networks are named."""
+    write_motifs([Motif("net\udcff/filter0", np.eye(4))], tmp_path / "m", format=format)
+    assert rb"net\udcff/filter0" in (tmp_path / "m").read_bytes()
