@@ -132,9 +132,9 @@ def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
         header.pop("__metadata__", None)
         found = {}
         for name, one in header.items():
-            kind = getattr(torch, re.sub("[A-Z]+", lambda letters: DTYPES[letters[0]], one["dtype"]))
+            dtype = getattr(torch, re.sub("[A-Z]+", lambda letters: DTYPES[letters[0]], one["dtype"]))
             values = bytearray(data[8 + n :][slice(*one["data_offsets"])])
-            found[name] = torch.frombuffer(values, dtype=kind).reshape(one["shape"])
+            found[name] = torch.frombuffer(values, dtype=dtype).reshape(one["shape"])
         return found, {}
     # Classes that the unpickler does not know come with settings and whole modules; they are filled, but never run.
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []

@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -200,7 +200,8 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
             ) from error
         verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
-            pysam.faidx(*map(os.fsencode, [*options, path]))  # of texts it wants UTF-8, and names need not be that
+            words: Any = [os.fsencode(word) for word in (*options, path)]  # texts must be UTF-8, and names need not
+            pysam.faidx(*words)
         except pysam.SamtoolsError as error:
             with open(temporary, "ab") as file:  # samtools does not say whether the disk is full
                 file.write(bytes(ROOM))
