@@ -200,7 +200,7 @@ def _make_index(path: Path, fai: Path, gzi: Path, bgzip: bool) -> tuple[Path, Pa
             ) from error
         verbosity = pysam.set_verbosity(0)  # htslib's own lines on standard error
         try:
-            words: Any = [os.fsencode(word) for word in (*options, path)]  # texts must be UTF-8, and names need not
+            words: Any = [os.fsencode(word) for word in (*options, str(path))]  # texts must be UTF-8, names need not
             pysam.faidx(*words)
         except pysam.SamtoolsError as error:
             with open(temporary, "ab") as file:  # samtools does not say whether the disk is full
