@@ -22,7 +22,8 @@ class SequencesInMemory:
     Parameters
     ----------
     given : array, list of str, list or dict of arrays
-        One-hot (n, L, 4) in ACGT order, or a list of (L, 4); texts of one length; or all inputs of a network of
+        One-hot (n, L, 4) in ACGT order, or a list of (L, 4); texts of one length, also a data frame's column of
+        them; or all inputs of a network of
         several, which are taken as they are.
     auto_resize_len : int, optional
         Cut or pad texts to so many bases about their centre.
@@ -46,6 +47,9 @@ class SequencesInMemory:
     def __init__(self, given: object, auto_resize_len: int | None = None):
         self._inputs: Inputs | None = None
         self.length: int | None = None
+        column = _array(given)
+        if isinstance(column, np.ndarray) and all(isinstance(one, str | bytes) for one in column.ravel()[:1]):
+            given = column.ravel().tolist()  # of a data frame, or numpy's own texts
         kept = [_array(one) for one in given] if isinstance(given, list | tuple) else given
         if isinstance(kept, list) and all(isinstance(one, str) for one in kept):
             self._codes = _encoded(kept, auto_resize_len)
@@ -95,8 +99,10 @@ class SequencesInMemory:
 
 
 def _array(value: Any) -> Any:
-    """Make an array of what holds one, such as a tensor; anything else stays."""
-    if isinstance(value, str | bytes) or not hasattr(value, "__array__"):
+    """Make an array of what holds one, such as a tensor, and a text of bytes; anything else stays."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace")
+    if isinstance(value, str) or not hasattr(value, "__array__"):
         return value
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
@@ -107,8 +113,6 @@ def _one_hot(value: object) -> np.ndarray:
         raise InputError(f"the sequences are one text ({array[:20]!r}); {WANTED}; a FASTA file is given as fasta=")
     if not isinstance(array, np.ndarray):
         raise InputError(f"the sequences are of type {type(value).__name__}; {WANTED}")
-    if array.dtype.kind in "US":
-        return one_hot(_encoded([str(one) for one in array.ravel()], None))
     shape = f"the sequences have shape {array.shape}; {WANTED}"
     if array.dtype.kind not in "fiub":
         raise InputError(f"the sequences are an array of type {array.dtype}; {WANTED}")

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from kipoi_motifrep.core.errors import InputError
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs.formats.matrices import KNOWN, format_homer, format_jaspar, parse_plain
 from kipoi_motifrep.motifs.formats.meme import format_meme, parse_meme
 from kipoi_motifrep.motifs.formats.tables import parse_table
@@ -144,8 +145,8 @@ def motifs_of(given: object) -> MotifFile:
     Parameters
     ----------
     given : str, path-like, MotifFile, Motif, array, or sequence or mapping of Motif and arrays
-        The name of a motif file; motifs; or probabilities of shape (width, 4) or (n, width, 4), ACGT. Arrays are called
-        ``motif0`` and so on, or as the mapping says.
+        The name of a motif file; motifs; or probabilities of shape (width, 4) or (n, width, 4), ACGT; a data frame
+        says which column or row is which letter. Arrays are called ``motif0`` and so on, or as the mapping says.
 
     Returns
     -------
@@ -172,7 +173,7 @@ def motifs_of(given: object) -> MotifFile:
         return given
     if isinstance(given, str | os.PathLike):
         return read_motifs(given)
-    if isinstance(given, Motif):
+    if isinstance(given, Motif) or hasattr(given, "columns"):
         given = [given]
     array = np.asarray(given) if hasattr(given, "__array__") else None
     if array is not None and array.ndim == 2:
@@ -188,7 +189,7 @@ def motifs_of(given: object) -> MotifFile:
             f"the motifs are of type {type(given).__name__}; wanted is the name of a motif file, a list of Motif, or "
             "probabilities of shape (width, 4) or (n, width, 4)"
         )
-    motifs = tuple(one if isinstance(one, Motif) else Motif(str(name), one) for name, one in named)
+    motifs = tuple(one if isinstance(one, Motif) else Motif(str(name), _by_letter(one)) for name, one in named)
     if not motifs:
         raise InputError("there are no motifs")
     names = [motif.name for motif in motifs]
@@ -196,6 +197,15 @@ def motifs_of(given: object) -> MotifFile:
         raise InputError(f"two motifs are named {twice}; give each a name of its own")
     digest = hashlib.sha256("".join(map(repr, names)).encode() + b"".join(one.pwm.tobytes() for one in motifs))
     return MotifFile(motifs, None, "memory", Path("motifs in memory"), digest.hexdigest())
+
+
+def _by_letter(given: Any) -> Any:
+    """Put a data frame whose columns or rows are named by the letters into their order; anything else stays."""
+    for frame in (given, given.T) if hasattr(given, "columns") else ():
+        place = {str(name).upper().replace("U", "T"): i for i, name in enumerate(frame.columns)}
+        if {*place} == {*BASES}:
+            return frame.to_numpy()[:, [place[base] for base in BASES]]
+    return given
 
 
 def _with_names_of_their_own(text: MotifText, motifs: list[Motif]) -> Iterator[Motif]:

@@ -1,6 +1,7 @@
 """Sequences that a caller holds, and what is said of those that cannot be taken."""
 
 import numpy as np
+import pandas
 import pytest
 from oracles.naive import one_hot
 from support.small_networks import LENGTH, codes_of, network_of
@@ -25,7 +26,9 @@ def test_texts_become_one_hot():
     assert (loader.n, loader.length) == (3, 5)
     resized = SequencesInMemory(TEXTS, 3)
     np.testing.assert_allclose(gathered(resized), [one_hot(text[1:4]) for text in TEXTS])
-    np.testing.assert_allclose(gathered(SequencesInMemory(np.array(TEXTS))), gathered(loader))
+    for same in (np.array(TEXTS), np.array(TEXTS, "S"), [text.encode() for text in TEXTS], pandas.Series(TEXTS)):
+        np.testing.assert_allclose(gathered(SequencesInMemory(same)), gathered(loader))
+    np.testing.assert_allclose(gathered(SequencesInMemory(pandas.Series(TEXTS), 3)), gathered(resized))
 
 
 @pytest.mark.parametrize("given", [lambda x: x, torch.from_numpy, lambda x: x.astype(np.int8), list])

@@ -1,6 +1,7 @@
 """Motifs that a caller holds, where a motif file is taken."""
 
 import numpy as np
+import pandas
 import pytest
 
 from kipoi_motifrep import InputError, Motif, match, write_motifs
@@ -21,6 +22,9 @@ ONE, TWO = Motif("one", EYE[[0, 1, 2, 0, 1]], nsites=20), Motif("two", EYE[[3, 3
         (np.stack([ONE.pwm, TWO.pwm]), ["motif0", "motif1"]),
         ({"a": ONE.pwm, "b": TWO.pwm.tolist()}, ["a", "b"]),
         (motifs_of([ONE]), ["one"]),
+        (pandas.DataFrame(ONE.pwm, columns=list("ACGT")), ["motif0"]),
+        ([pandas.DataFrame(ONE.pwm[:, ::-1], columns=list("TGCA"))], ["motif0"]),
+        ({"a": pandas.DataFrame(ONE.pwm.T, index=list("ACGU"))}, ["a"]),
     ],
 )
 def test_what_holds_motifs(given, names):

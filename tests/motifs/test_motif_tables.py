@@ -49,6 +49,8 @@ ONE = {
     + "//\n",
     "consensus": "MATRIX m\n" + by_letter(COUNTS, "{b} | {r}", "    ") + "   1|1  :    1/317    TTGTAT\n",
     "rows one by one": by_position(PPM, "{r}\n"),
+    "decimal commas of positions": ">m\n" + by_position(PPM).replace(".", ","),
+    "decimal commas of letters": by_letter(PPM).replace(".", ","),
 }  # fmt: skip
 
 
@@ -113,6 +115,7 @@ def test_rna_in_a_table(read):
         ("motif,pos,A,C,G,T\nm,1,-1.1,.2,.3,.4\n", 2, "negative"),
         ("motif,pos,A,C,G,T\n", 1, "no rows"),
         ("gene\tGC\tA\tC\tG\tT\tAA\tAC\tAG\nx\t50\t5\t5\t5\t5\t1\t1\t1\n", 1, "not a motif file"),
+        (">m\nA 1,000 0\nC 200 1,500\nG 0 0\nT 0 0\n", 2, "'1,000' is not a number"),
         ('{"matrix_id": "MA0004.1", "pfm": {"A": [4, 19]}}\n', 1, "JSON"),
         ("AC  M1\nP0  A C G T\n01  1 0 0 0 1 A\n//\n", 3, "found 5"),
     ],

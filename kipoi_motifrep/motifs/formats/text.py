@@ -20,6 +20,7 @@ from kipoi_motifrep.core.textfile import LONGEST_ROW, open_text
 LARGEST_FILE = 1 << 28  # unpacked; the largest collections of motifs have 40 MB
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 _BETWEEN = re.compile(r"[\s,]+")
+_COMMA_WITHIN, _SHARE = re.compile(r"\d+(,\d+)?"), re.compile(r"0,\d+|1,00?|1,0000+")
 
 
 @dataclass
@@ -123,11 +124,17 @@ class MotifText:
 def words_of(line: str) -> list[str]:
     """Split a line at white space and commas; quotes around words are taken off.
 
+    Between words a comma has a blank behind it, or no blanks stand between any. In a number it is a decimal
+    point where it can be no other: ``0,25`` of probabilities. ``1,200`` is left as it is, and refused as no number.
+
     Examples
     --------
-    >>> words_of('"1", 0.5 .5'), words_of(" ")
-    (['1', '0.5', '.5'], [])
+    >>> words_of('"1", 0.5 .5'), words_of(" "), words_of("0,25 0,75"), words_of("1,2")
+    (['1', '0.5', '.5'], [], ['0.25', '0.75'], ['1', '2'])
     """
+    words = line.split()
+    if len(words) > 1 and all(map(_COMMA_WITHIN.fullmatch, words)) and "," in line:
+        return [one.replace(",", ".") if _SHARE.fullmatch(one) else one for one in words]
     return [one.strip("\"'") for one in _BETWEEN.split(line.strip()) if one]
 
 
