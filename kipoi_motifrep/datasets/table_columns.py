@@ -291,6 +291,8 @@ class _Finder:
         digits = self._rows[0][i]
         if len(digits) < 2 or not digits.isdecimal():
             return ()
+        if len({*"".join(row[i] for row in self._rows)} - {*"01"}) > 1:  # numbers: a digit for "unknown" is one
+            return ()
         names = tuple(name for name in _BETWEEN_NAMES.split(self._header[i]) if name)
         return names[len(names) - len(digits) :] if len(digits) <= len(names) <= len(digits) + 1 else ()
 

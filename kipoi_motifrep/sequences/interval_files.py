@@ -86,6 +86,8 @@ _FROM_ONE = {
     "a table of BioMart": {"chromosome/scaffold name"},
     "a table of GATK": {"contig", "start", "end"},
     "a table of GTF's columns": {"seqname", "source", "feature"},
+    "a table of ANNOVAR": {"start", "end", "ref", "alt"},
+    "DiffBind's report": {"conc", "fold", "fdr"},
     "a list of mutations (MAF)": {"hugo_symbol", "start_position"},
 }
 HOMER = TableKind("HOMER's peak file", chromosome=1, start=2, end=3, name=0, strand=4, first=1)

@@ -65,3 +65,11 @@ def test_minus_one_is_no_negative(tmp_path, capsys):
 def test_what_is_no_table_is_named(tmp_path, capsys, begin, what):
     (tmp_path / "t").write_bytes(begin + bytes(60))
     fails(capsys, ["dataset", "table", tmp_path / "t", "-o", tmp_path / "o.h5"], what)
+
+
+def test_numbers_below_a_name_of_two_words_are_no_digits_of_labels(tmp_path):
+    text = "seq\tGC_content\tlabel\n" + "".join(
+        f"{s}\t{gc}\t{y}\n" for s, gc, y in zip(SEQUENCES, (45, 50, 60, 10), LABELS, strict=True)
+    )
+    table(tmp_path, text, *ALL_IN_TRAINING)
+    assert open_dataset(tmp_path / "out.h5").label_names == ("label",)

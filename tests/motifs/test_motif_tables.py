@@ -123,3 +123,15 @@ def test_rna_in_a_table(read):
 def test_what_is_wrong_is_named(read, text, row, message):
     with pytest.raises(InputError, match=f"row {row}: .*{message}"):
         read(text)
+
+
+def test_numbers_that_may_be_no_counts_are_said(read, capsys):
+    read(">m\n0.3 1.2 0.7 0.1\n2.2 0.1 0.4 0.5\n")
+    assert "not whole and have another sum at each position, taken as counts" in capsys.readouterr().err
+    read(">m\n40.5 10.2 0.3 9\n20.25 10 20 9.75\n>n\n4 1 0 1\n9 9 1 0\n")
+    assert not capsys.readouterr().err
+
+
+def test_meme_files_one_behind_the_other_without_widths(read):
+    text = "MEME version 4\nALPHABET= ACGT\nMOTIF {}\nletter-probability matrix: alength= 4\n" + by_position(PPM)
+    assert [motif.width for motif in read(text.format("a") + text.format("b"))] == [6, 6]

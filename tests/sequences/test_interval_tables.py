@@ -67,6 +67,13 @@ TABLES = {
         True,
         False,
     ),
+    "ANNOVAR": (table("{c}\t{s1}\t{e}\tA\tG\n", "Chr\tStart\tEnd\tRef\tAlt\n"), 1, False, False),
+    "DiffBind": (
+        table("{c},{s1},{e},5.1,2.2,1e-3\n", '"Chr","Start","End","Conc","Fold","FDR"\n'),
+        1,
+        False,
+        False,
+    ),
     "GATK": (table("{c}\t{s1}\t{e}\t7\n", SAM + "CONTIG\tSTART\tEND\tCOUNT\n"), 1, False, False),
     "GTF as a data frame": (
         table("{c}\thavana\texon\t{s1}\t{e}\t.\t{d}\n", "seqname\tsource\tfeature\tstart\tend\tscore\tstrand\n"),

@@ -16,7 +16,9 @@ from kipoi_motifrep.motifs.motif import Motif
 _MATRIX = "letter-probability matrix"
 _FIELD = re.compile(r"(\w+)\s*=\s*([^\s=]+)")
 # What may follow a matrix whose header does not state its width.
-_AFTER_MATRIX = re.compile(r"MOTIF\b|URL\b|[-*#]|letter-probability|log-odds|Motif\b|Time\b|SUMMARY\b")
+_AFTER_MATRIX = re.compile(
+    r"MOTIF\b|URL\b|[-*#]|letter-probability|log-odds|Motif\b|Time\b|SUMMARY\b|MEME\b|ALPHABET\b|strands\b|Background\b"
+)
 # A letter of an ALPHABET block: its name, colour and complement, or the letters that it stands for.
 _LETTER = re.compile(r'\S\s*(=|~|$|"|[0-9A-Fa-f]{6}\b)')
 # MEME writes "MOTIF name alt width = 8 sites = 20 ..." above its sections.

@@ -19,6 +19,7 @@ from kipoi_motifrep.motifs.motif import ROW_SUM_TOLERANCE, Motif
 
 FLAT = "positions without counts in {motifs}, taken as flat"
 SCALED = "probabilities that do not sum to 1 in {motifs}, divided by their sums"
+UNEVEN = "numbers in {motifs} that are not whole and have another sum at each position, taken as counts"
 UNDECIDED = "4 x 4 numbers of {motifs} could be read in two ways; a row is taken as a letter, as JASPAR writes them"
 # Sums of a position that differ by less are the same total, rounded.
 _SAME_TOTAL = 0.02
@@ -276,6 +277,9 @@ def motif_of(text: MotifText, matrix: np.ndarray, rows: Sequence[int], *, exact:
             raise text.error(f"probabilities sum to {total[at]:g}, not 1", rows[at])
         text.remarks[SCALED] += 1
         return Motif(pwm=np.where(off[:, None], scaled, pwm), **fields)
+    # Weighted counts have one total; scores of a network or relative affinities do not.
+    if (matrix % 1).any() and np.ptp(total[~empty]) > _SAME_TOTAL * total.max():
+        text.remarks[UNEVEN] += 1
     if fields.get("nsites") is None:
         fields["nsites"] = round(float(total[~empty][0]), 6)
     return Motif(pwm=scaled, counts=matrix, **fields)
