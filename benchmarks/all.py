@@ -22,7 +22,7 @@ from pathlib import Path
 from timing import ALL_THREADS, COLUMNS, parser
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("tomtom", "loaders", "filters", "interpret", "plant", "scan", "logos", "dataset")
+SCRIPTS = ("tomtom", "loaders", "filters", "interpret", "plant", "scan", "genome", "logos", "dataset")
 LONG = {"interpret": 3, "plant": 3}  # fewer rounds of what takes long
 QUICK = {
     "tomtom": ["--no-first"],

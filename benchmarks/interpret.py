@@ -3,21 +3,23 @@
     python benchmarks/interpret.py                                    # 30 filters, twice, and 300
     python benchmarks/interpret.py --dataset synthetic.h5 network.keras
 
-The networks of 300 filters have kernels made of JASPAR's motifs, and a max-pooling of 25 or of 2. Each is interpreted
-once into a folder of its own in every round, and once more, when all is up to date.
+The networks of 300 filters have kernels made of JASPAR's motifs, and a max-pooling of 25 or of 2. In every round each
+is interpreted in a process of its own, as by the command, into a new folder; and once more, when all is up to date.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from timing import parser, seconds_of, show
+from timing import OURS, parser, seconds_of, show
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 NETWORKS = [f"models/synthetic/weights/{name}.keras" for name in ("cnn_2", "cnn_25")]
@@ -29,33 +31,49 @@ def main() -> None:
     options.add_argument("networks", nargs="*", default=[*NETWORKS, *WIDE])
     options.add_argument("--dataset", help="default: 5,000 simulated sequences")
     options.add_argument("--threads", type=int, help="default: all of the machine")
+    options.add_argument("--one", nargs=3, metavar=("NETWORK", "DATASET", "OUTPUT"), help="for its own use")
     args = options.parse_args()
-
-    begin = time.perf_counter()
-    from kipoi_motifrep.networks.backend import import_keras
-
-    import_keras()
-    show("interpret", "loading Keras and TensorFlow", "all", {"TensorFlow": [time.perf_counter() - begin]})
-    from kipoi_motifrep import interpret
-
+    if args.one:
+        print(json.dumps(one(*args.one, args.threads, args.cpu)))
+        return
+    threads = args.threads or "all"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dataset = args.dataset or simulated(folder / "simulated.h5")
-        for name in args.networks:
-            model, times = wide(WIDE[name]) if name in WIDE else name, {"first": [], "again": []}
-            for number in range(args.rounds):
-                for found in times.values():
-                    output = folder / f"{Path(name).stem}_{number}"
+        networks = {Path(name).stem: name for name in args.networks}
+        for name in networks.keys() & WIDE.keys():
+            networks[name] = str(folder / f"{name}.keras")
+            wide(WIDE[name]).save(networks[name])
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for number in range(args.rounds):
+            for name, path in networks.items():
+                files = [path, str(dataset), str(folder / f"{name}_{number}")]
+                command = [sys.executable, __file__, "--one", *files, *["--cpu"] * args.cpu]
+                command += [] if args.threads is None else ["--threads", str(args.threads)]
+                made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+                for what, found in json.loads(made.stdout).items():
+                    seconds.setdefault((name, what), []).append(found)
+        loading = [found for (_, what), some in seconds.items() if what == "loading" for found in some]
+        show("interpret", "loading Keras and TensorFlow", threads, {"TensorFlow": loading})
+        for name in networks:
+            note = f"report of {(folder / f'{name}_0' / 'report.html').stat().st_size / 1e6:.1f} MB"
+            for what in ("first", "again"):
+                show("interpret", f"{name}, {what} time", threads, {OURS: seconds[name, what]}, note)
 
-                    def run(model=model, output=output):
-                        with contextlib.redirect_stderr(io.StringIO()):
-                            interpret(model, dataset=dataset, truth="synthetic", threads=args.threads, output=output)
 
-                    found.append(seconds_of(run, args.cpu))
-            size = (output / "report.html").stat().st_size / 1e6
-            for what, seconds in times.items():
-                work = f"{Path(name).stem}, {what} time"
-                show("interpret", work, args.threads or "all", {"interpret": seconds}, f"report of {size:.1f} MB")
+def one(network: str, dataset: str, output: str, threads: int | None, cpu: bool) -> dict[str, float]:
+    """Seconds of loading, of `interpret` into a new folder, and of it where all is there; in this process."""
+    from kipoi_motifrep.networks.backend import import_keras
+
+    loading = seconds_of(import_keras, cpu)
+
+    def run() -> None:
+        from kipoi_motifrep import interpret
+
+        with contextlib.redirect_stderr(io.StringIO()):
+            interpret(network, dataset=dataset, truth="synthetic", threads=threads, output=output)
+
+    return {"loading": loading, "first": seconds_of(run, cpu), "again": seconds_of(run, cpu)}
 
 
 def simulated(path: Path) -> Path:

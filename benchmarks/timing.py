@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,6 +20,9 @@ COLUMNS = ("benchmark", "work", "threads", "contestant", "seconds", "ours / it",
 OURS = "kipoi_motifrep"
 ALL_THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 Run = Callable[[], object]
+# As where a package is installed: a checkout without bytecode would be compiled anew by each process that is timed.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

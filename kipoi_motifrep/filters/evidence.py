@@ -37,9 +37,9 @@ class Heights:
 
     Examples
     --------
-    Three sequences, two positions, one filter:
+    Three sequences, one filter:
 
-    >>> found = Heights.of(np.array([[[-1.0], [0.25]], [[0.5], [0.0]], [[-2.0], [0.0]]], np.float32))
+    >>> found = Heights.of(np.array([[0.25], [0.5], [0.0]], np.float32))
     >>> found.power, found.counts[0, [0, 32, 64]]
     (array([-1]), array([1, 1, 1]))
     """
@@ -64,19 +64,19 @@ class Heights:
         return wider
 
     @classmethod
-    def of(cls, activations: np.ndarray) -> Heights:
+    def of(cls, highest: np.ndarray) -> Heights:
         """Count the sequences of one batch.
 
         Parameters
         ----------
-        activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
-            Feature map.
+        highest : numpy.ndarray, shape (n, n_filters), float32
+            Largest activation of each filter in each sequence.
 
         Returns
         -------
         Heights
         """
-        heights = np.maximum(activations.max(axis=1), 0).astype(float)
+        heights = np.maximum(highest, 0).astype(float)
         heights[~np.isfinite(heights)] = 0  # what is not finite is refused once all maxima are known
         fraction, power = np.frexp(heights.max(axis=0))  # fraction x 2^power, from a half to below 1
         power = np.where(fraction > 0, power - (fraction == 0.5), _NEVER).astype(int)

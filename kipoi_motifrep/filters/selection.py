@@ -78,13 +78,15 @@ class Maxima:
         )
 
     @classmethod
-    def of(cls, activations: np.ndarray) -> Maxima:
+    def of(cls, activations: np.ndarray, highest: np.ndarray | None = None) -> Maxima:
         """Measure one batch.
 
         Parameters
         ----------
         activations : numpy.ndarray, shape (n, n_positions, n_filters), float32
             Feature map.
+        highest : numpy.ndarray, shape (n, n_filters), float32, optional
+            Its largest value in each sequence, where it is at hand.
 
         Returns
         -------
@@ -96,7 +98,7 @@ class Maxima:
         shape = activations.shape[:0:-1] if channels_first else activations.shape[1:]
         positions = 1 if channels_first else 0
         return cls(
-            rows.max(axis=0).reshape(shape).max(axis=positions),
+            rows.max(axis=0).reshape(shape).max(axis=positions) if highest is None else highest.max(axis=0),
             rows.min(axis=0).reshape(shape).min(axis=positions),
             *activations.shape[:2],
         )

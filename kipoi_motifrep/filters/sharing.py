@@ -251,7 +251,9 @@ def shared_pwms(
     network = network or opened.network
     with nullcontext() if sites is None else SiteLines.to(sites, network, rule.window) as lines:
         if workers.here:
-            return network_pwms(network, opened.batches if batches is None else batches, rule, on_sites=lines)
+            # Nobody asks what the filters of an untrained network rest on.
+            given = opened.batches if batches is None else batches
+            return network_pwms(network, given, rule, on_sites=lines, evidence=seed is None)
         return _shared_pwms(workers, opened, choice, rule, network, seed, lines)
 
 

@@ -261,7 +261,13 @@ def filter_pwms(
 
 
 def network_pwms(
-    network: Network, batches: Iterable[Batch], rule: PWMRule, *, on_sites: OnSites | None = None, memory: int = MEMORY
+    network: Network,
+    batches: Iterable[Batch],
+    rule: PWMRule,
+    *,
+    on_sites: OnSites | None = None,
+    memory: int = MEMORY,
+    evidence: bool = True,
 ) -> tuple[FilterPWMs, ...]:
     """Compute the activation PWMs of an open network; see :func:`filter_pwms`.
 
@@ -275,6 +281,8 @@ def network_pwms(
         How PWMs are made.
     on_sites, memory
         As for :func:`filter_pwms`.
+    evidence : bool, default True
+        Collect heights and samples of sites, which take time where sites are many.
 
     Returns
     -------
@@ -286,7 +294,7 @@ def network_pwms(
     InputError
         If there are no sequences, activations are not finite, or sites hold no bases.
     """
-    maxima, heights, kept, floors, best = first_pass(network, batches, rule, memory)
+    maxima, heights, kept, floors, best = first_pass(network, batches, rule, memory, evidence)
     levels = None if rule.quantile is None else _kept_quantiles(rule.quantile, maxima, kept, floors)
     if levels is None:
         kept = kept if rule.quantile is None else []  # they may lack some
@@ -298,7 +306,7 @@ def network_pwms(
     else:
         again = progress(batches, "PWMs", unit="batch")
         parts = fresh_sites(network, again, rule, levels, kept) if best is None else best_sites(network, again, best)
-    sums, samples = window_sums(network, parts, rule, on_sites)
+    sums, samples = window_sums(network, parts, rule, on_sites, evidence=evidence)
     return filter_pwms_of(network, rule, maxima, heights, levels, sums, samples)
 
 
@@ -320,7 +328,7 @@ def filter_pwms_of(
     rule : PWMRule
         How PWMs are made.
     maxima, heights, levels, sums, samples : sequence
-        Of all sequences.
+        Of all sequences; heights and samples may be empty.
 
     Returns
     -------
@@ -347,8 +355,8 @@ def filter_pwms_of(
             maxima[i].maximum,
             levels[i],
             windows[i],
-            heights[i],
-            samples[i],
+            heights[i] if heights else None,
+            samples[i] if samples else None,
         )
         for i, bank in enumerate(network.banks)
     )
@@ -407,7 +415,9 @@ class FirstPass(NamedTuple):
     best: list[TopSites] | None
 
 
-def first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int) -> FirstPass:
+def first_pass(
+    network: Network, batches: Iterable[Batch], rule: PWMRule, memory: int, evidence: bool = True
+) -> FirstPass:
     """Find maxima; also the sites that may pass, batch by batch; for the best k these.
 
     Parameters
@@ -420,6 +430,8 @@ def first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory
         How PWMs are made.
     memory : int
         Bytes of sites to keep.
+    evidence : bool, default True
+        Collect heights.
 
     Returns
     -------
@@ -438,11 +450,13 @@ def first_pass(network: Network, batches: Iterable[Batch], rule: PWMRule, memory
     floors: list[np.ndarray] = []  # for quantiles
     for batch in progress(batches, "activations", unit="batch"):
         maps = network.activations(batch.inputs)
-        parts = [Maxima.of(one) for one in maps]
+        highest = [one.max(axis=1) for one in maps]  # read once for both: feature maps are far larger than the caches
+        parts = [Maxima.of(one, high) for one, high in zip(maps, highest, strict=True)]
         first = maxima[0].n_sequences if maxima else 0
         maxima = [a + b for a, b in zip(maxima, parts, strict=True)] if maxima else parts
-        counted = [Heights.of(one) for one in maps]
-        heights = [a + b for a, b in zip(heights, counted, strict=True)] if heights else counted
+        if evidence:
+            counted = [Heights.of(one) for one in highest]
+            heights = [a + b for a, b in zip(heights, counted, strict=True)] if heights else counted
         if best is not None:
             best = [_better(one, activations, rule, first) for one, activations in zip(best, maps, strict=True)]
         elif rule.quantile is None or not rule.best_per_sequence:  # a quantile is that of all sites
@@ -659,6 +673,7 @@ def window_sums(
     rule: PWMRule,
     on_sites: OnSites | None = None,
     before: int = 0,
+    evidence: bool = True,
 ) -> tuple[list[SiteSums], list[SiteSample]]:
     """Add up the windows under the sites of all batches, shard by shard, and keep a sample of them.
 
@@ -674,13 +689,15 @@ def window_sums(
         As for :func:`filter_pwms`.
     before : int, default 0
         Sequences before the first batch.
+    evidence : bool, default True
+        Keep the sample.
 
     Returns
     -------
     sums : list of SiteSums
         One a bank.
     samples : list of SiteSample
-        One a bank.
+        One a bank, where asked for.
     """
     windows = bank_windows(network, rule.window)
     nothing = [SiteSums.nothing(bank.n_filters, one.width) for bank, one in zip(network.banks, windows, strict=True)]
@@ -694,6 +711,8 @@ def window_sums(
             shard[i] += SiteSums.of(codes, sites, windows[i], n_filters, rule.weighted)
             if on_sites is not None and batch is not None:
                 on_sites(i, batch, sites, before)
+            if not evidence:
+                continue
             levels = samples[i].levels() if i < len(samples) else np.zeros(n_filters, np.float32)
             part = SiteSample.of(codes, sites, windows[i], n_filters, names, before, levels)
             samples[i : i + 1] = [samples[i] + part if i < len(samples) else part]
