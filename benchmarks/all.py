@@ -27,7 +27,6 @@ LONG = {"interpret": 3, "plant": 3}  # fewer rounds of what takes long
 QUICK = {
     "tomtom": ["--no-first"],
     "interpret": ["models/synthetic/weights/cnn_25.keras", "wide_25"],
-    "dataset": ["--samples", "25000"],
 }
 PACKAGES = (
     "numpy", "numba", "tensorflow", "keras", "memelite", "tangermeme", "kipoi", "kipoiseq", "lightmotif", "logomaker",

@@ -1,6 +1,6 @@
 """Time and peak memory of `kipoi-motifrep dataset deepsea` and `dataset peaks`, on data that it makes itself.
 
-    python benchmarks/dataset.py                    # 25,000 samples, for the two layouts of train.mat
+    python benchmarks/dataset.py                    # 10,000 samples, for the two layouts of train.mat
     python benchmarks/dataset.py --samples 400000 --test-samples 455024     # the bundle's own test.mat is as large
 
 Samples are random one-hot DNA, 4 x 1000 bases as in the bundle, with 919 labels of which 2 % are positive. The command
@@ -109,7 +109,7 @@ def measure(*arguments: str | Path) -> tuple[float, float]:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--samples", type=int, nargs="+", default=[25_000], help="in train.mat")
+    options.add_argument("--samples", type=int, nargs="+", default=[10_000], help="in train.mat")
     options.add_argument("--test-samples", type=int, default=2000, help="in valid.mat and test.mat")
     options.add_argument("--only", choices=["deepsea", "peaks"])
     args = options.parse_args()

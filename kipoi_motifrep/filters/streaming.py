@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kipoi_motifrep.core.ahead import ahead
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import progress
 from kipoi_motifrep.filters.batches import ArrayBatches, Batch, ids_of, ranges_of
@@ -448,8 +449,9 @@ def first_pass(
     kept: list[Found | None] = []
     best = [TopSites.nothing(rule.top) for _ in network.banks] if rule.top else None
     floors: list[np.ndarray] = []  # for quantiles
-    for batch in progress(batches, "activations", unit="batch"):
-        maps = network.activations(batch.inputs)
+    # The network runs on the next batch while this one is looked through, which takes as long.
+    watched = progress(batches, "activations", unit="batch")
+    for batch, maps in ahead(lambda one: (one, network.activations(one.inputs)), watched):
         highest = [one.max(axis=1) for one in maps]  # read once for both: feature maps are far larger than the caches
         parts = [Maxima.of(one, high) for one, high in zip(maps, highest, strict=True)]
         first = maxima[0].n_sequences if maxima else 0

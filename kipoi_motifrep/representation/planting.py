@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kipoi_motifrep.core.ahead import ahead
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.progress import counted, progress
 from kipoi_motifrep.core.workers import Workers, in_order, opened_once
@@ -538,7 +539,7 @@ class _Run:
         groups = iter(lambda: list(islice(waiting, max(1, self._size // n))), [])
         joined, settings = map(np.concatenate, groups), (self._backgrounds.others, n, self._size)
         results = (
-            map(partial(_outputs, self._logits, *settings), joined)
+            ahead(partial(_outputs, self._logits, *settings), joined)
             if self._workers is None or self._shared is None
             else in_order(self._workers.results(partial(_outputs_there, self._shared, *settings), list(joined)))
         )

@@ -7,14 +7,13 @@ motifs", Genome Biology 8:R24, doi:10.1186/gb-2007-8-2-r24; details as in Tomtom
 
 from __future__ import annotations
 
-import collections
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from kipoi_motifrep.core.ahead import ahead
 from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.motifs.tomtom.reporting import HIT, ReportRule, report
 from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, Targets, prepare
@@ -211,7 +210,8 @@ def _compared(
     state = seeded(SEED)
     most = np.inf if rule.with_q else rule.highest_p(targets.n_targets)  # q-values rest on all p-values
 
-    def records(first: int, part: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
+    def records(item: tuple[int, list[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+        first, part, state = item
         p_values, chosen = statistics.compare(part, targets, complete, min_overlap, most)
         hits = report(np.array([len(one) for one in part]), targets, rule, p_values, chosen, state)
         ends = np.searchsorted(hits["query"], np.arange(len(part) + 1)).tolist()
@@ -226,23 +226,9 @@ def _compared(
                 none = np.empty((0, len(targets.target)), np.float32)
                 statistics.null_fractions(none, np.zeros(len(part), bool), state)
 
-    for found in _ahead(records, parts(), threads):
+    # Work for every thread under way, but no more.
+    for found in map(records, parts()) if threads == 1 else ahead(records, parts(), threads, 2 * threads):
         yield from found
-
-
-def _ahead(function: Callable, items: Iterator[tuple], threads: int) -> Iterator:
-    """Map in order, with work for every thread under way but no more."""
-    if threads == 1:
-        yield from itertools.starmap(function, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: collections.deque = collections.deque()
-        for item in items:
-            waiting.append(pool.submit(function, *item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def seeded(seed: int) -> np.ndarray:
