@@ -412,8 +412,8 @@ def _predict(workers: Workers, opened: _Opened, shards: Sequence[Shard], parts: 
         if isinstance(outcome, WorkerLost):
             raise outcome
         bins, values = outcome
-        with replacing(parts[number]) as temporary, open(temporary, "wb") as file:
-            np.savez(file, bins=bins, values=values)
+        with replacing(parts[number]) as temporary:
+            np.savez(temporary, bins=bins, values=values)
 
 
 def _predict_there(request: _Scan, shard: Shard) -> tuple[np.ndarray, np.ndarray]:

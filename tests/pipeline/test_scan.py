@@ -233,6 +233,17 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
     assert path.read_bytes() == whole.read_bytes()
 
 
+def test_a_full_disk_is_one_line(genome, network, tmp_path, run_python):
+    """An archive that is cut short is not closed again by its destructor, in lines of Python's own."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); "
+    program = limited + "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["--genome", genome, "--bin", "20", "--stride", "1", "-o", tmp_path / "out.parquet"]
+    done = run_python("-c", program, "scan", network, *arguments)
+    assert done.returncode == 2 and "Exception ignored" not in done.stderr, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert "no space left on device" in line and ".npz" in line
+
+
 @pytest.mark.parametrize("name", ["\udcff.parquet", "\udcff.zarr"])
 def test_a_name_that_is_no_text(genome, network, tmp_path, name):
     pytest.importorskip("zarr")
