@@ -22,7 +22,6 @@ from kipoi_motifrep.core.errors import InputError, first_line
 from kipoi_motifrep.networks.source import Convolution, Tap, Unreadable
 
 NUMPY_TYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
-COMPILED_FROM = 64  # sequences of a batch; compiling takes a second, and a third off the time of batch after batch
 # Layers that are an activation function, and do not hold one.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax")
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "Conv")
@@ -41,6 +40,7 @@ class KerasSource:
     """
 
     framework = "Keras"
+    compiled_from = 64  # sequences of a batch; compiling takes a second, and a third off the time of batch after batch
 
     def __init__(self, model: Any):
         self.model = model
@@ -109,12 +109,14 @@ class KerasSource:
         types = self.input_types()
         specs = [tf.TensorSpec((None, *one.shape[1:]), types.get(name, "float32")) for name, one in inputs.items()]
         function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
+        try:
+            return self._traced(function, specs, list(inputs))
+        except Exception as error:  # a stranger's layers can fail in any way
+            raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
+
+    def _traced(self, function: Any, specs: Sequence, names: Sequence[str]) -> TensorFlowPass:
         with _layer_calls(self.model) as calls:
-            try:
-                concrete = function.get_concrete_function(*specs)
-            except Exception as error:  # a stranger's layers can fail in any way
-                raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
-        return TensorFlowPass(concrete, list(inputs), calls)
+            return TensorFlowPass(function.get_concrete_function(*specs), names, calls)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run the network as it is.
@@ -140,7 +142,7 @@ class KerasSource:
             raise InputError(f"the network gives no predictions: {self.left_out}")
 
         names, values = list(inputs), [tf.convert_to_tensor(one) for one in inputs.values()]
-        if len(values[0]) < COMPILED_FROM:
+        if len(values[0]) < self.compiled_from:
             return [np.asarray(one) for one in tf.nest.flatten(self._call(names, values))]
         shapes = tuple(one.shape[1:] for one in inputs.values())
         if shapes not in self._compiled:
@@ -259,7 +261,7 @@ class TensorFlowPass:
         self._captured = {inner.name: outer for outer, inner in concrete.graph.captures}
         self._parts: dict[tuple, tuple[Callable, list[str]]] = {}
         self.taps: list[Tap] = []
-        self._tensors: list[Any] = []
+        self.tensors: list[Any] = []
         self._numbers: dict[str, int] = {}
         own = {tensor.name for tensor in concrete.inputs[: len(names)]}
         # The innermost layer that runs when an operation is made is the one that makes it.
@@ -274,7 +276,7 @@ class TensorFlowPass:
             for tensor in operation.outputs:
                 if inputs or tensor.name in own:
                     self._numbers[tensor.name] = len(self.taps)
-                    self._tensors.append(tensor)
+                    self.tensors.append(tensor)
                     shape = tuple(tensor.shape) if tensor.shape.rank is not None else ()
                     leaf = owner[number] if maker and maker.leaf else None
                     self.taps.append(Tap(name, label, kind, inputs, shape, leaf))
@@ -293,20 +295,20 @@ class TensorFlowPass:
         }
         found: dict[int, list] = {}
         found_entries: dict[int, int] = {}
-        for number, tensor in enumerate(self._tensors):
+        for number, tensor in enumerate(self.tensors):
             operation = tensor.op
             if operation.type not in CONVOLUTIONS and not (
                 "PartitionedCall" in operation.type and operation.get_attr("f").name in compiled
             ):
                 continue
             entry, taken_apart = self.taps[number].inputs[0], False
-            while self._tensors[entry].op.type in (DUMMY, APART):
-                taken_apart |= self._tensors[entry].op.type == APART
+            while self.tensors[entry].op.type in (DUMMY, APART):
+                taken_apart |= self.tensors[entry].op.type == APART
                 entry = self.taps[entry].inputs[0]
             place, operations = number, [operation]
             while taken_apart:
                 place = next(one for one in range(place + 1, len(self.taps)) if place in self.taps[one].inputs)
-                taken_apart = self._tensors[place].op.type != TOGETHER
+                taken_apart = self.tensors[place].op.type != TOGETHER
             if entry in found and self.taps[entry].leaf == self.taps[number].leaf is not None:
                 # Two in a row in one layer, as in SeparableConv1D, are one.
                 operations = [*found.pop(entry), operation]
@@ -327,10 +329,10 @@ class TensorFlowPass:
         """Run the network as far as some taps; see ``ForwardPass``."""
         import tensorflow as tf
 
-        values = {self._tensors[place].name: value for place, value in (given or {}).items()}
+        values = {self.tensors[place].name: value for place, value in (given or {}).items()}
         # What is given may have another number of positions than the tap has.
         specs = {
-            self._tensors[place].name: tf.TensorSpec([None] * np.ndim(value), self._tensors[place].dtype)
+            self.tensors[place].name: tf.TensorSpec([None] * np.ndim(value), self.tensors[place].dtype)
             for place, value in (given or {}).items()
         }
         for name, tensor in zip(self._names, self._concrete.inputs, strict=False):  # behind the inputs are the weights
@@ -343,7 +345,7 @@ class TensorFlowPass:
                 for place in key[2]
                 for name, value in self._kernels(place).items()
             }
-            self._parts[key] = self._part([self._tensors[one].name for one in wanted], specs, kernels)
+            self._parts[key] = self._part([self.tensors[one].name for one in wanted], specs, kernels)
         part, taken = self._parts[key]
         # What is given is copied into the framework: of it, only what this part needs.
         return [np.asarray(one) for one in part(*(tf.cast(values[name], specs[name].dtype) for name in taken))]

@@ -23,7 +23,7 @@ FURTHEST: tuple[str | tuple[str, ...], ...] = ("it cannot take sequences of ", (
 SHOWN = 3  # reasons, of the likeliest trials
 # What a framework says where another choice, or another network, is needed.
 CURES = {
-    "[Ee]mbedding|indices": "it takes the numbers of bases or words; one that takes one-hot sequences is needed",
+    "[Ee]mbedding|indices|do not take one-hot": "it takes the numbers of bases or words; one that takes one-hot sequences is needed",
     "required positional argument": "it takes several inputs: give all of them, by sequences=[...] in Python, or a "
     "Kipoi model with its loader",
     r"to have \d+ channels, but got 4 ": "if it takes signals beside the bases, say which four channels are these by "
@@ -564,6 +564,11 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
         return f"no convolution of this model reads DNA{how}: {'; '.join(said[:SHOWN])}; {cure}"
     if known and axes:
         return f"axes {axes!r} fit no input of this model ({shapes}); leave axes out to have them found"
+    if any(4 in shape for shape in known.values()):
+        return (
+            f"no input of this model is one sequence: {shapes} has more axes than bases and positions; a network over "
+            "single one-hot sequences is needed, such as a part of this one that is applied to each"
+        )
     if known:
         beside = any(4 < size <= MOST_CHANNELS for shape in known.values() for size in shape if size is not None)
         cure = (

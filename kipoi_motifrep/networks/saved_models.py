@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kipoi_motifrep.core.errors import InputError, first_line, flattened
+from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.networks.backend import import_keras
 from kipoi_motifrep.networks.from_keras import KerasSource, TensorFlowPass
 from kipoi_motifrep.networks.source import Unreadable, named_by_scope
@@ -54,6 +54,7 @@ class SavedSource(KerasSource):
     framework = "TensorFlow"
     backend = "tensorflow"
     left_out = ""
+    compiled_from = 0  # a graph cannot be run otherwise
 
     def __init__(self, folder: Path):
         import_keras()  # TensorFlow with few words
@@ -79,13 +80,16 @@ class SavedSource(KerasSource):
                         path=folder,
                     )
             loaded = tf.saved_model.load(str(folder))
-            served = [loaded.signatures[name] for name in sorted(loaded.signatures, key="serving_default".__ne__)]
-            if not served:
+            # What could take DNA goes before what is served by default, and that before all others.
+            served = {name: one.structured_input_signature[1].values() for name, one in loaded.signatures.items()}
+            bases = {name for name, inputs in served.items() if any(4 in (one.shape.dims or ()) for one in inputs)}
+            names = sorted(served, key=lambda name: (name not in bases, name != "serving_default", name))
+            if not names:
                 raise InputError(
                     "serves no function; save it with signatures (tf.saved_model.save), or as Keras's .h5 file",
                     path=folder,
                 )
-            constant = convert_variables_to_constants_v2(served[0], lower_control_flow=False)
+            constant = convert_variables_to_constants_v2(loaded.signatures[names[0]], lower_control_flow=False)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # TensorFlow fails in any way on what is damaged
@@ -103,39 +107,13 @@ class SavedSource(KerasSource):
             raise InputError("does not say the shape of its input; save it with one, as Keras's .h5 file", path=folder)
         self._tensors = {tensor.name.split(":")[0]: tensor for tensor in constant.inputs}
         self._outputs = [tensor.name for tensor in constant.outputs]
-        self._function = tf.function(lambda *values: self._call(list(self._tensors), values), autograph=False)
+        self._compiled: dict = {}
 
-    def trace(self, inputs: Mapping[str, np.ndarray]) -> TensorFlowPass:
-        """List the operations of the graph for sequences of this length.
-
-        Parameters
-        ----------
-        inputs : mapping of str to numpy.ndarray
-            A batch; shapes alone are looked at.
-
-        Returns
-        -------
-        TensorFlowPass
-            Every tensor that is made from an input is a tap.
-
-        Raises
-        ------
-        Unreadable
-            If the graph cannot take such inputs.
-        """
-        import tensorflow as tf
-
-        types = self.input_types()
-        specs = [tf.TensorSpec((None, *one.shape[1:]), types[name]) for name, one in inputs.items()]
-        function = tf.function(lambda *values: self._call(list(inputs), values), autograph=False)
-        try:
-            return _NamedPass(function.get_concrete_function(*specs), list(inputs), [])
-        except Exception as error:
-            raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
-
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Run the graph as it is; see :class:`KerasSource`."""
-        return [np.asarray(one) for one in self._function(*(inputs[name] for name in self._tensors))]
+    def _traced(self, function: Any, specs: Sequence, names: Sequence[str]) -> TensorFlowPass:
+        """Name each operation by the layer that its own name begins with."""
+        found = TensorFlowPass(function.get_concrete_function(*specs), names, [])
+        found.taps = named_by_scope(found.taps, [tensor.op.name.split("/")[:-1] for tensor in found.tensors])
+        return found
 
     def untrained(self, seed: int) -> Any:
         """Say that there are no initial values to draw.
@@ -162,11 +140,3 @@ class SavedSource(KerasSource):
 
         given = {f"{name}:0": value for name, value in zip(names, values, strict=True)}
         return tf.graph_util.import_graph_def(self.graph, given, return_elements=self._outputs, name="")
-
-
-class _NamedPass(TensorFlowPass):
-    """The operations of a graph, each with the name of the layer that its own name begins with."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.taps = named_by_scope(self.taps, [tensor.op.name.split("/")[:-1] for tensor in self._tensors])

@@ -243,3 +243,11 @@ def test_what_a_framework_says_is_put_into_a_cure(model, cure):
     with pytest.raises(InputError, match=f"no convolution of this model reads DNA: .*; {cure}") as error:
         open_network(model(), length=30)
     assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+def test_several_sequences_in_one_array_are_not_one():
+    model = sequential((3, LENGTH, 4), layers.TimeDistributed(conv1d()))
+    with pytest.raises(
+        InputError, match=rf"no input of this model is one sequence: .* \(3, {LENGTH}, 4\) has more axes"
+    ):
+        open_network(model)

@@ -131,6 +131,30 @@ def test_a_folder_of_tensorflow_1(tmp_path):
         load_model(tmp_path / "old")
 
 
+class Several(tf.Module):
+    """Serves a convolution, and something else whose name is first in the alphabet."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = tf.Variable(np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, LENGTH, 4))])
+    def filters(self, x):
+        return tf.nn.relu(tf.nn.conv1d(x, self.kernel, 1, "VALID"))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2))])
+    def double(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize(("one", "other"), [("predict", "a"), ("predict", "serving_default"), ("serving_default", "a")])
+def test_of_several_functions_the_one_that_takes_dna_is_read(tmp_path, one, other):
+    module = Several()
+    tf.saved_model.save(module, str(tmp_path / "net"), signatures={one: module.filters, other: module.double})
+    (bank,) = open_network(tmp_path / "net").banks
+    np.testing.assert_array_equal(bank.kernels, module.kernel.numpy().transpose(2, 0, 1))
+
+
 class Doubles(tf.Module):
     @tf.function
     def __call__(self, x):
