@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TypeGuard
+from unittest import mock
 
 from kipoi_motifrep.core.disks import on_temporary_disk
 from kipoi_motifrep.core.errors import InputError, flattened, missing_package
@@ -18,7 +19,7 @@ from kipoi_motifrep.core.progress import say
 from kipoi_motifrep.networks.backend import import_keras, import_tf_keras
 from kipoi_motifrep.networks.file_kinds import CURES, ONNX, READ_BY_TORCH, SAVED_MODEL, NetworkFile, kind_of, refuse
 from kipoi_motifrep.networks.keras_files import keras_is, load_keras
-from kipoi_motifrep.networks.network import Network, find_network
+from kipoi_motifrep.networks.network import Network, by_name, find_network
 from kipoi_motifrep.networks.source import Source
 from kipoi_motifrep.networks.types import Inputs
 
@@ -167,19 +168,12 @@ def own_model_classes(whole: bool = True) -> Iterator[None]:
     own: dict[str, type] = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
     if not whole:
         own["TensorFlow2Model"] = ServedModel
-    kept = {name: getattr(kipoi.model, name) for name in own}
-    known = dict(kipoi.model.AVAILABLE_MODELS)
-    Keras3Model.whole = whole
-    try:
-        for name, one in own.items():
-            setattr(kipoi.model, name, one)
-        kipoi.model.AVAILABLE_MODELS.update(keras=Keras3Model, pytorch=TorchModel)
+    with (
+        mock.patch.multiple(kipoi.model, **own),
+        mock.patch.dict(kipoi.model.AVAILABLE_MODELS, keras=Keras3Model, pytorch=TorchModel),
+        mock.patch.object(Keras3Model, "whole", whole),
+    ):
         yield
-    finally:
-        for name, one in kept.items():
-            setattr(kipoi.model, name, one)
-        kipoi.model.AVAILABLE_MODELS.update(known)
-        Keras3Model.whole = True
 
 
 def open_network(
@@ -237,6 +231,7 @@ def open_network(
     (3, 5, 4)
     """
     loaded = load_model(model, source, whole=False)
+    schema = getattr(getattr(loaded, "schema", None), "inputs", None)
     return find_network(
         source_of(loaded),
         length=length,
@@ -246,7 +241,7 @@ def open_network(
         activation=activation,
         dna_channels=dna_channels,
         example=example,
-        shapes=_schema_shapes(loaded),
+        shapes={name: tuple(one.shape) for name, one in by_name(schema).items()},
     )
 
 
@@ -310,17 +305,6 @@ def source_of(model: object) -> Source:
             return KerasSource(one)
     kind = f"{type(model).__module__}.{type(model).__name__}"
     raise InputError(f"{kind} shows no layers; a Keras model or a PyTorch module with a convolution is needed")
-
-
-def _schema_shapes(model: object) -> dict[str, tuple[int | None, ...]]:
-    inputs = getattr(getattr(model, "schema", None), "inputs", None)
-    if inputs is None:
-        return {}
-    if isinstance(inputs, Mapping):
-        return {str(name): tuple(one.shape) for name, one in inputs.items()}
-    if isinstance(inputs, (list, tuple)):
-        return {str(place): tuple(one.shape) for place, one in enumerate(inputs)}
-    return {"0": tuple(inputs.shape)}
 
 
 def _load_file(path: Path, arch: str | None, whole: bool):

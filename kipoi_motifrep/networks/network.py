@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ FURTHEST: tuple[str | tuple[str, ...], ...] = ("it cannot take sequences of ", (
 SHOWN = 3  # reasons, of the likeliest trials
 # What a framework says where another choice, or another network, is needed.
 CURES = {
-    "[Ee]mbedding|indices|do not take one-hot": "it takes the numbers of bases or words; one that takes one-hot sequences is needed",
+    "[Ee]mbedding|indices|do not take one-hot": "it takes the numbers of bases or words; one that takes one-hot "
+    "sequences is needed",
     "required positional argument": "it takes several inputs: give all of them, by sequences=[...] in Python, or a "
     "Kipoi model with its loader",
     r"to have \d+ channels, but got 4 ": "if it takes signals beside the bases, say which four channels are these by "
@@ -288,7 +290,7 @@ def find_network(
     """
     first, assumed = first_channel(dna_channels), alphabet is None
     if first is None and example is not None and not any(4 in shape for shape in _shapes(example).values()):
-        told = (bases_among(np.asarray(one)) for one in _by_name(example).values())
+        told = (bases_among(np.asarray(one)) for one in by_name(example).values())
         first = next((one for one in told if one is not None), None)
     alphabet = alphabet or BASES
     layout = Layout.parse(axes, alphabet) if axes else None
@@ -496,16 +498,32 @@ def _candidates(
             yield {name: shape}, name, candidate
 
 
-def _by_name(example: Inputs | None) -> dict[str, np.ndarray]:
-    """Arrays of a batch by their names, else by their places."""
-    if isinstance(example, Mapping):
-        return {str(name): values for name, values in example.items()}
-    several = example if isinstance(example, (list, tuple)) else [] if example is None else [example]
+def by_name(inputs: object) -> dict[str, Any]:
+    """Name a model's inputs, or what is said of each of them, by their names, else by their places.
+
+    Parameters
+    ----------
+    inputs : dict, list, or what there is of a lone one; None for nothing
+        As a Kipoi dataloader gives them, or its schema describes them.
+
+    Returns
+    -------
+    dict
+        In order.
+
+    Examples
+    --------
+    >>> by_name(["dna", "signal"]), by_name("dna")
+    ({'0': 'dna', '1': 'signal'}, {'0': 'dna'})
+    """
+    if isinstance(inputs, Mapping):
+        return {str(name): values for name, values in inputs.items()}
+    several = inputs if isinstance(inputs, (list, tuple)) else [] if inputs is None else [inputs]
     return {str(place): values for place, values in enumerate(several)}
 
 
 def _shapes(example: Inputs | None) -> dict[str, tuple[int, ...]]:
-    return {name: np.shape(values)[1:] for name, values in _by_name(example).items()}
+    return {name: np.shape(values)[1:] for name, values in by_name(example).items()}
 
 
 def _length_of(dna: np.ndarray | None, layout: Layout) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import pickle
 import re
 import struct
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -49,6 +51,14 @@ class Inert:
 
     def __setstate__(self, state: object) -> None:
         self.__dict__.update(state if isinstance(state, Mapping) else {})
+
+
+class InertDictionary:
+    """Stands for a class of a pickle that is a dictionary, such as of settings or losses."""
+
+    def __new__(cls, *_: object, **__: object) -> OrderedDict:
+        """Give the one that PyTorch fills; what else the object has becomes its attributes."""
+        return OrderedDict()
 
 
 def load_torch(path: Path, arch: str | None = None) -> torch.nn.Module:
@@ -138,8 +148,16 @@ def _weights(path: Path, kind: str) -> tuple[dict, Mapping]:
         return found, {}
     # Classes that the unpickler does not know come with settings and whole modules; they are filled, but never run.
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
-    with torch.serialization.safe_globals([(Inert, name) for name in names]):
-        found = torch.load(path, map_location="cpu", weights_only=True)
+    for stand_in in (Inert, InertDictionary):
+        of_numpy = [(Inert, name) for name in names if name.startswith("numpy")]
+        others = [(stand_in, name) for name in names if not name.startswith("numpy")]
+        with torch.serialization.safe_globals([*of_numpy, *others]):
+            try:
+                found = torch.load(path, map_location="cpu", weights_only=True)
+                break
+            except pickle.UnpicklingError as error:
+                if "Can only SETITEM" not in str(error) or stand_in is InertDictionary:
+                    raise
     settings = found.get("hyper_parameters") if isinstance(found, Mapping) else None
     return dict(_named_tensors(found)), settings if isinstance(settings, Mapping) else {}
 
@@ -148,16 +166,18 @@ def _named_tensors(found: object) -> Iterator[tuple[str, torch.Tensor]]:
     """Find the state dict in what a file held: itself, a part of a checkpoint, or a module's own."""
     import torch
 
-    if isinstance(found, Mapping):
+    inside = getattr(found, "__dict__", {})
+    if "_modules" in inside:
+        for place in ("_parameters", "_buffers"):
+            yield from ((name, one) for name, one in inside.get(place, {}).items() if one is not None)
+        for name, part in inside["_modules"].items():
+            yield from ((f"{name}.{inner}", one) for inner, one in _named_tensors(part))
+    elif isinstance(found, (list, tuple)):  # such as a state dict and the number of the epoch
+        yield from _named_tensors(dict(enumerate(found)))
+    elif isinstance(found, Mapping):
         tensors = {name: one for name, one in found.items() if isinstance(name, str) and isinstance(one, torch.Tensor)}
         inner = [found[name] for name in STATE_NAMES if name in found] or [*found.values()]  # else of any other name
         yield from tensors.items() or next(filter(None, (dict(_named_tensors(one)) for one in inner)), {}).items()
-    elif isinstance(found, Inert):
-        inside = vars(found)
-        for place in ("_parameters", "_buffers"):
-            yield from ((name, one) for name, one in inside.get(place, {}).items() if one is not None)
-        for name, part in inside.get("_modules", {}).items():
-            yield from ((f"{name}.{inner}", one) for inner, one in _named_tensors(part))
 
 
 def _filled(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path, arch: str) -> torch.nn.Module:

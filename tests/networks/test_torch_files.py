@@ -3,6 +3,7 @@
 import inspect
 import textwrap
 import zipfile
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -87,6 +88,7 @@ STATES = {
         "pytorch-lightning_version": "2.1.0",
         "hyper_parameters": {"lr": 0.1, "n_filters": 3},
     },
+    "pair": lambda m: (m.state_dict(), 3),
     "before 0.4.1": lambda m: {name: one for name, one in m.state_dict().items() if "num_batches" not in name},
 }
 
@@ -348,6 +350,21 @@ def test_code_beside_the_weights_is_not_run(place, module, tmp_path):
 def test_a_state_dict_under_any_name(place, module, tmp_path, name):
     torch.save({"epoch": 3, "optimizer": {"state": {0: torch.ones(2)}}, name: module.state_dict()}, tmp_path / "w.pt")
     np.testing.assert_array_equal(predicted(opened(tmp_path / "w.pt", f"{place / 'net.py'}:Net")), predicted(module))
+
+
+class Settings(dict):
+    """As packages for settings have them."""
+
+
+def test_dictionaries_of_other_classes_beside_the_weights(place, module, tmp_path, monkeypatch):
+    losses, settings = defaultdict(list, train=[np.float64(0.1)]), Settings(n_filters=3)
+    settings.more = np.arange(3)
+    for form, one in {"dict": module.state_dict(), "module": module}.items():
+        torch.save({"state_dict": one, "losses": losses, "hyper_parameters": settings}, tmp_path / form)
+    monkeypatch.delattr(inspect.getmodule(Settings), "Settings")
+    for form in ("dict", "module"):
+        found = opened(tmp_path / form, f"{place / 'net.py'}:Net")
+        np.testing.assert_array_equal(predicted(found), predicted(module))
 
 
 def test_a_damaged_file(module, tmp_path):
