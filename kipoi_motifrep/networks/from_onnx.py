@@ -55,26 +55,19 @@ class OnnxSource:
             model = onnx.load(path, load_external_data=False)
             _read_beside(model, path)
             model = onnx.inliner.inline_local_functions(model) if model.functions else model
-            typed = onnx.shape_inference.infer_shapes(model).graph
+            others = [node for node in _messages(model.graph, "NodeProto") if node.domain not in OWN_DOMAINS]
+            if others:
+                raise InputError(
+                    f"uses {others[0].domain}'s {others[0].op_type}, which is none of ONNX's own operations, and is "
+                    "not run; export the network again without it",
+                    path=path,
+                )
+            self._take_in(model, path)
         except (InputError, MemoryError):
             raise
         except Exception as error:  # protobuf and ONNX fail in any way on what is damaged
             raise InputError(f"is no whole ONNX file ({flattened(error)})", path=path) from error
-        for node in _messages(model.graph, "NodeProto"):
-            if node.domain not in OWN_DOMAINS:
-                raise InputError(
-                    f"uses {node.domain}'s {node.op_type}, which is none of ONNX's own operations, and is not run; "
-                    "export the network again without it",
-                    path=path,
-                )
-        self.model = model
-        held = {one.name for one in model.graph.initializer}  # early files list these as inputs, too
-        self.inputs = {one.name: one for one in model.graph.input if one.name not in held}
-        self._types = {one.name: one.type.tensor_type.elem_type for one in (*typed.value_info, *typed.output)}
-        self._types |= {one.name: one.type.tensor_type.elem_type for one in self.inputs.values()}
-        self._types |= {one.name: one.data_type for one in model.graph.initializer}
-        self._sessions: dict[tuple, Any] = {}
-        self.alone = False
+        self.alone = False  # whether each sequence is run by itself
         sizes = {_sizes(one)[:1] for one in self.inputs.values()} - {(None,)}
         self.alone = bool(sizes) and not self._takes_others()
         if self.alone and sizes != {(1,)}:
@@ -82,6 +75,20 @@ class OnnxSource:
                 f"was exported for batches of {max(sizes)[0]} only; export it again with a dynamic first axis",
                 path=path,
             )
+
+    def _take_in(self, model: Any, path: Path) -> None:
+        import onnx
+
+        self.model, typed = model, onnx.shape_inference.infer_shapes(model).graph
+        held = {one.name for one in model.graph.initializer}  # early files list these as inputs, too
+        self.inputs = {one.name: one for one in model.graph.input if one.name not in held}
+        if not self.inputs or not all(one.type.HasField("tensor_type") for one in self.inputs.values()):
+            raise InputError("takes no arrays; a network over one-hot sequences is needed", path=path)
+        self._types = {one.name: one.type.tensor_type.elem_type for one in (*typed.value_info, *typed.output)}
+        self._types |= {one.name: one.type.tensor_type.elem_type for one in self.inputs.values()}
+        self._types |= {one.name: one.data_type for one in model.graph.initializer}
+        self._sessions: dict[tuple, Any] = {}
+        self.input_types(), self.contents()  # which fail where these are damaged
 
     def _takes_others(self) -> bool:
         """Tell whether a network that was exported for one batch gives for three what each gives alone."""
@@ -105,8 +112,9 @@ class OnnxSource:
         return {name: _sizes(one)[1:] for name, one in self.inputs.items()}
 
     def input_types(self) -> dict[str, str]:
-        """NumPy type of every input, by name."""
-        return {name: self._dtype(name).name for name in self.inputs}
+        """Type of every input, by name, where it is one that NumPy has."""
+        types = {name: self._dtype(name).name for name in self.inputs}
+        return {name: kind for name, kind in types.items() if hasattr(np, kind)}
 
     def _dtype(self, name: str) -> np.dtype:
         from onnx import helper
@@ -125,8 +133,16 @@ class OnnxSource:
         -------
         OnnxPass
             Every value that is made from an input is a tap.
+
+        Raises
+        ------
+        Unreadable
+            If ONNX cannot follow them.
         """
-        return OnnxPass(self, inputs)
+        try:
+            return OnnxPass(self, inputs)
+        except Exception as error:  # its exceptions have no class in common
+            raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run the network as it is.
@@ -258,7 +274,9 @@ class OnnxSource:
         model = helper.make_model(part, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong is told by its exceptions
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
 
 
 class OnnxPass:
@@ -374,10 +392,7 @@ def _inferred(source: OnnxSource, inputs: Mapping[str, np.ndarray]) -> dict[str,
                 one.type.tensor_type.shape.dim[0].dim_value = 1
     for one in model.graph.output:
         one.type.tensor_type.ClearField("shape")
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception as error:  # its exceptions have no class in common
-        raise Unreadable(f"it cannot be run on sequences of this shape ({first_line(error)})") from error
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     return {one.name: _sizes(one) for one in (*graph.input, *graph.value_info, *graph.output)}
 
 

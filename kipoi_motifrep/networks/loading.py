@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 from unittest import mock
 
 from kipoi_motifrep.core.disks import on_temporary_disk
@@ -165,7 +165,7 @@ def own_model_classes(whole: bool = True) -> Iterator[None]:
 
             self.model = SavedSource(Path(savedmodel_path))
 
-    own: dict[str, type] = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
+    own: dict[str, Any] = {"KerasModel": Keras3Model, "PyTorchModel": TorchModel}
     if not whole:
         own["TensorFlow2Model"] = ServedModel
     with (

@@ -56,7 +56,7 @@ class Inert:
 class InertDictionary:
     """Stands for a class of a pickle that is a dictionary, such as of settings or losses."""
 
-    def __new__(cls, *_: object, **__: object) -> OrderedDict:
+    def __new__(cls, *_: object, **__: object) -> Any:
         """Give the one that PyTorch fills; what else the object has becomes its attributes."""
         return OrderedDict()
 

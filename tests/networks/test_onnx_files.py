@@ -245,6 +245,42 @@ def test_a_damaged_file(tmp_path):
         open_network(path)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_bytes_that_were_changed_are_read_or_refused(tmp_path):
+    path = write(tmp_path / "net.onnx", [CONV, RELU])
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        changed = bytearray(whole)
+        for place in random.choice([*range(60), *range(-60, 0), *range(60, len(whole) - 60, 40)], 3):
+            changed[place] = random.integers(256)
+        path.write_bytes(changed)
+        try:
+            open_network(path)
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_graph_that_takes_no_arrays(tmp_path):
+    graph = helper.make_graph([node("Relu", "kernel", "y")], "g", [], [value("y")], [to_tensor(KERNEL, "kernel")])
+    onnx.save(helper.make_model(graph, ir_version=8), tmp_path / "net.onnx")
+    with pytest.raises(InputError, match=r"net\.onnx: takes no arrays"):
+        load_model(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize("kind", ["BFLOAT16", "FLOAT16", "DOUBLE", "INT64"])
+def test_inputs_of_other_types_are_read_or_refused(tmp_path, kind):
+    cast = node("Cast", "x", "f", to=onnx.TensorProto.FLOAT)
+    path = write(tmp_path / "net.onnx", [cast, node("Conv", "f kernel bias", "c"), RELU])
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = getattr(onnx.TensorProto, kind)
+    onnx.save(model, path)
+    if kind == "BFLOAT16":  # which ONNX Runtime takes from no array
+        with pytest.raises(InputError, match="no convolution of this model reads DNA"):
+            open_network(path)
+    else:
+        np.testing.assert_array_equal(open_network(path).banks[0].kernels, KERNEL.transpose(0, 2, 1))
+
+
 def test_operations_of_others_are_not_run(tmp_path):
     path = write(tmp_path / "net.onnx", [CONV, node("Relu", "c", "y", domain="com.microsoft")])
     with pytest.raises(InputError, match=r"uses com\.microsoft's Relu, which is none of ONNX's own .* is not run"):
