@@ -19,7 +19,7 @@ import numpy as np
 
 from kipoi_motifrep.core.errors import InputError, first_line, flattened, missing_package
 from kipoi_motifrep.core.unpacked import check_unpacked
-from kipoi_motifrep.networks.source import PROBE, Convolution, Tap, Unreadable, named_by_scope
+from kipoi_motifrep.networks.source import PROBE, Convolution, Tap, Unreadable, named_by_scope, runs_together
 
 OWN_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 ANY_LENGTH = 1000  # of an axis that is open, to see whether sequences can be run together
@@ -69,7 +69,10 @@ class OnnxSource:
             raise InputError(f"is no whole ONNX file ({flattened(error)})", path=path) from error
         self.alone = False  # whether each sequence is run by itself
         sizes = {_sizes(one)[:1] for one in self.inputs.values()} - {(None,)}
-        self.alone = bool(sizes) and not self._takes_others()
+        shapes = [[size or ANY_LENGTH for size in _sizes(one)] for one in self.inputs.values()]
+        self.alone = bool(sizes) and not runs_together(
+            lambda arrays: self.predict(dict(zip(self.inputs, arrays, strict=True))), shapes
+        )
         if self.alone and sizes != {(1,)}:
             raise InputError(
                 f"was exported for batches of {max(sizes)[0]} only; export it again with a dynamic first axis",
@@ -89,23 +92,6 @@ class OnnxSource:
         self._types |= {one.name: one.data_type for one in model.graph.initializer}
         self._sessions: dict[tuple, Any] = {}
         self.input_types(), self.contents()  # which fail where these are damaged
-
-    def _takes_others(self) -> bool:
-        """Tell whether a network that was exported for one batch gives for three what each gives alone."""
-        shapes = {name: [size or ANY_LENGTH for size in _sizes(one)] for name, one in self.inputs.items()}
-        random = np.random.default_rng(0)
-        three = {name: random.random((3 * shape[0], *shape[1:])) for name, shape in shapes.items()}
-        parts = zip(*(np.split(one, 3) for one in three.values()), strict=True)
-        try:
-            alone = [self.predict(dict(zip(three, part, strict=True))) for part in parts]
-            whole = [np.concatenate(ones) for ones in zip(*alone, strict=True)]
-            # Numbers of one batch may be in a reshaping.
-            return all(
-                one.shape == other.shape and np.allclose(one, other, atol=1e-4)
-                for one, other in zip(self.predict(three), whole, strict=True)
-            )
-        except (InputError, ValueError):
-            return False
 
     def input_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """Shape of one sample of every input, by name."""

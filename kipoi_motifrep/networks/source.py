@@ -7,7 +7,7 @@ with these, in :mod:`~kipoi_motifrep.networks.measuring`, :mod:`~kipoi_motifrep.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Protocol
@@ -75,6 +75,39 @@ class Tap:
     shape: tuple[int | None, ...]
     leaf: int | None = None
     convolution: Convolution | None = None
+
+
+def runs_together(predict: Callable[[list[np.ndarray]], list[np.ndarray]], shapes: Sequence[Sequence[int]]) -> bool:
+    """Tell whether a network that was exported for one batch gives for three what it gives for each alone.
+
+    Parameters
+    ----------
+    predict : callable
+        From the arrays of a batch to the outputs.
+    shapes : sequence of sequence of int
+        Of these arrays, for one batch.
+
+    Returns
+    -------
+    bool
+        False where numbers of one batch are in a reshaping, or sequences are mixed.
+
+    Examples
+    --------
+    >>> runs_together(lambda arrays: [arrays[0] + 1], [(1, 3)]), runs_together(lambda arrays: [arrays[0].T], [(1, 3)])
+    (True, False)
+    """
+    random = np.random.default_rng(0)
+    each = [[random.random(shape, np.float32) for shape in shapes] for _ in range(3)]
+    try:
+        expected = [np.concatenate(outputs) for outputs in zip(*map(predict, each), strict=True)]
+        together = predict([np.concatenate(arrays) for arrays in zip(*each, strict=True)])
+        return all(
+            one.shape == other.shape and np.allclose(one, other, atol=1e-4)
+            for one, other in zip(together, expected, strict=True)
+        )
+    except Exception:  # a stranger's layers can fail in any way
+        return False
 
 
 def named_by_scope(taps: Sequence[Tap], scopes: Sequence[Sequence[str]]) -> list[Tap]:

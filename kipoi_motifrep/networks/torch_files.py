@@ -14,10 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kipoi_motifrep.core.errors import InputError, flattened
 from kipoi_motifrep.core.textfile import parse_json
 from kipoi_motifrep.core.unpacked import check_unpacked
 from kipoi_motifrep.networks.file_kinds import EXPORTED, SAFETENSORS, SCRIPT, kind_of, unpacked_size
+from kipoi_motifrep.networks.source import runs_together
 from kipoi_motifrep.networks.users_code import made_by
 
 if TYPE_CHECKING:
@@ -217,6 +220,7 @@ def _script(path: Path) -> torch.nn.Module:
 def _exported(path: Path) -> torch.nn.Module:
     """Open a file of ``torch.export.save`` after a look at all that PyTorch would evaluate in it."""
     import torch
+    from torch.utils._pytree import tree_leaves
 
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
@@ -239,17 +243,18 @@ def _exported(path: Path) -> torch.nn.Module:
         for node in program.graph.nodes
         if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
     ]
-    # Often exported for one batch: it is of use if three sequences give what each gives alone.
-    if samples and isinstance(samples[0].shape[0], int):
+
+    def predict(arrays: list[np.ndarray]) -> list[np.ndarray]:
         with torch.no_grad():
-            alone = [[torch.rand(one.shape) for one in samples] for _ in range(3)]
-            together = module(*(torch.cat(parts) for parts in zip(*alone, strict=True)))
-            if not torch.allclose(together, torch.cat([module(*one) for one in alone]), atol=1e-4):
-                raise InputError(
-                    f"was exported for batches of {samples[0].shape[0]} only; export it again with a "
-                    "dynamic first axis (dynamic_shapes)",
-                    path=path,
-                )
+            return [one.numpy() for one in tree_leaves(module(*map(torch.from_numpy, arrays)))]
+
+    # Often exported for one batch.
+    if samples and isinstance(samples[0].shape[0], int) and not runs_together(predict, [one.shape for one in samples]):
+        raise InputError(
+            f"was exported for batches of {samples[0].shape[0]} only; export it again with a dynamic first axis "
+            "(dynamic_shapes)",
+            path=path,
+        )
     return module
 
 
