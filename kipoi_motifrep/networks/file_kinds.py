@@ -27,6 +27,7 @@ STARTS = (
     (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", STATE),  # a number that torch.save wrote first, before version 1.6
     (b"\x80", "a Python pickle"),
     (b"\x1f\x8b", "compressed by gzip"),
+    (b"\x08\x01\x12", "the graph of a SavedModel folder"),  # ONNX begins so, too, but has higher versions than 1
     (b"version https://git-lfs", "a pointer of Git LFS"),
 )
 # What is known and not read, and the way that works.
@@ -35,6 +36,7 @@ CURES = {
     "model as .keras",
     "compressed by gzip": "unpack it first",
     "a pointer of Git LFS": "not the file itself; fetch that by 'git lfs pull'",
+    "the graph of a SavedModel folder": "give the folder that it lies in",
     "a web page": "not the file behind it; was the address of the download right?",
     "a TensorFlow Lite file": "which is not read; give the Keras model that it was made from",
     "a checkpoint of TensorFlow": "which has no network in it; build the network in TensorFlow, load the checkpoint, "

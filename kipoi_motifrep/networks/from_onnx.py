@@ -52,7 +52,7 @@ class OnnxSource:
                 f"is an ONNX file, which {missing_package(error, ['onnx', 'onnxruntime'])}", path=path
             ) from error
         try:
-            model = onnx.load(path, load_external_data=False)
+            model = onnx.load(path, format="protobuf", load_external_data=False)
             _read_beside(model, path)
             model = onnx.inliner.inline_local_functions(model) if model.functions else model
             others = [node for node in _messages(model.graph, "NodeProto") if node.domain not in OWN_DOMAINS]

@@ -71,7 +71,7 @@ LAYERS = {  # nodes, shape of the input, start and step of the field, bases from
 @pytest.mark.parametrize("kind", LAYERS)
 def test_filters_are_those_of_plain_loops(tmp_path, kind):
     nodes, shape, start, step, holes = LAYERS[kind]
-    path = write(tmp_path / "net", nodes, {"two": np.array([2])}, shape)  # no suffix
+    path = write(tmp_path / "net.onnx", nodes, {"two": np.array([2])}, shape).rename(tmp_path / "net.json")
     network = open_network(path, length=LENGTH)
     (bank,) = network.banks
     laid = np.zeros((FILTERS, holes * (WIDTH - 1) + 1, 4), np.float32)

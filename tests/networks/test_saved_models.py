@@ -172,6 +172,12 @@ def test_what_does_not_say_its_input_is_refused(tmp_path):
         load_model(tmp_path / "open")
 
 
+def test_the_file_in_a_folder_is_named(tmp_path):
+    folder = saved(network(keras), tmp_path / "net")
+    with pytest.raises(InputError, match=r"saved_model\.pb: is the graph of a SavedModel folder: give the folder"):
+        load_model(folder / "saved_model.pb")
+
+
 def test_a_damaged_folder(tmp_path):
     folder = saved(network(keras), tmp_path / "net")
     (folder / "variables/variables.index").unlink()
