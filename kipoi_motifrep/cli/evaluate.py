@@ -12,7 +12,10 @@ EXAMPLE = """  kipoi-motifrep evaluate models/invivo/cnn_25 models/invivo/cnn_10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", help="names or folders of Kipoi models, or files of Keras or PyTorch"
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="names or folders of Kipoi models, or files of Keras, PyTorch or ONNX",
     )
     parser.add_argument("--source", help="Kipoi source of the models (default: dir for a model here, else kipoi)")
     parser.add_argument("--alphabet", help="order of the bases in their input (default: the loader's, else ACGT)")

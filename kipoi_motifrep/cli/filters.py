@@ -76,7 +76,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         Any command's parser.
     """
-    parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras or PyTorch")
+    parser.add_argument("model", help="name or directory of a Kipoi model, or a file of Keras, PyTorch or ONNX")
     parser.add_argument(
         "--arch",
         metavar="FILE",

@@ -58,7 +58,7 @@ def load_model(model: object, source: str | None = None, whole: bool = True) -> 
     Parameters
     ----------
     model : str, path-like or object
-        Name or directory of a Kipoi model; a file of Keras or PyTorch, known by its
+        Name or directory of a Kipoi model; a file of Keras, PyTorch or ONNX, known by its
         contents; a :class:`~kipoi_motifrep.networks.file_kinds.NetworkFile` for weights and
         their network; or a model that is loaded already. A path that is here is never
         looked up in Kipoi's zoo.
