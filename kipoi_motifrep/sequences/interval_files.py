@@ -226,7 +226,7 @@ def _kind_by_row(fields: Sequence[str], genome: Genome, path: str | os.PathLike,
     pairs = whole[1:6] == [True, True, False, True, True] and genome.find(fields[3]) >= 0  # 2 is a label more often
     if pairs or _suffix(path) == ".bedpe":
         raise InputError(
-            "is BEDPE, which holds pairs of intervals; take one side of each: cut -f 1-3 FILE", path=path, row=number
+            f"is BEDPE, which holds pairs of intervals; take one side of each: cut -f 1-3 {path}", path=path, row=number
         )
     if n > 2 and whole[1] and whole[2]:
         # Ten columns are those of narrowPeak, whatever its name is: ENCODE calls it .bed.

@@ -239,11 +239,11 @@ class Intervals:
                     f"{rows.kind.what} counts positions from {first}"
                 ),
             ),
-            (end < start, lambda i: f"start {rows.start[i]} lies after end {rows.end[i]}; swap the columns"),
+            (end < start, lambda i: f"start {rows.start[i] + first} lies after end {rows.end[i]}; swap the columns"),
             (
                 start >= size,
                 lambda i: (
-                    f"{rows.chromosome[i]}:{rows.start[i]}-{rows.end[i]} starts past the end of the "
+                    f"{rows.chromosome[i]}:{rows.start[i] + first}-{rows.end[i]} starts past the end of the "
                     f"chromosome ({size[i]} bp); is the file for another genome build?"
                 ),
             ),

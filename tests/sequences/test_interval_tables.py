@@ -167,3 +167,10 @@ def test_summits_of_narrow_peaks_that_are_named_bed(read):
     text = "".join(f"chr1\t{s}\t{s + 100}\tp\t0\t.\t5\t3\t2\t{at}\n" for s, at in ((100, 10), (300, 90)))
     assert (read(text, "ENCFF1.bed", length=20, centre="summit").start + 10).tolist() == [110, 390]
     assert (read(text, "ENCFF1.bed", length=20).start + 10).tolist() == [150, 350]
+
+
+def test_messages_count_as_the_file_does(read):
+    with pytest.raises(InputError, match="start 301 lies after end 200"):
+        read("chr1\tx\tgene\t301\t200\t.\t+\t.\tg\n", "x.gff")
+    with pytest.raises(InputError, match="chr2:3001-3100 starts past the end"):
+        read("chr2:3001-3100\n")
