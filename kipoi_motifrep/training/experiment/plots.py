@@ -37,6 +37,7 @@ SIDE_BY_SIDE = ("cnn_2", "cnn_25")  # parts and whole motifs: all filters of one
 # Okabe & Ito's colours, told apart by all.
 COLOURS = {19: "#0072B2", 9: "#D55E00", 3: "#009E73"}
 LABEL_SIZE = 7  # points
+ACTIVATIONS = {"relu": "ReLU", "exponential": "exponential first layer"}
 
 
 def write_plots(records: Sequence[RunRecord], folder: str | os.PathLike) -> list[Path]:
@@ -118,37 +119,35 @@ def _pooling_plot(rows: Sequence[TableRow]) -> Figure:
 
 
 def _accuracy_plot(rows: Sequence[TableRow]) -> Figure:
-    """Accuracy against the localist index, a point an architecture and first activation."""
+    """Accuracy against the localist index, a panel a first activation, a point an architecture."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    figure = Figure(figsize=(8, 5.5), layout="constrained")
-    axis = figure.subplots()
-    points: list[tuple[float, float, str]] = []
-    for row in rows:
-        (x, x_sd), (y, y_sd) = row.of("localist_index"), row.of("auroc")
-        exponential = row.first_activation != "relu"
-        axis.errorbar(
-            x,
-            y,
-            np.nan_to_num(y_sd),
-            np.nan_to_num(x_sd),
-            marker="^" if exponential else "o",
-            capsize=0,
-            color=COLOURS.get(ARCHITECTURES[row.architecture].convs[0].width, "0.4"),
-            elinewidth=0.7,
-        )
-        points.append((x, y, row.architecture + (" exp" if exponential else "")))
-    axis.set(xlabel="localist index (0: parts, 1: whole motifs)", ylabel="mean test AUROC", xlim=(-0.03, 1.05))
+    activations = list(dict.fromkeys(row.first_activation for row in rows)) or ["relu"]
+    figure = Figure(figsize=(1 + 5.5 * len(activations), 5.5), layout="constrained")
+    axes = figure.subplots(1, len(activations), sharex=True, sharey=True, squeeze=False)[0]
+    points: list[list[tuple[float, float, str]]] = []
+    shown = []
+    for axis, activation in zip(axes, activations, strict=True):
+        points.append([])
+        for row in rows:
+            if row.first_activation != activation:
+                continue
+            (x, x_sd), (y, y_sd) = (np.nan_to_num(row.of(name)) for name in ("localist_index", "auroc"))
+            colour = COLOURS.get(ARCHITECTURES[row.architecture].convs[0].width, "0.4")
+            axis.errorbar(x, y, y_sd, x_sd, marker="o", capsize=0, color=colour, elinewidth=0.7)
+            points[-1].append((x, y, row.architecture))
+            shown += [one for one in (y - y_sd, y, y + y_sd) if 0 < one < 1]
+        axis.set(xlabel="localist index (0: parts, 1: whole motifs)", title=ACTIVATIONS.get(activation, activation))
     # On a scale of the AUROC's logit the good ones are told apart.
-    shown = [y for _, y, _ in points if 0 < y < 1] or [0.5]
-    axis.set_yscale("logit")
-    axis.set_ylim(1 - 1.25 * (1 - min(shown)), 1 - 0.85 * (1 - max(shown)))
-    axis.yaxis.set_major_locator(FixedLocator(AUROC_TICKS))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].set(ylabel="mean test AUROC", xlim=(-0.03, 1.05), yscale="logit")
+    axes[0].set_ylim(1 - 1.25 * (1 - min(shown, default=0.5)), 1 - 0.85 * (1 - max(shown, default=0.5)))
+    axes[0].yaxis.set_major_locator(FixedLocator(AUROC_TICKS))
+    axes[0].yaxis.set_minor_locator(NullLocator())
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     figure.draw_without_rendering()  # places are known from here on
-    _label(axis, points)
+    for axis, named in zip(axes, points, strict=True):
+        _label(axis, named)
     return figure
 
 
