@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     )
     # Hundreds of rows may have one problem; that widths differ is one, whichever they are.
     alike: dict[str, list[Problem]] = {}
+    parser = build_parser()
     for problem in found.problems:
         alike.setdefault(problem.cure or problem.message, []).append(problem)
     for problems in alike.values():
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         first = problems[0].message + (f"; {problems[0].cure}" if problems[0].cure else "")
         tell(
             f"{args.intervals}, row{'s' * (len(rows) > 1)} {a_few(rows)}"
-            f"{': ' if len(messages) == 1 else ', the first of which '}{in_options(first, build_parser(), args)}"
+            f"{': ' if len(messages) == 1 else ', the first of which '}{in_options(first, parser, args)}"
         )
     if found.n_problems:
         hidden = found.n_problems - len(found.problems)

@@ -250,6 +250,13 @@ def test_wrong_usage_is_one_line(arguments, words, capsys):
     assert ended.value.code == 2 and said.count("\n") == 1 and words in said and said.endswith(" --help\n")
 
 
+def test_problems_are_told_in_options(tmp_path, bed, capsys):
+    (tmp_path / "x.bed").write_text("chr1\t0\t3\nchr1\t0\t2\n")
+    assert cli.main(bed) == 2
+    said = capsys.readouterr().out
+    assert "row 2: is 2 bp wide, and row 1 is 3; give --auto-resize-len 3, or the width" in said
+
+
 def test_one_problem_and_several(tmp_path, bed, capsys):
     assert cli.main(bed) == 2
     assert capsys.readouterr().out.endswith("x.bed: 1 problem\n")
