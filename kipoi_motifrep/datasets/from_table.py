@@ -73,7 +73,7 @@ class _Table:
         self._n_columns, self._rows = len(header), chain(looked_at, rows)
         for number, fields in looked_at:
             self._check_width(number, fields)
-        self.columns = find_columns(path, header, [fields for _, fields in looked_at], choice, with_fasta)
+        self.columns = find_columns(path, header, [fields for _, fields in looked_at], choice, with_fasta, masked)
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """Go through the rows with their line numbers, blank lines and comments at the top left out."""

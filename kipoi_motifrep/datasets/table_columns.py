@@ -168,6 +168,7 @@ def find_columns(
     rows: Sequence[Sequence[str]],
     choice: ColumnChoice,
     with_fasta: bool,
+    masked: Sequence[str] = (),
 ) -> TableColumns:
     """Find the columns of one table.
 
@@ -183,6 +184,8 @@ def find_columns(
         What the user says.
     with_fasta : bool
         Whether the sequences come from elsewhere.
+    masked : sequence of str
+        Label codes that mean "unknown", beside the usual ones.
 
     Returns
     -------
@@ -203,7 +206,7 @@ def find_columns(
     # For each kind of column: what the user says; else a header that says so; else the first row, where a cell looks
     # like one. Labels come last: all columns that are still free and hold nothing but label codes, unless one header
     # is cut into as many names as its cells have digits.
-    lower, finder = [text.lower() for text in header], _Finder(path, header, rows)
+    lower, finder = [text.lower() for text in header], _Finder(path, header, rows, masked)
     name = finder.place(choice.name, "name")
     if name is None:
         name = _first(lower, NAME_HEADERS)
@@ -232,8 +235,11 @@ def _first(texts: Sequence[str], wanted: Set[str]) -> int | None:
 class _Finder:
     """One table's header and first rows."""
 
-    def __init__(self, path: str | os.PathLike, header: Sequence[str], rows: Sequence[Sequence[str]]):
+    def __init__(
+        self, path: str | os.PathLike, header: Sequence[str], rows: Sequence[Sequence[str]], masked: Sequence[str]
+    ):
         self._path, self._header, self._rows = path, list(header), rows
+        self._masked = {*masked, *map(str.lower, masked)}
 
     def place(self, column: str | None, option: str) -> int | None:
         return None if column is None else self._place(column, option)
@@ -300,6 +306,7 @@ class _Finder:
         if not self._header[i] or self._header[i].startswith("Unnamed:"):  # an index, as pandas and R write it
             return False
         values = {row[i].strip() for row in self._rows}
+        values = {value for value in values if value not in self._masked and value.lower() not in self._masked}
         return any(label_code(value) in (0, 1) for value in values) and all(
             label_code(value) is not None or (len(value) == 1 and value.isdecimal()) for value in values
         )

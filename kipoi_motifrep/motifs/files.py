@@ -17,7 +17,7 @@ from kipoi_motifrep.core.errors import InputError
 from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs.formats.matrices import KNOWN, format_homer, format_jaspar, parse_plain
 from kipoi_motifrep.motifs.formats.meme import format_meme, parse_meme
-from kipoi_motifrep.motifs.formats.tables import parse_table
+from kipoi_motifrep.motifs.formats.position_tables import parse_table
 from kipoi_motifrep.motifs.formats.text import MotifText, word
 from kipoi_motifrep.motifs.formats.transfac import format_transfac, parse_transfac
 from kipoi_motifrep.motifs.motif import Motif, check_background

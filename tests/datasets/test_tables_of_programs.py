@@ -52,6 +52,12 @@ def test_words_for_unknown_labels_and_columns_that_are_not_used(tmp_path, capsys
     assert "labels are A, B; not used: score" in capsys.readouterr().err
 
 
+def test_a_column_with_a_code_of_ones_own_for_unknown_is_found(tmp_path):
+    text = "seq,A,B\n" + written("{s},1,{y}\n", ["X", "0", "x", "1"])
+    found = table(tmp_path, text, "--masked", "X", *ALL_IN_TRAINING)
+    assert [labels for _, labels in found.values()] == [[1, -1], [1, 0], [1, -1], [1, 1]]
+
+
 def test_minus_one_is_no_negative(tmp_path, capsys):
     """Labels 1 and -1 of support vector machines would leave positives only."""
     (tmp_path / "t.tsv").write_text("seq\tlabel\n" + written("{s}\t{y}\n", ["1", "-1", "+1", "-1"]))
