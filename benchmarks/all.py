@@ -24,10 +24,7 @@ from timing import ALL_THREADS, COLUMNS, parser
 HERE = Path(__file__).resolve().parent
 SCRIPTS = ("tomtom", "loaders", "filters", "interpret", "plant", "scan", "genome", "logos", "dataset")
 LONG = {"interpret": 3, "plant": 3}  # fewer rounds of what takes long
-QUICK = {
-    "tomtom": ["--no-first"],
-    "interpret": ["models/synthetic/weights/cnn_25.keras", "wide_25"],
-}
+QUICK = {"tomtom": ["--no-first"], "interpret": ["models/synthetic/weights/cnn_25.keras", "wide_25"]}
 PACKAGES = (
     "numpy", "numba", "tensorflow", "keras", "memelite", "tangermeme", "kipoi", "kipoiseq", "lightmotif", "logomaker",
 )  # fmt: skip

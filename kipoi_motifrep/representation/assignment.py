@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Assignment:
     best_labels: tuple[str | None, ...]
     family_labels: tuple[str | None, ...] | None
 
-    @property
+    @cached_property
     def extent(self) -> tuple[str | None, ...]:
         """``whole`` or ``partial`` motif; None without a match."""
         return tuple(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +191,7 @@ class Planted:
         none = np.zeros((0, len(WAYS), len(outputs)))
         return cls((), tuple(outputs), tuple(units), 0, "no sequences", np.zeros(len(outputs)), none, none)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the motifs."""
         return tuple(motif.name for motif in self.motifs)
@@ -289,11 +289,14 @@ class Planted:
             On which they interact most.
             None where no interaction is telling: p of 1e-4 by Student's t-test over the backgrounds.
         """
+        own = [one for one in self.interactions if name in (one.first, one.second)]
+        if not own:  # few motifs are planted in pairs
+            return None
         from scipy.stats import t
 
         best, largest = None, 0.0
         errors = t.isf(TELLING / 2, max(1, self.n_backgrounds - 1))  # four with 64 backgrounds, eight with 8
-        for one in self.interactions:
+        for one in own:
             if one.second == name and one.orientation == "+":
                 one = Interaction(
                     one.second, one.first, "+", -one.distances[::-1], one.interaction[::-1], one.error[::-1]
