@@ -63,7 +63,7 @@ def page(rows: list[dict[str, str]], rounds: int, cpu: bool) -> str:
         "Written by `python benchmarks/all.py`, which runs each script of `benchmarks/`; they say what they do.",
         "",
         f"Medians of {rounds} rounds (of {', '.join(f'{name} {min(rounds, most)}' for name, most in LONG.items())}, of "
-        "dataset and first runs one), in "
+        "genome one a shard, of dataset and first runs one), in "
         f"seconds {'of processor time' if cpu else 'by the clock'}. In every round each contestant runs once, and the "
         "ratio is the median of ours over the other's in the same round: below 1 where ours is faster. Both sides have "
         'the same number of threads; where a side chooses them itself, that is "all".',

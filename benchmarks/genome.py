@@ -1,6 +1,6 @@
 """`scan` of a genome beside the network's own forward pass over as many batches of the same size.
 
-    python benchmarks/genome.py                       # 4 random megabases, bins of 200 bp every 100, synthetic/cnn_25
+    python benchmarks/genome.py                       # 10 random megabases, bins of 200 bp every 100, synthetic/cnn_25
 
 A round is a shard of the genome.
 """
@@ -15,7 +15,7 @@ from timing import OURS, parser, show
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--megabases", type=float, default=4)
+    options.add_argument("--megabases", type=float, default=10)
     args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         ours, network = scan_times(folder, args.megabases)[:, :, int(args.cpu)]

@@ -313,17 +313,12 @@ def _planted_rows(planted: Planted | None, name: str) -> tuple[PlantedRow, ...]:
     one = planted.names.index(name)
     # A page of hundreds of filters and outputs holds the plainest way alone; all are in planted.tsv.
     ways = WAYS if planted.change.size <= MOST_PLANTED else WAYS[:1]
+    fits = ~np.isnan(planted.change[one]).all(axis=1)
+    change, error = _short(planted.change[one]), _short(planted.error[one])
     return tuple(
-        PlantedRow(
-            way.form,
-            way.place,
-            way.orientation,
-            way.copies,
-            _short(planted.change[one, j]),
-            _short(planted.error[one, j]),
-        )
+        PlantedRow(way.form, way.place, way.orientation, way.copies, change[j], error[j])
         for j, way in enumerate(ways)
-        if not np.isnan(planted.change[one, j]).all()
+        if fits[j]
     )
 
 
