@@ -15,17 +15,16 @@ import json
 import os
 import re
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from kipoi_motifrep.core.ahead import ahead
 from kipoi_motifrep.core.digests import file_digest
 from kipoi_motifrep.core.disks import PREFIX, on_disk
 from kipoi_motifrep.core.errors import InputError, a_few
@@ -53,14 +52,10 @@ from kipoi_motifrep.sequences.genome import Genome
 from kipoi_motifrep.sequences.interval_files import read_rows
 from kipoi_motifrep.sequences.problems import Problems
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 BATCH_SIZE = 1024
 SHARD_BATCHES = 16  # of a shard: some seconds, which is what a kill costs at most
 BUILD = "is the file for another genome build?"
 MOST_N = 0.5  # of a bin's bases; a bin with more is left out
-AHEAD = 2  # batches that are read while the network is at work
 STRANDS = ("mean", "max")
 RECORD = "scan.json"  # in the folder of the shards: whose they are
 KINDS = {".parquet": "", ".zarr": "zarr", ".bw": "pyBigWig", ".bigwig": "pyBigWig"}  # and the library of the extra
@@ -425,7 +420,7 @@ def _predict_shard(opened: _Opened, shard: Shard) -> tuple[np.ndarray, np.ndarra
     size, strands = opened.request.batch_size, opened.request.both_strands
     batches = [shard.bins[first : first + size] for first in range(0, len(shard.bins), size)]
     kept, values = [], []
-    for bins, arrays in _read_ahead(partial(opened.batch, shard.chromosome), batches):
+    for bins, arrays in ahead(partial(opened.batch, shard.chromosome), batches, most=2):
         if len(bins):
             found = [opened.predict(one) for one in arrays]
             values.append(found[0] if strands is None else getattr(np, strands)(found, axis=0))
@@ -433,18 +428,6 @@ def _predict_shard(opened: _Opened, shard: Shard) -> tuple[np.ndarray, np.ndarra
     if not kept:
         return np.empty(0, np.int64), np.empty((0, 0), np.float32)
     return np.concatenate(kept), np.concatenate(values)
-
-
-def _read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Read some items ahead of their use, in a thread."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(thread.submit(read, item))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 Part = tuple[str, np.ndarray, np.ndarray]  # chromosome, its bins, and their values: shape (n, n_outputs)
