@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -404,7 +405,8 @@ def _extract(
         return shared_pwms(workers, opened, choice, rule)
     files = [*FILTER_FILES, PARAMETERS_FILE, *(SITE_FILES if sites else ())]
     with staged(output, files, [wanted.model, sequences.dataloader_args, *sequences.files]) as stage:
-        results = shared_pwms(workers, opened, choice, rule, sites=stage / opened.site_file if sites else None)
+        with opened.site_lines(stage, rule) if sites else nullcontext() as lines:
+            results = shared_pwms(workers, opened, choice, rule, lines=lines)
         write_filters(results, stage)
         write_parameters(
             stage,
@@ -456,6 +458,10 @@ class Opened:
     def site_file(self) -> str:
         """Name of the file of sites: BED where the sequences have coordinates, else a table."""
         return f"sites{SiteLines.suffix(self.first, self.network.length)}"
+
+    def site_lines(self, folder: Path, rule: PWMRule) -> AbstractContextManager[SiteLines]:
+        """Write that file, in a folder."""
+        return SiteLines.to(folder / self.site_file, self.network, rule.window)
 
 
 Teller = Callable[[Network, LoaderBatches | None], tuple[str, str]]

@@ -14,10 +14,8 @@ import io
 import pickle
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -215,7 +213,7 @@ def shared_pwms(
     network: Network | None = None,
     batches: Iterable[Batch] | None = None,
     seed: int | None = None,
-    sites: Path | None = None,
+    lines: SiteLines | None = None,
 ) -> tuple[FilterPWMs, ...]:
     """Compute the PWMs of a network's filters, by whoever is there.
 
@@ -235,13 +233,13 @@ def shared_pwms(
         The same sequences, watched over; gone through in this process alone.
     seed : int, optional
         Of the untrained network.
-    sites : pathlib.Path, optional
-        File to write every site to, named as :attr:`Opened.site_file` says.
+    lines : SiteLines, optional
+        Where every site goes, in the order of the sequences.
 
     Returns
     -------
     tuple of FilterPWMs
-        One a bank of filters; the same whoever did the work, as is the file.
+        One a bank of filters; the same whoever did the work, as are the lines.
 
     Raises
     ------
@@ -249,23 +247,10 @@ def shared_pwms(
         As :func:`~kipoi_motifrep.filters.streaming.network_pwms`, and if the sequences cannot be shared out.
     """
     network = network or opened.network
-    with nullcontext() if sites is None else SiteLines.to(sites, network, rule.window) as lines:
-        if workers.here:
-            # Nobody asks what the filters of an untrained network rest on.
-            given = opened.batches if batches is None else batches
-            return network_pwms(network, given, rule, on_sites=lines, evidence=seed is None)
-        return _shared_pwms(workers, opened, choice, rule, network, seed, lines)
-
-
-def _shared_pwms(
-    workers: Workers,
-    opened: Opened,
-    choice: NetworkChoice,
-    rule: PWMRule,
-    network: Network,
-    seed: int | None,
-    lines: SiteLines | None,
-) -> tuple[FilterPWMs, ...]:
+    if workers.here:
+        # Nobody asks what the filters of an untrained network rest on.
+        given = opened.batches if batches is None else batches
+        return network_pwms(network, given, rule, on_sites=lines, evidence=seed is None)
     inputs = SharedInputs.of(opened, choice, seed)
     n_batches = -(-(opened.batches.n or 0) // inputs.batch_size)
     shards = [(first, min(first + SHARD_BATCHES, n_batches)) for first in range(0, n_batches, SHARD_BATCHES)]

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -487,10 +488,9 @@ class _Interpreter:
 
         def make() -> tuple[FilterPWMs, ...]:
             self.steps.discard(ORDER_STEP)  # what follows is about other filters
-            sites = self.folder / self.opened.site_file if self.request.sites else None
-            return shared_pwms(
-                self.workers, self.opened, self.request.choice, self.request.rule, batches=self.batches, sites=sites
-            )
+            opened, rule = self.opened, self.request.rule
+            with opened.site_lines(self.folder, rule) if self.request.sites else nullcontext() as lines:
+                return shared_pwms(self.workers, opened, self.request.choice, rule, batches=self.batches, lines=lines)
 
         found = self.steps.step(
             "filters",
