@@ -23,7 +23,7 @@ USUAL = "4L L4 41L 14L L14 1L4 L41 4L1"  # axes to try where nothing says them, 
 FURTHEST: tuple[str | tuple[str, ...], ...] = ("it cannot take sequences of ", ("layer ", "its forward pass "))
 SHOWN = 3  # reasons, of the likeliest trials
 # What a framework says where another choice, or another network, is needed.
-CURES = {
+SAID = {
     "[Ee]mbedding|indices|do not take one-hot": "it takes the numbers of bases or words; one that takes one-hot "
     "sequences is needed",
     "required positional argument": "it takes several inputs: give all of them, by sequences=[...] in Python, or a "
@@ -577,7 +577,7 @@ def _refusal(known: Mapping, reasons: list[str], axes: str | None) -> str:
     nearest = next(filter(None, ([one for one in reasons if one.startswith(begin)] for begin in FURTHEST)), [])
     if reasons:
         said, how = list(dict.fromkeys(nearest or reasons)), " in a way that is understood" if nearest else ""
-        cures = [cure for words, cure in CURES.items() if re.search(words, " ".join(said))]
+        cures = [cure for words, cure in SAID.items() if re.search(words, " ".join(said))]
         cure = (cures or ["if one does, name it by layer=NAME and its input by axes=AXES"])[0]
         return f"no convolution of this model reads DNA{how}: {'; '.join(said[:SHOWN])}; {cure}"
     if known and axes:
