@@ -99,11 +99,25 @@ def find_activations(feature_map: FeatureMap, named: str | None = None) -> list[
         raise Unreadable(f"no activation {named!r} follows it; these follow: {', '.join(names)}")
     if picked is not None:
         raise Unreadable(f"some of its filters or positions are picked ({picked}) before its non-linearity")
-    none = "no non-linearity (none follows before its positions, filters or sequences are taken apart or mixed; the "
+    following = _next_convolution(taps, place)
+    # Such as the two halves of a separable convolution: what they see together is a filter.
+    whole = f"layer {following} joins its filters, see --layer; " if following else ""
+    none = "no non-linearity (none follows before its positions, filters or sequences are taken apart or mixed; "
     return [
-        Chain(place, feature_map.arrangement(copy), f"{none}convolution's own output)")
+        Chain(place, feature_map.arrangement(copy), f"{none}{whole}the convolution's own output)")
         for copy in range(feature_map.copies)
     ]
+
+
+def _next_convolution(taps: Sequence[Tap], place: int) -> str:
+    """Name the first convolution that a value of another goes into."""
+    after = {place}
+    for number in range(place + 1, len(taps)):
+        if after & set(taps[number].inputs):
+            after.add(number)
+            if taps[number].convolution is not None:
+                return taps[number].name
+    return ""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,15 @@ def test_no_activation_is_said():
     assert "no non-linearity" in network.describe()
 
 
+def test_of_a_separable_convolution_the_half_that_joins_is_named():
+    """Written as two layers, its first half looks at one base at a time."""
+    halves = nn.Conv1d(4, 8, 7, groups=4), nn.Conv1d(8, 5, 1)
+    model = nn.Sequential(*halves, nn.ReLU()).eval()
+    assert "layer 1 joins its filters, see --layer; the convolution's own output" in open_network(model).describe()
+    (whole,) = open_network(model, layer="1").banks
+    assert (whole.layer, whole.n_filters, whole.field.width, whole.activation) == ("1", 5, 7, "2 (relu)")
+
+
 def test_custom_nonlinearity_is_found_without_its_name():
     class Squared(layers.Layer):
         def call(self, x):
