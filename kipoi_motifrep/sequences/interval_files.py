@@ -299,8 +299,9 @@ def _adder(rows: BedRows) -> Callable[[int, list[str]], None]:
         start = (int(text) if text.isdecimal() else _whole(text)) - first
         text = fields[end_column]
         end = int(text) if text.isdecimal() else start + len(text) if kind is VCF else _whole(text)
+        where = fields[chromosome]  # before anything is added: a short row may have none
         add_row(number)
-        add_chromosome(fields[chromosome])
+        add_chromosome(where)
         add_start(start)
         add_end(end)
         n = len(fields)
@@ -320,8 +321,10 @@ def _feature(fields: list[str]) -> tuple[str, int, int, str, str] | None:
     import pybedtools
 
     try:
-        found = pybedtools.create_interval_from_list(fields)
+        found = pybedtools.create_interval_from_list([*fields])  # which makes bytes of the list's texts
     except (pybedtools.MalformedBedLineError, OverflowError):
+        return None
+    if found.file_type != "gff":  # it takes rows of BED as well, and counts them from 0
         return None
     return found.chrom, found.start, found.end, fields[GFF.name], found.strand
 

@@ -174,3 +174,14 @@ def test_messages_count_as_the_file_does(read):
         read("chr1\tx\tgene\t301\t200\t.\t+\t.\tg\n", "x.gff")
     with pytest.raises(InputError, match="chr2:3001-3100 starts past the end"):
         read("chr2:3001-3100\n")
+
+
+@pytest.mark.parametrize("row", ["chr1\t100\t20", "chr1\t100\t200", "chr1\t100\t200\tp\t0\t+\t100\t200\t0"])
+def test_a_row_of_bed_in_a_file_of_gff_is_told(read, row):
+    with pytest.raises(InputError, match="row 2: "):
+        read("chr1\tx\tgene\t101\t200\t.\t+\t.\tID=1\n" + row + "\n", "x.gff")
+
+
+def test_a_row_without_its_chromosome_is_told(read):
+    with pytest.raises(InputError, match="row 3: has only 2 of the columns"):
+        read("end\tstart\tchrom\n200\t100\tchr1\n300\t200\n")
