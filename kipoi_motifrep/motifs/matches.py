@@ -245,7 +245,8 @@ class Matches:
             motif if motif.name == name else replace(motif, name=name)  # databases may share names
             for motif, name in zip(self.database, self.database.target_names, strict=True)
         ]
-        tomtom_tsv = tomtom_table(self.hits, self.queries, targets, _command_line(self.parameters))
+        command, background = _command_line(self.parameters), self.queries.background
+        tomtom_tsv = tomtom_table(self.hits, self.queries, targets, command, background)
         write_text(Path(folder) / "tomtom.tsv", tomtom_tsv)
         write_table(Path(folder) / "matches.tsv", COLUMNS, ([field(str(x)) for x in row] for row in self.table()))
         if self.chance is None:

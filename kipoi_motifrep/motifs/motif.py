@@ -128,11 +128,6 @@ class Motif:
         """
         return consensus(self.pwm)
 
-    @property
-    def best_letters(self) -> str:
-        """Most probable base of each position; the last in ACGT order in a tie, as Tomtom prints it."""
-        return "".join(BASES[3 - i] for i in self.pwm[:, ::-1].argmax(axis=1))
-
     def information(self, background: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
         """Information content of each position, in bits; see `information_content`."""
         return information_content(self.pwm, background)

@@ -79,12 +79,23 @@ def test_tomtom_table(written):
     assert first["Query_consensus"] == first["Target_consensus"][1:8]
 
 
-def test_a_tied_letter_of_a_consensus_is_the_last_one(tmp_path):
-    ties = np.array([[0.5, 0.5, 0, 0], [0.25] * 4, [0.4, 0.1, 0.4, 0.1], [0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0]])
-    write_motifs([Motif("ties", ties, nsites=20)], tmp_path / "ties.meme")
-    match(tmp_path / "ties.meme", tmp_path / "ties.meme", evalue=np.inf, output=tmp_path / "out")
-    row = rows_of(tmp_path / "out" / "tomtom.tsv")[0]
-    assert (row["Orientation"], row["Query_consensus"], row["Target_consensus"]) == ("+", "CTGGAC", "CTGGAC")
+def test_of_tied_letters_that_of_tomtom_is_printed(tmp_path):
+    # The motifs and letters are those of Tomtom 5.4.1's rows on JASPAR 2020: MA0051.1, MA0059.1, MA0615.1, MA0631.1,
+    # MA0851.1 and MA0159.1.
+    cells = [
+        (12, (0, 0.5, 0.5, 0), "C"),
+        (21, (0.095238, 0.428571, 0.428571, 0.047619), "G"),
+        (100, (0.4, 0.4, 0.07, 0.13), "A"),
+        (99, (0.40404, 0.080808, 0.111111, 0.40404), "T"),
+        (100, (0.27, 0.27, 0.24, 0.22), "C"),
+        (23, (0.173913, 0.304348, 0.217391, 0.304348), "C"),
+    ]
+    for nsites, row, letter in cells:
+        motif = Motif("tied", [row, (1, 0, 0, 0), (0, 1, 0, 0)], nsites=nsites)
+        write_motifs([motif], tmp_path / "tied.meme")
+        match(tmp_path / "tied.meme", tmp_path / "tied.meme", evalue=np.inf, output=tmp_path / "out")
+        found = rows_of(tmp_path / "out" / "tomtom.tsv")[0]
+        assert (found["Query_consensus"], found["Target_consensus"]) == (f"{letter}AC", f"{letter}AC")
 
 
 def test_numbers_have_six_digits_like_c(written, folder):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from kipoi_motifrep import __version__
+from kipoi_motifrep.core.letters import BASES
 from kipoi_motifrep.motifs import Motif
+from kipoi_motifrep.motifs.tomtom.targets import PSEUDOCOUNT, prepare
 
 COLUMNS = (
     "Query_ID",
@@ -23,7 +26,13 @@ COLUMNS = (
 )
 
 
-def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[Motif], command: str) -> str:
+def tomtom_table(
+    hits: np.ndarray,
+    queries: Sequence[Motif],
+    targets: Sequence[Motif],
+    command: str,
+    background: Sequence[float] | np.ndarray | None = None,
+) -> str:
     """Write records as Tomtom's table.
 
     Six significant digits; consensus sequences of the most probable letters, the
@@ -38,21 +47,28 @@ def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[M
         Its inputs.
     command : str
         How the table was made, for the last line.
+    background : sequence of 4 floats, optional
+        As for `tomtom`.
 
     Returns
     -------
     str
         The file's text.
     """
-    consensus: dict[tuple[int, str], str] = {}
+    letters: dict[tuple[bool, int, str], str] = {}
+
+    def consensus(motif: Motif, *key: Any) -> str:
+        if key not in letters:
+            [matrix] = prepare([motif], background, PSEUDOCOUNT)
+            letters[key] = _most_probable(matrix if key[-1] == "+" else matrix[::-1, ::-1])
+        return letters[key]
+
     lines = ["\t".join(COLUMNS)]
     for query, target, offset, p, e, q, overlap, orientation in hits.tolist():
-        if (target, orientation) not in consensus:
-            motif = targets[target] if orientation == "+" else targets[target].reverse_complement()
-            consensus[target, orientation] = motif.best_letters
         lines.append(
-            f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t"
-            f"{overlap}\t{queries[query].best_letters}\t{consensus[target, orientation]}\t{orientation}"
+            f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t{overlap}\t"
+            f"{consensus(queries[query], True, query, '+')}\t"
+            f"{consensus(targets[target], False, target, orientation)}\t{orientation}"
         )
     lines += [
         "",
@@ -61,6 +77,20 @@ def tomtom_table(hits: np.ndarray, queries: Sequence[Motif], targets: Sequence[M
         f"# {field(command)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _most_probable(matrix: np.ndarray) -> str:
+    """Write the most probable letter of each position, of equal ones that which Tomtom prints.
+
+    Tomtom goes through the letters and keeps the highest probability so far in single precision. So a letter takes the
+    place of one that is as probable if rounding has made that one smaller, and does not if it has made it larger.
+    """
+    best, highest = np.zeros(len(matrix), int), matrix[:, 0].astype(np.float32)
+    for letter in range(1, 4):
+        higher = matrix[:, letter] > highest
+        best[higher] = letter
+        highest[higher] = matrix[higher, letter]
+    return "".join(BASES[letter] for letter in best)
 
 
 def field(text: str) -> str:
