@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.small_disks import fill, small_disk
+from support.small_files import small_files
 
 from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.disks import full_disk, on_disk, on_temporary_disk, quiet_after_full_disks, temporaries
@@ -219,7 +220,7 @@ def test_kipoi_predict(disk, files, run_python, checkout):
 
 def test_a_limit_on_files_is_a_full_disk(tmp_path, run_python, one_problem):
     """As Slurm and ulimit -f set it; this needs no small disk."""
-    program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); " + PROGRAM
+    program = small_files(50_000) + PROGRAM
     done = run_python("-c", program, "simulate", "-n", "5000", "-o", tmp_path / "data.h5")
     one_problem(done, f"{tmp_path}/data.h5: no space left on device; make room there, or choose another output")
     assert not list(tmp_path.iterdir())

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from support.small_files import small_files
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "kipoi_motifrep/sequences/examples"
 PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
-LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({n}, {n})); "
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Command:
     def start(self, inputs, folder, limit=None):
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         words = [word.replace("{in}", str(inputs)) for word in self.words]
-        program = (LIMITED.format(n=limit) if limit is not None else "") + PROGRAM
+        program = (small_files(limit) if limit is not None else "") + PROGRAM
         return subprocess.Popen(
             [sys.executable, "-c", program, *words],
             stdout=subprocess.DEVNULL,

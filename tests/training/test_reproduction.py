@@ -25,5 +25,6 @@ def test_a_command_of_the_page_is_understood(command):
 
 
 def test_all_tasks_are_made_and_trained_by_commands():
+    exponential = ["experiment", "package"]
     better = ["dataset", "experiment", "experiment", "package", "evaluate", "baseline"]
-    assert [command.split()[1] for command in COMMANDS] == [*better, *["dataset", "experiment"] * 2]
+    assert [command.split()[1] for command in COMMANDS] == [*exponential, *better, *["dataset", "experiment"] * 2]

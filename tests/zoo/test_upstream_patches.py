@@ -122,6 +122,7 @@ def test_the_page_names_every_patch():
 
 HALF_A_FILE = """
 import resource, sys
+sys.dont_write_bytecode = True  # Python would cut that off, too, and keep it
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 import numpy as np
 from kipoi.writers import HDF5BatchWriter

@@ -1,0 +1,10 @@
+"""Programs whose files cannot grow, as on a full disk or under ``ulimit -f``."""
+
+
+def small_files(n: int) -> str:
+    """Begin a program that can write no more than n bytes into a file.
+
+    It keeps no bytecode, which Python would cut off, too, and take for whole from then on.
+    """
+    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({n}, {n}))"
+    return f"import resource, sys; sys.dont_write_bytecode = True; {limit}; "
