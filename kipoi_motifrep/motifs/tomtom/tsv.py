@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
 
 import numpy as np
 
@@ -55,20 +55,18 @@ def tomtom_table(
     str
         The file's text.
     """
-    letters: dict[tuple[bool, int, str], str] = {}
+    matrices = prepare(queries, background, PSEUDOCOUNT), prepare(targets, background, PSEUDOCOUNT)
 
-    def consensus(motif: Motif, *key: Any) -> str:
-        if key not in letters:
-            [matrix] = prepare([motif], background, PSEUDOCOUNT)
-            letters[key] = _most_probable(matrix if key[-1] == "+" else matrix[::-1, ::-1])
-        return letters[key]
+    @cache
+    def consensus(side: int, number: int, orientation: str) -> str:
+        matrix = matrices[side][number]
+        return _most_probable(matrix if orientation == "+" else matrix[::-1, ::-1])
 
     lines = ["\t".join(COLUMNS)]
     for query, target, offset, p, e, q, overlap, orientation in hits.tolist():
         lines.append(
             f"{field(queries[query].name)}\t{field(targets[target].name)}\t{offset}\t{p:g}\t{e:g}\t{q:g}\t{overlap}\t"
-            f"{consensus(queries[query], True, query, '+')}\t"
-            f"{consensus(targets[target], False, target, orientation)}\t{orientation}"
+            f"{consensus(0, query, '+')}\t{consensus(1, target, orientation)}\t{orientation}"
         )
     lines += [
         "",
