@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.small_disks import fill, small_disk
-from support.small_files import small_files
+from support.small_files import PROGRAM, small_files
 
 from kipoi_motifrep.core.cache import cache_folder
 from kipoi_motifrep.core.disks import full_disk, on_disk, on_temporary_disk, quiet_after_full_disks, temporaries
@@ -19,7 +19,6 @@ from kipoi_motifrep.core.errors import InputError, one_line
 from kipoi_motifrep.core.outputs import replacing, write_text
 from kipoi_motifrep.core.scratch import own_temporaries, scratch
 
-PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
 EXAMPLES = Path(__file__).parents[2] / "kipoi_motifrep/sequences/examples"
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 TMPDIR = "set TMPDIR to a folder on another disk"

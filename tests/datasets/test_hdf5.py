@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.small_files import small_files
+from support.small_files import PROGRAM, small_files
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError
@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch, capsys):
 
 def test_a_file_that_cannot_grow_leaves_no_file(tmp_path, run_python, one_problem):
     """As on a full disk, but for real: HDF5 itself meets the error, when it writes or when it closes."""
-    program = small_files(100_000) + "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
+    program = small_files(100_000) + PROGRAM
     done = run_python("-c", program, "simulate", "-n", "5000", "-o", tmp_path / "data.h5")
     one_problem(done)
     assert "data.h5" in done.stderr

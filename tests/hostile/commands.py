@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from support.small_files import small_files
+from support.small_files import PROGRAM, small_files
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "kipoi_motifrep/sequences/examples"
-PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
 
 
 @dataclass(frozen=True)

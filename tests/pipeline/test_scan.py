@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.small_files import small_files
+from support.small_files import PROGRAM, small_files
 
 from kipoi_motifrep.cli import program as cli
 from kipoi_motifrep.core.errors import InputError
@@ -236,7 +236,7 @@ def test_a_killed_program_goes_on(genome, network, tmp_path):
 
 def test_a_full_disk_is_one_line(genome, network, tmp_path, run_python):
     """An archive that is cut short is not closed again by its destructor, in lines of Python's own."""
-    program = small_files(4000) + "from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
+    program = small_files(4000) + PROGRAM
     arguments = ["--genome", genome, "--bin", "20", "--stride", "1", "-o", tmp_path / "out.parquet"]
     done = run_python("-c", program, "scan", network, *arguments)
     assert done.returncode == 2 and "Exception ignored" not in done.stderr, done.stderr

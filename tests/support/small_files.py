@@ -1,4 +1,6 @@
-"""Programs whose files cannot grow, as on a full disk or under ``ulimit -f``."""
+"""Our program by its code, also where its files cannot grow, as on a full disk or under ``ulimit -f``."""
+
+PROGRAM = "import sys; from kipoi_motifrep.cli.program import main; sys.exit(main(sys.argv[1:]))"
 
 
 def small_files(n: int) -> str:
